@@ -1,0 +1,86 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "pvmigrate",
+    products: [
+        .executable(name: "pvmigrate", targets: ["pvmigrate"]),
+        .executable(name: "pvmigrate-sandbox", targets: ["pvmigrate-sandbox"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // Runs kubeconfig credential plugins; without its Foundation trait.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+        // The sandbox's HTTPS server and the certificates that it makes for itself.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    ],
+    targets: [
+        // From the bottom up: each target depends only on those above it in this list.
+        .systemLibrary(name: "CLibcurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CLibyaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .target(name: "Curl", dependencies: ["CLibcurl"], swiftSettings: strict),
+        .target(name: "YAML", dependencies: ["CLibyaml"], swiftSettings: strict),
+        .target(
+            name: "Kubernetes",
+            dependencies: ["Curl", "YAML", .product(name: "Subprocess", package: "swift-subprocess")],
+            swiftSettings: strict
+        ),
+        .target(name: "Migration", dependencies: ["Kubernetes"], swiftSettings: strict),
+        .executableTarget(
+            name: "pvmigrate",
+            dependencies: [
+                "Migration", "Kubernetes",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict
+        ),
+
+        // For tests and the sandbox only.
+        .target(name: "ClusterSimulator", dependencies: ["Kubernetes"], swiftSettings: strict),
+        .executableTarget(
+            name: "pvmigrate-sandbox",
+            dependencies: [
+                "ClusterSimulator", "Kubernetes",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTLS", package: "hummingbird"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
+            swiftSettings: strict
+        ),
+
+        .testTarget(name: "CurlTests", dependencies: ["Curl"], swiftSettings: strict),
+        .testTarget(name: "YAMLTests", dependencies: ["YAML"], swiftSettings: strict),
+        .testTarget(name: "KubernetesTests", dependencies: ["Kubernetes", "ClusterSimulator"], swiftSettings: strict),
+        .testTarget(
+            name: "ClusterSimulatorTests",
+            dependencies: ["ClusterSimulator", "Kubernetes"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "MigrationTests",
+            dependencies: ["Migration", "ClusterSimulator", "Kubernetes"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "pvmigrateTests",
+            dependencies: ["pvmigrate", "Migration", "ClusterSimulator", "Kubernetes"],
+            swiftSettings: strict
+        ),
+        .testTarget(name: "EndToEndTests", dependencies: ["Kubernetes"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)
