@@ -1,0 +1,77 @@
+/// A kind of object as the API server names it in paths and messages.
+public struct APIResource: Hashable, Sendable {
+    /// The API group; empty for the core group.
+    public var group: String
+    public var version: String
+    public var kind: String
+    /// The name in paths: `persistentvolumeclaims`.
+    public var plural: String
+    public var namespaced: Bool
+
+    public init(group: String = "", version: String = "v1", kind: String, plural: String, namespaced: Bool = true) {
+        self.group = group
+        self.version = version
+        self.kind = kind
+        self.plural = plural
+        self.namespaced = namespaced
+    }
+
+    /// What a manifest says in `apiVersion`.
+    public var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
+
+    /// The path of a collection, or of one object in it.
+    ///
+    /// - Parameters:
+    ///   - namespace: nil for all namespaces, and for objects that are in none.
+    ///   - subresource: `scale`, `log` and the like.
+    public func path(namespace: String?, name: String? = nil, subresource: String? = nil) -> String {
+        var path = group.isEmpty ? "/api/\(version)" : "/apis/\(group)/\(version)"
+        if namespaced, let namespace { path += "/namespaces/\(namespace)" }
+        path += "/\(plural)"
+        if let name { path += "/\(name)" }
+        if let subresource { path += "/\(subresource)" }
+        return path
+    }
+}
+
+extension APIResource {
+    public static let claims = APIResource(kind: "PersistentVolumeClaim", plural: "persistentvolumeclaims")
+    public static let volumes = APIResource(kind: "PersistentVolume", plural: "persistentvolumes", namespaced: false)
+    public static let pods = APIResource(kind: "Pod", plural: "pods")
+    public static let nodes = APIResource(kind: "Node", plural: "nodes", namespaced: false)
+    public static let events = APIResource(kind: "Event", plural: "events")
+    public static let namespaces = APIResource(kind: "Namespace", plural: "namespaces", namespaced: false)
+    public static let storageClasses = APIResource(
+        group: "storage.k8s.io",
+        kind: "StorageClass",
+        plural: "storageclasses",
+        namespaced: false
+    )
+    public static let statefulSets = APIResource(group: "apps", kind: "StatefulSet", plural: "statefulsets")
+    public static let deployments = APIResource(group: "apps", kind: "Deployment", plural: "deployments")
+    public static let replicaSets = APIResource(group: "apps", kind: "ReplicaSet", plural: "replicasets")
+    public static let leases = APIResource(group: "coordination.k8s.io", kind: "Lease", plural: "leases")
+    public static let accessReviews = APIResource(
+        group: "authorization.k8s.io",
+        kind: "SelfSubjectAccessReview",
+        plural: "selfsubjectaccessreviews",
+        namespaced: false
+    )
+}
+
+/// The namespace and name of an object; the namespace is nil for objects that are in none.
+public struct ObjectName: Hashable, Sendable, Comparable, CustomStringConvertible {
+    public var namespace: String?
+    public var name: String
+
+    public init(_ name: String, in namespace: String?) {
+        self.namespace = namespace
+        self.name = name
+    }
+
+    public var description: String { namespace.map { "\($0)/\(name)" } ?? name }
+
+    public static func < (left: ObjectName, right: ObjectName) -> Bool {
+        (left.namespace ?? "", left.name) < (right.namespace ?? "", right.name)
+    }
+}

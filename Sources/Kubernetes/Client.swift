@@ -1,0 +1,411 @@
+import FoundationEssentials
+
+/// The API server's verbs, and nothing else: no cache, no informers, no PUT.
+///
+/// A request that surely had no effect is repeated with backoff, as is every read; `Retry-After` is honoured. A write
+/// whose effect is unknown is not: the caller looks again and decides again.
+public struct Client: Sendable {
+    let transport: any Transport
+    public let time: TimeSource
+    /// Called with each `Warning` header's text (RFC 9111, 5.5), once for each request that carries it.
+    let onWarning: @Sendable (String) -> Void
+    /// How long repeats go on before the failure is reported.
+    let patience: Duration
+    /// How many objects a page of a list holds.
+    let pageSize: Int
+
+    public init(
+        transport: any Transport,
+        time: TimeSource = .continuous,
+        patience: Duration = .seconds(60),
+        pageSize: Int = 500,
+        onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.transport = transport
+        self.time = time
+        self.patience = patience
+        self.pageSize = pageSize
+        self.onWarning = onWarning
+    }
+
+    // MARK: Reading
+
+    /// Reads one object.
+    ///
+    /// - Throws: `APIError`, `.notFound` where there is none.
+    public func get<Object: KubernetesObject>(_ type: Object.Type, _ name: ObjectName) async throws -> Object {
+        let (data, request) = try await getData(Object.resource, name)
+        return try decode(Object.self, from: data, request: request)
+    }
+
+    /// Reads one object with all its fields.
+    ///
+    /// - Throws: `APIError`, `.notFound` where there is none.
+    public func get(_ resource: APIResource, _ name: ObjectName) async throws -> JSON {
+        let (data, request) = try await getData(resource, name)
+        return try decode(JSON.self, from: data, request: request)
+    }
+
+    private func getData(_ resource: APIResource, _ name: ObjectName) async throws -> (Data, String) {
+        let request = "get \(resource.kind) \(name)"
+        let path = resource.path(namespace: name.namespace, name: name.name)
+        return (try await perform(Request(.get, path), request: request, repeatable: true).body, request)
+    }
+
+    /// Reads one object, or nil where there is none.
+    public func find<Object: KubernetesObject>(_ type: Object.Type, _ name: ObjectName) async throws -> Object? {
+        do { return try await get(type, name) } catch let error as APIError where error.reason == .notFound {
+            return nil
+        }
+    }
+
+    /// Lists all objects of a kind, page by page.
+    ///
+    /// - Parameters:
+    ///   - namespace: nil for all namespaces.
+    ///   - field: a field selector, `involvedObject.name=data`.
+    /// - Throws: `APIError`.
+    public func list<Object: KubernetesObject>(
+        _ type: Object.Type,
+        in namespace: String? = nil,
+        field: String? = nil
+    ) async throws -> [Object] {
+        try await listPages(type, in: namespace, field: field).items
+    }
+
+    /// Lists as `list`, with the resourceVersion that a watch can start from.
+    func listPages<Object: KubernetesObject>(
+        _ type: Object.Type,
+        in namespace: String?,
+        field: String?
+    ) async throws -> List<Object> {
+        let request = "list \(Object.resource.plural)" + (namespace.map { " in \($0)" } ?? "")
+        var restarts = 0
+        while true {
+            var all = List<Object>(metadata: .init(), items: [])
+            do {
+                repeat {
+                    var query = [("limit", String(pageSize))]
+                    if let field { query.append(("fieldSelector", field)) }
+                    if let token = all.metadata.continue { query.append(("continue", token)) }
+                    let target = Self.target(Object.resource.path(namespace: namespace), query)
+                    let response = try await perform(Request(.get, target), request: request, repeatable: true)
+                    let page = try decode(List<Object>.self, from: response.body, request: request)
+                    all.items += page.items
+                    all.metadata = page.metadata
+                } while !(all.metadata.continue ?? "").isEmpty
+                return all
+            } catch let error as APIError where error.reason == .expired && restarts < 5 {
+                // The continue token outlived the server's memory: begin again.
+                restarts += 1
+            }
+        }
+    }
+
+    /// The log of a container as it is now.
+    ///
+    /// - Parameter tail: how many lines from the end.
+    /// - Throws: `APIError`, `.invalid` while the container waits to start.
+    public func log(of pod: ObjectName, container: String, tail: Int) async throws -> String {
+        let target = Self.target(
+            APIResource.pods.path(namespace: pod.namespace, name: pod.name, subresource: "log"),
+            [("container", container), ("tailLines", String(tail))]
+        )
+        let response = try await perform(
+            Request(.get, target),
+            request: "read the log of Pod \(pod)",
+            repeatable: true
+        )
+        return String(decoding: response.body, as: UTF8.self)
+    }
+
+    /// Follows the log of a container line by line until it ends.
+    ///
+    /// - Parameter silence: how long the log may be silent before the connection is given up.
+    /// - Throws: `APIError` or `TransportError`.
+    public func followLog(
+        of pod: ObjectName,
+        container: String,
+        silence: Duration,
+        onLine: (String) async throws -> Void
+    ) async throws {
+        let target = Self.target(
+            APIResource.pods.path(namespace: pod.namespace, name: pod.name, subresource: "log"),
+            [("container", container), ("follow", "true")]
+        )
+        let request = "follow the log of Pod \(pod)"
+        let response = try await open(Request(.get, target, silence: silence), request: request)
+        var lines = Lines(response.body)
+        do {
+            while let line = try await lines.next() { try await onLine(String(decoding: line, as: UTF8.self)) }
+        } catch {
+            await response.body.close()
+            throw error
+        }
+    }
+
+    // MARK: Writing
+
+    /// Creates an object.
+    ///
+    /// - Parameter dryRun: lets the server check and admit the object without keeping it.
+    /// - Returns: the object as the server keeps it.
+    /// - Throws: `APIError`, `.alreadyExists` where the name is taken.
+    @discardableResult
+    public func create(
+        _ resource: APIResource,
+        in namespace: String?,
+        _ manifest: JSON,
+        dryRun: Bool = false
+    ) async throws -> JSON {
+        let name = manifest[path: ["metadata", "name"]]?.string ?? ""
+        let request = "create \(resource.kind) \(ObjectName(name, in: namespace))"
+        var query = [("fieldValidation", "Strict")]
+        if dryRun { query.append(("dryRun", "All")) }
+        let target = Self.target(resource.path(namespace: namespace), query)
+        let response = try await perform(
+            Request(.post, target, headers: [Self.json], body: manifest.text),
+            request: request,
+            repeatable: dryRun
+        )
+        return try decode(JSON.self, from: response.body, request: request)
+    }
+
+    /// Changes an object.
+    ///
+    /// - Returns: the object as the server keeps it now.
+    /// - Throws: `APIError`: `.conflict` where it is no longer as the patch says, `.invalid` where a `test` failed.
+    @discardableResult
+    public func patch<Object: KubernetesObject>(
+        _ type: Object.Type,
+        _ name: ObjectName,
+        _ patch: Patch
+    ) async throws -> Object {
+        let request = "patch \(Object.resource.kind) \(name)"
+        let response = try await perform(
+            Request(
+                .patch,
+                Object.resource.path(namespace: name.namespace, name: name.name),
+                headers: [("Content-Type", patch.contentType)],
+                body: patch.body.text
+            ),
+            request: request,
+            repeatable: false
+        )
+        return try decode(Object.self, from: response.body, request: request)
+    }
+
+    /// Asks for the deletion of exactly one object, never of a namesake.
+    ///
+    /// - Parameters:
+    ///   - uid: the object's UID; the server refuses with a conflict where the name belongs to another by now.
+    ///   - grace: for pods, how long their processes get, in seconds.
+    /// - Returns: false where the object was already gone.
+    /// - Throws: `APIError`.
+    @discardableResult
+    public func delete(
+        _ resource: APIResource,
+        _ name: ObjectName,
+        uid: String,
+        grace: Int? = nil
+    ) async throws -> Bool {
+        var options: JSON = ["apiVersion": "v1", "kind": "DeleteOptions", "preconditions": ["uid": .string(uid)]]
+        if let grace { options["gracePeriodSeconds"] = .integer(Int64(grace)) }
+        do {
+            _ = try await perform(
+                Request(
+                    .delete,
+                    resource.path(namespace: name.namespace, name: name.name),
+                    headers: [Self.json],
+                    body: options.text
+                ),
+                request: "delete \(resource.kind) \(name)",
+                // The UID makes a second delete harmless.
+                repeatable: true
+            )
+            return true
+        } catch let error as APIError where error.reason == .notFound {
+            return false
+        }
+    }
+
+    /// Asks whether the caller may do something (SelfSubjectAccessReview).
+    ///
+    /// - Parameter namespace: nil for all namespaces.
+    /// - Throws: `APIError`.
+    public func mayI(
+        _ verb: String,
+        _ resource: APIResource,
+        subresource: String? = nil,
+        in namespace: String? = nil
+    ) async throws -> Bool {
+        var attributes: JSON = [
+            "verb": .string(verb), "group": .string(resource.group), "resource": .string(resource.plural),
+        ]
+        if let subresource { attributes["subresource"] = .string(subresource) }
+        if let namespace { attributes["namespace"] = .string(namespace) }
+        let review: JSON = [
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": ["resourceAttributes": attributes],
+        ]
+        let request = "ask for the permission to \(verb) \(resource.plural)"
+        let response = try await perform(
+            Request(.post, APIResource.accessReviews.path(namespace: nil), headers: [Self.json], body: review.text),
+            request: request,
+            repeatable: true
+        )
+        let answer = try decode(JSON.self, from: response.body, request: request)
+        return answer[path: ["status", "allowed"]]?.bool ?? false
+    }
+
+    // MARK: Requests
+
+    static let json = (name: "Content-Type", value: "application/json")
+
+    /// A path with a query; values are percent-encoded (RFC 3986, 2.3).
+    static func target(_ path: String, _ query: [(String, String)]) -> String {
+        path + "?" + query.map { "\($0.0)=\(Self.escape($0.1))" }.joined(separator: "&")
+    }
+
+    private static func escape(_ value: String) -> String {
+        var escaped = ""
+        for byte in value.utf8 {
+            let character = Character(UnicodeScalar(byte))
+            if byte < 128, character.isLetter || character.isNumber || "-._~".contains(character) {
+                escaped.append(character)
+            } else {
+                let hex = String(byte, radix: 16, uppercase: true)
+                escaped += hex.utf8.count == 1 ? "%0\(hex)" : "%\(hex)"
+            }
+        }
+        return escaped
+    }
+
+    /// Sends a request and waits for the whole answer, repeating where that is safe.
+    func perform(_ original: Request, request: String, repeatable: Bool) async throws -> Response {
+        var message = original
+        message.headers.append(("Accept", "application/json"))
+        return try await repeating(request: request, repeatable: repeatable) {
+            let response = try await transport.send(message)
+            response.headers(named: "Warning").forEach { onWarning(Self.warningText($0)) }
+            return (response.status, response, { response })
+        }
+    }
+
+    /// Sends a request whose answer keeps arriving, repeating until its head says success.
+    func open(_ original: Request, request: String) async throws -> StreamingResponse {
+        var message = original
+        message.headers.append(("Accept", "application/json"))
+        return try await repeating(request: request, repeatable: true) {
+            let response = try await transport.open(message)
+            return (
+                response.status, response,
+                {
+                    var body = Data()
+                    while body.count < 1 << 20, let piece = try await response.body.next() { body += piece }
+                    await response.body.close()
+                    return Response(status: response.status, headers: response.headers, body: body)
+                }
+            )
+        }
+    }
+
+    /// The rule of what is repeated, for both kinds of requests.
+    private func repeating<Answer>(
+        request: String,
+        repeatable: Bool,
+        _ attempt: () async throws -> (status: Int, answer: Answer, whole: () async throws -> Response)
+    ) async throws -> Answer {
+        let end = time.now() + patience
+        var backoff = Backoff()
+        while true {
+            var failure: APIError
+            var retryAfter: Duration?
+            let harmless: Bool
+            do {
+                let (status, answer, whole) = try await attempt()
+                if (200..<300).contains(status) { return answer }
+                let response = try await whole()
+                failure = APIError(request: request, response: response)
+                retryAfter = response.header("Retry-After").flatMap { Int($0) }.map { .seconds(min($0, 30)) }
+                // 429 says that the request was not looked at (RFC 6585, 4); so does 503 with Retry-After here.
+                harmless = status == 429 || (status == 503 && retryAfter != nil)
+            } catch let error as TransportError {
+                failure = APIError(reason: .unavailable, request: request, message: error.message, code: 0)
+                if error.kind == .configuration { failure.reason = .other }
+                harmless = error.kind == .notSent
+            }
+            guard failure.reason == .unavailable, harmless || repeatable else { throw failure }
+            let pause = max(retryAfter ?? .zero, backoff.next())
+            guard time.now() + pause < end else { throw failure }
+            try await time.sleep(time.now() + pause)
+        }
+    }
+
+    /// The text of a `Warning` header: `299 - "text"`.
+    private static func warningText(_ header: String) -> String {
+        guard let start = header.firstIndex(of: "\""), let end = header.lastIndex(of: "\""), start < end else {
+            return header
+        }
+        return String(header[header.index(after: start)..<end].replacing("\\\"", with: "\""))
+    }
+
+    func decode<Value: Decodable>(_ type: Value.Type, from data: Data, request: String) throws -> Value {
+        do {
+            return try JSONDecoder().decode(Value.self, from: data)
+        } catch {
+            throw APIError(
+                reason: .protocolError,
+                request: request,
+                message: "the answer is not what an API server says: \(APIError.excerpt(data))",
+                code: 200
+            )
+        }
+    }
+}
+
+/// A list as the API server answers it.
+struct List<Object: KubernetesObject>: Decodable, Sendable {
+    struct Metadata: Decodable, Sendable {
+        var resourceVersion: String?
+        var `continue`: String?
+    }
+
+    var metadata: Metadata
+    var items: [Object]
+
+    init(metadata: Metadata, items: [Object]) {
+        self.metadata = metadata
+        self.items = items
+    }
+
+    private enum CodingKeys: CodingKey { case kind, metadata, items }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        // Somebody else's JSON must not be taken for an empty list.
+        let kind = try container.decode(String.self, forKey: .kind)
+        guard kind == Object.resource.kind + "List" || kind == "List" else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .kind,
+                in: container,
+                debugDescription: "a \(kind) where a list was asked for"
+            )
+        }
+        metadata = try container.decode(Metadata.self, forKey: .metadata)
+        items = try container.decodeIfPresent([Object].self, forKey: .items) ?? []
+    }
+}
+
+/// Growing pauses with jitter: 0.1 s, doubled up to 5 s, each shortened by up to a half.
+public struct Backoff: Sendable {
+    private var base: Duration = .milliseconds(100)
+
+    public init() {}
+
+    /// How long to wait before the next attempt.
+    public mutating func next() -> Duration {
+        defer { base = min(base * 2, .seconds(5)) }
+        return base * Double.random(in: 0.5...1)
+    }
+}

@@ -1,0 +1,32 @@
+/// A change to send.
+///
+/// There is no other way to change an object: what is not named in the patch stays as it is.
+public enum Patch: Sendable, Equatable {
+    /// RFC 7396: members are set, `null` removes. With `metadata.resourceVersion` in it the server refuses the patch
+    /// with a conflict where the object has changed since.
+    case merge(JSON)
+    /// RFC 6902: operations in order; a failed `test` refuses the whole patch (the API server answers 422 then).
+    case json([JSON])
+
+    var contentType: String {
+        switch self {
+        case .merge: "application/merge-patch+json"
+        case .json: "application/json-patch+json"
+        }
+    }
+
+    var body: JSON {
+        switch self {
+        case .merge(let value): value
+        case .json(let operations): .array(operations)
+        }
+    }
+
+    /// A merge patch that only applies to the object as it was read.
+    public static func merge(onto meta: ObjectMeta, _ change: JSON) -> Patch {
+        var change = change
+        change[path: ["metadata", "resourceVersion"]] = .string(meta.resourceVersion)
+        change[path: ["metadata", "uid"]] = .string(meta.uid)
+        return .merge(change)
+    }
+}

@@ -1,0 +1,313 @@
+// Only the fields that are read, and only for reading: these types are not Encodable on purpose, so that no object can
+// be sent back with the fields that we don't know left out. Properties are named as their JSON keys.
+
+/// An object that can be read from the API server.
+public protocol KubernetesObject: Decodable, Sendable {
+    static var resource: APIResource { get }
+    var metadata: ObjectMeta { get }
+}
+
+extension KubernetesObject {
+    public var name: ObjectName { ObjectName(metadata.name, in: metadata.namespace) }
+    /// The kind with namespace and name, as messages name an object: `PersistentVolumeClaim shop/data`.
+    public var title: String { "\(Self.resource.kind) \(name)" }
+}
+
+/// The metadata of an object, as far as it is read.
+public struct ObjectMeta: Decodable, Sendable, Equatable {
+    public var name: String
+    public var namespace: String?
+    public var uid: String
+    public var resourceVersion: String
+    public var generation: Int64?
+    public var creationTimestamp: String?
+    public var deletionTimestamp: String?
+    public var labels: [String: String]?
+    public var annotations: [String: String]?
+    public var finalizers: [String]?
+    public var ownerReferences: [OwnerReference]?
+
+    /// The owner that manages this object, where one does.
+    public var controller: OwnerReference? { ownerReferences?.first { $0.controller == true } }
+    /// True once somebody has asked for the object's deletion.
+    public var isTerminating: Bool { deletionTimestamp != nil }
+
+    public func annotation(_ key: String) -> String? { annotations?[key] }
+}
+
+public struct OwnerReference: Decodable, Sendable, Equatable {
+    public var apiVersion: String
+    public var kind: String
+    public var name: String
+    public var uid: String
+    public var controller: Bool?
+}
+
+public struct PersistentVolumeClaim: KubernetesObject, Equatable {
+    public static let resource = APIResource.claims
+
+    public struct Spec: Decodable, Sendable, Equatable {
+        public struct Resources: Decodable, Sendable, Equatable {
+            public var requests: [String: Quantity]?
+        }
+
+        public var accessModes: [String]?
+        public var storageClassName: String?
+        public var volumeMode: String?
+        public var volumeName: String?
+        public var resources: Resources?
+    }
+
+    public struct Status: Decodable, Sendable, Equatable {
+        public var phase: String?
+        public var capacity: [String: Quantity]?
+    }
+
+    public var metadata: ObjectMeta
+    public var spec: Spec
+    public var status: Status?
+
+    public var phase: String { status?.phase ?? "Pending" }
+    public var volumeMode: String { spec.volumeMode ?? "Filesystem" }
+    /// The class, which old manifests name in an annotation.
+    public var storageClassName: String? {
+        spec.storageClassName ?? metadata.annotation("volume.beta.kubernetes.io/storage-class")
+    }
+}
+
+public struct PersistentVolume: KubernetesObject, Equatable {
+    public static let resource = APIResource.volumes
+
+    public struct ClaimReference: Decodable, Sendable, Equatable {
+        public var namespace: String?
+        public var name: String?
+        public var uid: String?
+    }
+
+    public struct Spec: Decodable, Sendable, Equatable {
+        /// The kinds of source that matter: those that are bound to a node without saying so, and the ones that carry
+        /// a handle by which their owner finds the storage again.
+        public struct Path: Decodable, Sendable, Equatable { public var path: String }
+        public struct CSI: Decodable, Sendable, Equatable {
+            public var driver: String
+            public var volumeHandle: String
+        }
+        public struct NFS: Decodable, Sendable, Equatable {
+            public var server: String
+            public var path: String
+        }
+
+        public var capacity: [String: Quantity]?
+        public var accessModes: [String]?
+        public var claimRef: ClaimReference?
+        public var persistentVolumeReclaimPolicy: String?
+        public var storageClassName: String?
+        public var volumeMode: String?
+        public var nodeAffinity: JSON?
+        public var hostPath: Path?
+        public var local: Path?
+        public var csi: CSI?
+        public var nfs: NFS?
+    }
+
+    public struct Status: Decodable, Sendable, Equatable {
+        public var phase: String?
+    }
+
+    public var metadata: ObjectMeta
+    public var spec: Spec
+    public var status: Status?
+
+    public var phase: String { status?.phase ?? "Pending" }
+    public var reclaimPolicy: String { spec.persistentVolumeReclaimPolicy ?? "Retain" }
+    /// The namespace and name of the claim that the volume is bound to or reserved for.
+    public var claim: ObjectName? {
+        guard let reference = spec.claimRef, let name = reference.name else { return nil }
+        return ObjectName(name, in: reference.namespace)
+    }
+    /// By what the storage behind the volume can be found again.
+    public var handle: String {
+        if let csi = spec.csi { return "\(csi.driver) \(csi.volumeHandle)" }
+        if let nfs = spec.nfs { return "nfs \(nfs.server):\(nfs.path)" }
+        if let path = spec.hostPath ?? spec.local { return path.path }
+        return metadata.name
+    }
+}
+
+public struct StorageClass: KubernetesObject {
+    public static let resource = APIResource.storageClasses
+    /// The annotation that makes a class the default one.
+    public static let defaultAnnotation = "storageclass.kubernetes.io/is-default-class"
+    /// Its older name, which the API server still honours.
+    public static let betaDefaultAnnotation = "storageclass.beta.kubernetes.io/is-default-class"
+
+    public var metadata: ObjectMeta
+    public var provisioner: String
+    public var reclaimPolicy: String?
+    public var volumeBindingMode: String?
+
+    public var isDefault: Bool {
+        metadata.annotation(Self.defaultAnnotation) == "true"
+            || metadata.annotation(Self.betaDefaultAnnotation) == "true"
+    }
+    public var waitsForFirstConsumer: Bool { volumeBindingMode == "WaitForFirstConsumer" }
+}
+
+public struct PodSpec: Decodable, Sendable, Equatable {
+    public struct Volume: Decodable, Sendable, Equatable {
+        public struct ClaimSource: Decodable, Sendable, Equatable { public var claimName: String }
+        public var name: String
+        public var persistentVolumeClaim: ClaimSource?
+        public var ephemeral: JSON?
+    }
+
+    public var volumes: [Volume]?
+    public var nodeName: String?
+    public var nodeSelector: [String: String]?
+    public var tolerations: [JSON]?
+
+    /// The names of the claims that a pod of this spec mounts; the claim of a generic ephemeral volume is named after
+    /// pod and volume.
+    public func claimNames(ofPod pod: String?) -> [String] {
+        (volumes ?? []).compactMap { volume in
+            if let claim = volume.persistentVolumeClaim { return claim.claimName }
+            guard volume.ephemeral != nil, let pod else { return nil }
+            return "\(pod)-\(volume.name)"
+        }
+    }
+}
+
+public struct Pod: KubernetesObject, Equatable {
+    public static let resource = APIResource.pods
+
+    public struct Condition: Decodable, Sendable, Equatable {
+        public var type: String
+        public var status: String
+        public var reason: String?
+        public var message: String?
+    }
+
+    public struct ContainerStatus: Decodable, Sendable, Equatable {
+        public struct State: Decodable, Sendable, Equatable {
+            public struct Waiting: Decodable, Sendable, Equatable {
+                public var reason: String?
+                public var message: String?
+            }
+            public struct Running: Decodable, Sendable, Equatable { public var startedAt: String? }
+            public struct Terminated: Decodable, Sendable, Equatable {
+                public var exitCode: Int
+                public var reason: String?
+                public var message: String?
+            }
+            public var waiting: Waiting?
+            public var running: Running?
+            public var terminated: Terminated?
+        }
+        public var name: String
+        public var state: State?
+    }
+
+    public struct Status: Decodable, Sendable, Equatable {
+        public var phase: String?
+        public var reason: String?
+        public var message: String?
+        public var conditions: [Condition]?
+        public var initContainerStatuses: [ContainerStatus]?
+        public var containerStatuses: [ContainerStatus]?
+    }
+
+    public var metadata: ObjectMeta
+    public var spec: PodSpec
+    public var status: Status?
+
+    public var phase: String { status?.phase ?? "Pending" }
+    public var isFinished: Bool { phase == "Succeeded" || phase == "Failed" }
+    public var isReady: Bool { status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false }
+    /// The names of the claims that the pod mounts, all in its own namespace.
+    public var claimNames: [String] { spec.claimNames(ofPod: metadata.name) }
+    /// The state of a container, be it an init container or not.
+    public func state(of container: String) -> ContainerStatus.State? {
+        ((status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? []))
+            .first { $0.name == container }?.state
+    }
+}
+
+public struct PodTemplate: Decodable, Sendable {
+    public var metadata: TemplateMeta?
+    public var spec: PodSpec
+}
+
+/// The metadata of a template, which has no identity of its own.
+public struct TemplateMeta: Decodable, Sendable {
+    public var name: String?
+    public var labels: [String: String]?
+    public var annotations: [String: String]?
+}
+
+public struct StatefulSet: KubernetesObject {
+    public static let resource = APIResource.statefulSets
+
+    public struct Spec: Decodable, Sendable {
+        public struct Ordinals: Decodable, Sendable { public var start: Int? }
+        public struct ClaimTemplate: Decodable, Sendable { public var metadata: TemplateMeta }
+        public struct RetentionPolicy: Decodable, Sendable { public var whenScaled: String? }
+        public var replicas: Int?
+        public var ordinals: Ordinals?
+        public var template: PodTemplate
+        public var volumeClaimTemplates: [ClaimTemplate]?
+        public var persistentVolumeClaimRetentionPolicy: RetentionPolicy?
+    }
+    public struct Status: Decodable, Sendable {
+        public var observedGeneration: Int64?
+        public var replicas: Int?
+        public var readyReplicas: Int?
+    }
+
+    public var metadata: ObjectMeta
+    public var spec: Spec
+    public var status: Status?
+}
+
+public struct Deployment: KubernetesObject {
+    public static let resource = APIResource.deployments
+
+    public struct Spec: Decodable, Sendable {
+        public var replicas: Int?
+        public var template: PodTemplate
+    }
+    public struct Status: Decodable, Sendable {
+        public var observedGeneration: Int64?
+        public var replicas: Int?
+        public var updatedReplicas: Int?
+        public var availableReplicas: Int?
+    }
+
+    public var metadata: ObjectMeta
+    public var spec: Spec
+    public var status: Status?
+}
+
+public struct ReplicaSet: KubernetesObject {
+    public static let resource = APIResource.replicaSets
+    public var metadata: ObjectMeta
+}
+
+public struct Node: KubernetesObject {
+    public static let resource = APIResource.nodes
+    public var metadata: ObjectMeta
+}
+
+public struct Event: KubernetesObject {
+    public static let resource = APIResource.events
+
+    public struct Reference: Decodable, Sendable {
+        public var kind: String?
+        public var name: String?
+        public var uid: String?
+    }
+    public var metadata: ObjectMeta
+    public var involvedObject: Reference
+    public var type: String?
+    public var reason: String?
+    public var message: String?
+}
