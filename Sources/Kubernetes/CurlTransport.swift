@@ -1,0 +1,111 @@
+import Curl
+import FoundationEssentials
+
+/// Carries requests to a real API server, with libcurl.
+///
+/// Answers of 401 make it get new credentials and try once again; that is safe for every verb, since the server did
+/// nothing with the first request.
+public struct CurlTransport: Transport {
+    private let client: CurlClient
+    private let credentials: Credentials
+    private let server: String
+    private let userAgent: String
+    /// All of the connection but the client's certificate, which may change.
+    private let connection: CurlConnection
+
+    /// Makes the transport to the server of a configuration; nothing is sent yet.
+    ///
+    /// - Parameters:
+    ///   - configuration: Which server, and as whom.
+    ///   - userAgent: The `User-Agent`: `pvmigrate/1.0.0`.
+    /// - Throws: `TransportError` where libcurl cannot be started.
+    public static func make(_ configuration: Configuration, userAgent: String = "pvmigrate") throws -> CurlTransport {
+        do {
+            return CurlTransport(
+                client: try CurlClient(),
+                credentials: Credentials(configuration),
+                server: configuration.server,
+                userAgent: userAgent,
+                connection: CurlConnection(
+                    certificateAuthority: configuration.certificateAuthority,
+                    serverName: configuration.serverName,
+                    insecureSkipVerify: configuration.insecureSkipVerify,
+                    proxy: configuration.proxy?.value
+                )
+            )
+        } catch let error as CurlError {
+            throw TransportError(error)
+        }
+    }
+
+    public func send(_ request: Request) async throws -> Response {
+        let answer = try await authenticated(request, status: \.status) { try await client.send($0) }
+        return Response(status: answer.status, headers: answer.headers, body: answer.body)
+    }
+
+    public func open(_ request: Request) async throws -> StreamingResponse {
+        let answer = try await authenticated(request, status: \.status) { try await client.open($0) }
+        return StreamingResponse(
+            status: answer.status,
+            headers: answer.headers,
+            body: CurlResponseBody(body: answer.body)
+        )
+    }
+
+    /// Makes an attempt, and another one with new credentials where the first was refused for its own.
+    private func authenticated<Answer>(
+        _ request: Request,
+        status: (Answer) -> Int,
+        attempt: (CurlRequest) async throws -> Answer
+    ) async throws -> Answer {
+        do {
+            let identity = try await credentials.identity()
+            let first = try await attempt(curlRequest(request, as: identity))
+            guard status(first) == 401, try await credentials.refresh(identity) else { return first }
+            return try await attempt(curlRequest(request, as: try await credentials.identity()))
+        } catch let error as CurlError {
+            throw TransportError(error)
+        }
+    }
+
+    private func curlRequest(_ request: Request, as identity: Credentials.Identity) -> CurlRequest {
+        var connection = connection
+        connection.clientCertificate = identity.certificate?.certificate
+        connection.clientKey = identity.certificate?.key.value
+        return CurlRequest(
+            request.method.rawValue,
+            server + request.target,
+            headers: [("User-Agent", userAgent)] + request.headers + identity.headers.value,
+            body: request.body,
+            silence: request.silence,
+            connection: connection
+        )
+    }
+}
+
+private struct CurlResponseBody: ResponseBody {
+    let body: CurlBody
+
+    func next() async throws -> Data? {
+        do {
+            return try await body.next()
+        } catch let error as CurlError {
+            throw TransportError(error)
+        }
+    }
+
+    func close() async {
+        await body.close()
+    }
+}
+
+extension TransportError {
+    fileprivate init(_ error: CurlError) {
+        switch error.kind {
+        case .notSent: self.init(.notSent, error.message)
+        case .interrupted, .silent: self.init(.interrupted, error.message)
+        // What is too large now will be so the next time.
+        case .configuration, .tooLarge: self.init(.configuration, error.message)
+        }
+    }
+}

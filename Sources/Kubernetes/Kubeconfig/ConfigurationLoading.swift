@@ -1,0 +1,301 @@
+import FoundationEssentials
+import YAML
+
+extension Configuration {
+    /// Finds out which cluster is meant, in the Go tool's order: `kubeconfig`, the files of `$KUBECONFIG`, the service
+    /// account of the pod that this runs in, `~/.kube/config`.
+    ///
+    /// A service account is passed over where a context is asked for: it has none, and whoever names one means a file.
+    /// Certificates are read here, tokens in files and plugins only when a request needs them.
+    ///
+    /// - Parameters:
+    ///   - kubeconfig: The value of `--kubeconfig`; nil or empty where it was not given.
+    ///   - context: The value of `--context`; nil or empty for the file's current one.
+    ///   - environment: The environment of this process; plugins run in it.
+    ///   - home: The home directory, where there is one.
+    ///   - serviceAccount: The folder in which a pod has its token.
+    public static func load(
+        kubeconfig: String?,
+        context: String?,
+        environment: [String: String],
+        home: String?,
+        serviceAccount: String = "/var/run/secrets/kubernetes.io/serviceaccount"
+    ) throws(ConfigurationError) -> Configuration {
+        let context = context.flatMap { $0.isEmpty ? nil : $0 }
+        let files: Kubeconfig
+        if let kubeconfig, !kubeconfig.isEmpty {
+            files = try Kubeconfig(paths: [kubeconfig], skipMissing: false)
+        } else if let list = environment["KUBECONFIG"], !list.isEmpty {
+            var paths: [String] = []
+            for path in list.split(separator: ":").map(String.init) where !paths.contains(path) { paths.append(path) }
+            files = try Kubeconfig(paths: paths, skipMissing: true)
+        } else if context == nil,
+            let configuration = try inCluster(environment: environment, folder: serviceAccount)
+        {
+            return configuration
+        } else {
+            let path = (home.map { $0 + "/" } ?? "") + ".kube/config"
+            guard LocalFile(path: path).exists else {
+                throw ConfigurationError(
+                    message: "no kubeconfig: \(path) does not exist; name one with --kubeconfig or KUBECONFIG"
+                )
+            }
+            files = try Kubeconfig(paths: [path], skipMissing: false)
+        }
+        return try files.configuration(context: context, environment: environment)
+    }
+
+    /// The service account of the pod that this runs in; nil outside of pods.
+    private static func inCluster(
+        environment: [String: String],
+        folder: String
+    ) throws(ConfigurationError) -> Configuration? {
+        guard let host = environment["KUBERNETES_SERVICE_HOST"], !host.isEmpty,
+            let port = environment["KUBERNETES_SERVICE_PORT"], !port.isEmpty
+        else { return nil }
+        let token = LocalFile(path: folder + "/token")
+        let authority = LocalFile(path: folder + "/ca.crt")
+        let namespace = LocalFile(path: folder + "/namespace")
+        guard token.exists else { return nil }
+        var configuration = Configuration(server: "https://\(host.urlHost):\(port)", origin: folder)
+        configuration.authentication.header = .tokenFile(path: token.path, fallback: nil)
+        do throws(LocalFile.Failure) {
+            configuration.certificateAuthority = try authority.read()
+        } catch {
+            throw ConfigurationError(file: authority.path, message: error.message)
+        }
+        do throws(LocalFile.Failure) {
+            configuration.namespace = String(decoding: try namespace.read(), as: UTF8.self).trimmed
+        } catch  where error.isMissing {
+            configuration.namespace = nil
+        } catch {
+            throw ConfigurationError(file: namespace.path, message: error.message)
+        }
+        return configuration
+    }
+}
+
+extension Kubeconfig {
+    /// What a context says.
+    ///
+    /// - Parameters:
+    ///   - name: The context's name; nil for the current one.
+    ///   - environment: The environment in which plugins run.
+    func configuration(
+        context name: String?,
+        environment: [String: String]
+    ) throws(ConfigurationError) -> Configuration {
+        let (chosen, node) = try context(named: name)
+        let cluster = try entry(named: "cluster", in: clusters, of: node, context: chosen)
+        let user = try entry(named: "user", in: users, of: node, context: chosen)
+
+        var configuration = Configuration(server: "", origin: node.file.path)
+        configuration.context = chosen
+        configuration.namespace = try node.string("namespace")
+        configuration.certificateAuthority = try cluster.node.pem("certificate-authority")
+        configuration.serverName = try cluster.node.string("tls-server-name")
+        configuration.insecureSkipVerify = try cluster.node.bool("insecure-skip-tls-verify")
+        if configuration.insecureSkipVerify, configuration.certificateAuthority != nil {
+            throw cluster.node.error("certificate-authority and insecure-skip-tls-verify exclude each other")
+        }
+        configuration.authentication.certificate = try user.node.clientCertificate()
+        configuration.server = try cluster.node.server(name: cluster.name, usesTLS: configuration.hasTLSOptions)
+        configuration.proxy = try cluster.node.proxy()
+        configuration.impersonation = try user.node.impersonation()
+        configuration.authentication.header = try user.node.header(
+            user: user.name,
+            cluster: cluster.node,
+            configuration: configuration,
+            environment: environment
+        )
+        return configuration
+    }
+
+    private func context(named name: String?) throws(ConfigurationError) -> (name: String, node: KubeconfigNode) {
+        if let name {
+            guard let node = contexts.byName[name] else {
+                throw ConfigurationError(
+                    file: paths.joined(separator: ":"),
+                    message: "there is no context \"\(name)\"; there are: \(contexts.list)"
+                )
+            }
+            return (name, node)
+        }
+        guard let currentContext else {
+            throw ConfigurationError(
+                file: paths.joined(separator: ":"),
+                message: "no current-context is set; choose one with --context: \(contexts.list)"
+            )
+        }
+        let current = try currentContext.text("current-context")
+        guard let node = contexts.byName[current] else {
+            throw currentContext.error("there is no context \"\(current)\"; there are: \(contexts.list)")
+        }
+        return (current, node)
+    }
+
+    private func entry(
+        named key: String,
+        in entries: Entries,
+        of context: KubeconfigNode,
+        context contextName: String
+    ) throws(ConfigurationError) -> (name: String, node: KubeconfigNode) {
+        guard let name = try context.string(key), let reference = try context.child(key) else {
+            throw context.error("the context \"\(contextName)\" names no \(key)")
+        }
+        guard let node = entries.byName[name] else {
+            throw reference.error("there is no \(key) \"\(name)\"; there are: \(entries.list)")
+        }
+        return (name, node)
+    }
+}
+
+extension Configuration {
+    /// Whether anything here only makes sense with TLS.
+    fileprivate var hasTLSOptions: Bool {
+        certificateAuthority != nil || insecureSkipVerify || authentication.certificate != nil
+    }
+}
+
+extension KubeconfigNode {
+    /// The cluster's server, without a slash at the end.
+    fileprivate func server(name: String, usesTLS: Bool) throws(ConfigurationError) -> String {
+        guard var text = try string("server"), let node = try child("server") else {
+            throw error("the cluster \"\(name)\" has no server")
+        }
+        // client-go's rule (rest.DefaultServerURL) for a host without a scheme.
+        if !text.contains("://") { text = (usesTLS ? "https://" : "http://") + text }
+        guard let url = URLComponents(string: text), let host = url.host, !host.isEmpty, url.port.isUsable else {
+            throw node.error("server is not a valid URL")
+        }
+        guard url.scheme == "https" || url.scheme == "http" else {
+            throw node.error("server must begin with https:// or http://")
+        }
+        guard url.user == nil, url.password == nil, url.query == nil, url.fragment == nil else {
+            throw node.error("server may have scheme, host, port and path only")
+        }
+        while text.hasSuffix("/") { text.removeLast() }
+        return text
+    }
+
+    fileprivate func proxy() throws(ConfigurationError) -> Secret<String>? {
+        guard let text = try string("proxy-url"), let node = try child("proxy-url") else { return nil }
+        guard let url = URLComponents(string: text), let host = url.host, !host.isEmpty, url.port.isUsable,
+            ["http", "https", "socks5"].contains(url.scheme)
+        else {
+            throw node.error("proxy-url is not a valid http://, https:// or socks5:// URL")
+        }
+        return Secret(text)
+    }
+
+    fileprivate func clientCertificate() throws(ConfigurationError) -> ClientCertificate? {
+        let certificate = try pem("client-certificate")
+        let key = try pem("client-key")
+        guard let certificate else {
+            if key != nil { throw error("there is a client-key but no client-certificate") }
+            return nil
+        }
+        guard let key else { throw error("there is a client-certificate but no client-key") }
+        return ClientCertificate(certificate: certificate, key: Secret(key))
+    }
+
+    /// What goes into the `Authorization` header: as in client-go, a token or a password wins over a plugin.
+    fileprivate func header(
+        user: String,
+        cluster: KubeconfigNode,
+        configuration: Configuration,
+        environment: [String: String]
+    ) throws(ConfigurationError) -> Authentication.Header {
+        if let provider = try child("auth-provider") {
+            let name = try provider.string("name").map { " \"\($0)\"" } ?? ""
+            throw provider.error(
+                "the auth-provider\(name) was removed in kubectl 1.26; use an exec plugin"
+                    + " (gke-gcloud-auth-plugin, kubelogin, ...)"
+            )
+        }
+        let token = try headerValue("token").map { Secret($0) }
+        let username = try string("username") ?? ""
+        let password = try string("password") ?? ""
+        let hasPassword = !username.isEmpty || !password.isEmpty
+        if token != nil, hasPassword {
+            throw error("the user \"\(user)\" has both a token and a password; only one is allowed")
+        }
+        if let path = try string("tokenFile") {
+            return .tokenFile(path: file.resolve(path), fallback: token)
+        }
+        if let token { return .token(token) }
+        if hasPassword { return .basic(username: username, password: Secret(password)) }
+        guard let exec = try child("exec") else { return .none }
+        return .exec(
+            try ExecPlugin(exec, user: user, cluster: cluster, configuration: configuration, environment: environment)
+        )
+    }
+
+    /// The headers of `as`, `as-uid`, `as-groups` and `as-user-extra`.
+    fileprivate func impersonation() throws(ConfigurationError) -> [(name: String, value: String)] {
+        var headers: [(name: String, value: String)] = []
+        if let uid = try headerValue("as-uid") { headers.append(("Impersonate-Uid", uid)) }
+        for group in try strings("as-groups") { headers.append(("Impersonate-Group", group)) }
+        if let extra = try child("as-user-extra") {
+            guard let members = extra.value.object else { throw extra.error("as-user-extra must be a mapping") }
+            for member in members {
+                for value in try extra.strings(member.key) {
+                    headers.append(("Impersonate-Extra-\(member.key.headerNamePart)", value))
+                }
+            }
+        }
+        for header in headers where !header.value.isHeaderValue {
+            throw error("\(header.name) cannot have this value: it has control characters")
+        }
+        guard let name = try headerValue("as") else {
+            if !headers.isEmpty { throw error("as-uid, as-groups and as-user-extra need as") }
+            return []
+        }
+        return [("Impersonate-User", name)] + headers
+    }
+
+    private func headerValue(_ key: String) throws(ConfigurationError) -> String? {
+        guard let text = try string(key), let node = try child(key) else { return nil }
+        guard text.isHeaderValue else { throw node.error("\(key) has control characters") }
+        return text
+    }
+}
+
+extension Int? {
+    /// Whether a URL may have this port.
+    fileprivate var isUsable: Bool { self.map { 1...65535 ~= $0 } ?? true }
+}
+
+extension String {
+    /// Whether an HTTP header can have this value (RFC 9110, 5.5).
+    var isHeaderValue: Bool {
+        utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+    }
+
+    /// The text without white space around it.
+    var trimmed: String {
+        guard let first = firstIndex(where: { !$0.isWhitespace }), let last = lastIndex(where: { !$0.isWhitespace })
+        else { return "" }
+        return String(self[first...last])
+    }
+
+    /// A host as it stands in a URL: IPv6 addresses in brackets.
+    fileprivate var urlHost: String { contains(":") ? "[\(self)]" : self }
+
+    /// Percent-encodes what a header's name cannot have, as the API server decodes it for `Impersonate-Extra-`.
+    fileprivate var headerNamePart: String {
+        var encoded = ""
+        for byte in utf8 {
+            if byte < 0x80,
+                Character(Unicode.Scalar(byte)).isLetter || Character(Unicode.Scalar(byte)).isNumber
+                    || "-._~!#$&'*+^`|".utf8.contains(byte)
+            {
+                encoded.unicodeScalars.append(Unicode.Scalar(byte))
+            } else {
+                let digits = String(byte, radix: 16, uppercase: true)
+                encoded += "%" + (digits.count == 1 ? "0" : "") + digits
+            }
+        }
+        return encoded
+    }
+}
