@@ -138,3 +138,10 @@ extension JSON: Codable {
         }
     }
 }
+
+extension JSON {
+    /// Reads JSON text that somebody else wrote; nil where it is none.
+    public init?(parsingLeniently text: String) {
+        do { self = try JSON(parsing: Data(text.utf8)) } catch { return nil }
+    }
+}

@@ -1,0 +1,100 @@
+public import Kubernetes
+
+/// What the cluster says of one claim's migration: the objects that take part in it, as they were last read.
+public struct ClaimState: Sendable, Equatable {
+    /// The name of the source claim, which its successor bears too.
+    public let name: ObjectName
+    /// What has this name now: the source claim, its successor, or a stranger.
+    public var claim: PersistentVolumeClaim?
+    public var staging: PersistentVolumeClaim?
+    public var source: PersistentVolume?
+    public var destination: PersistentVolume?
+    /// The seal that the destination volume carries.
+    public var seal: Seal?
+    /// True when this process has seen a complete copy since the workloads stopped. It is not written down: before the
+    /// source claim is deleted, a process that resumes copies again, since it can't know what ran in the meantime.
+    public var copied = false
+    /// True when this process has dropped the last mark: nothing is left to do.
+    public var isReleased = false
+
+    public var stagingName: ObjectName { ObjectName(Marks.stagingName(of: name.name), in: name.namespace) }
+
+    /// The claim that is to be migrated, where it still exists.
+    public var sourceClaim: PersistentVolumeClaim? {
+        guard let claim else { return nil }
+        if let seal { return claim.metadata.uid == seal.uid ? claim : nil }
+        return claim
+    }
+
+    /// The size that the destination must have: no smaller than the volume, nor than what the claim asks for.
+    public var size: Quantity? {
+        let sizes = [source?.spec.capacity?["storage"], claim?.spec.resources?.requests?["storage"]]
+        return sizes.compactMap(\.self).max()
+    }
+
+    /// The access modes that the claim shall have afterwards.
+    ///
+    /// - Throws: `Refusal` where its owner's annotation names none that exists.
+    public func accessModes() throws(Refusal) -> [String] {
+        guard let claim else { return seal?.accessModes ?? [] }
+        guard let wanted = claim.metadata.annotation(Marks.accessMode) else { return claim.spec.accessModes ?? [] }
+        guard Self.knownAccessModes.contains(wanted) else {
+            throw Refusal(
+                "the annotation \(Marks.accessMode) is \"\(wanted)\"; it must be one of "
+                    + Self.knownAccessModes.joined(separator: ", ")
+            )
+        }
+        return [wanted]
+    }
+
+    static let knownAccessModes = ["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"]
+
+    /// The reclaim policy that the source volume had before it was protected.
+    public var originalPolicy: String {
+        if let seal { return seal.reclaimPolicy }
+        guard let source else { return "Retain" }
+        if isProtected, let policy = source.metadata.annotation(Marks.reclaimPolicy) { return policy }
+        // The Go tool keeps it on the volume that it migrates to.
+        if source.reclaimPolicy == "Retain", let destination,
+            destination.metadata.annotation(Marks.sourceClaim) == name.name,
+            destination.metadata.annotation(Marks.sourceNamespace) == name.namespace,
+            let policy = destination.metadata.annotation(Marks.reclaimPolicy)
+        {
+            return policy
+        }
+        return source.reclaimPolicy
+    }
+
+    /// True when nothing will reclaim the source volume, and its former policy is written down.
+    public var isProtected: Bool {
+        guard let source, let uid = sourceClaim?.metadata.uid ?? seal?.uid else { return false }
+        return source.reclaimPolicy == "Retain" && source.metadata.annotation(Marks.sourceUID) == uid
+            && source.metadata.annotation(Marks.reclaimPolicy) != nil
+    }
+}
+
+/// A plain reason why something is not done.
+public struct Refusal: Error, Sendable, Equatable, CustomStringConvertible {
+    public var description: String
+
+    public init(_ description: String) { self.description = description }
+}
+
+/// What a destination volume carries so that the migration can be finished without the source claim.
+public struct Seal: Sendable, Equatable {
+    /// The source claim as it was, less what the server sets anew.
+    public var manifest: JSON
+    /// The reclaim policy that the destination volume is to have at last.
+    public var reclaimPolicy: String
+
+    public var uid: String { manifest[path: ["metadata", "uid"]]?.string ?? "" }
+    public var sourceVolume: String { manifest[path: ["spec", "volumeName"]]?.string ?? "" }
+    public var sourceClass: String { manifest[path: ["spec", "storageClassName"]]?.string ?? "" }
+    var accessModes: [String] { (manifest[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string) }
+    public var name: ObjectName {
+        ObjectName(
+            manifest[path: ["metadata", "name"]]?.string ?? "",
+            in: manifest[path: ["metadata", "namespace"]]?.string
+        )
+    }
+}

@@ -1,0 +1,101 @@
+import Kubernetes
+
+/// The next thing to do for a claim.
+public enum Action: Sendable, Equatable {
+    // Before the seal: everything can be taken back.
+    case protect
+    case stage
+    case awaitStaging
+    case copy
+    case seal
+    // After the seal: everything goes forward.
+    case deleteClaims
+    case awaitDeletion
+    case reserve
+    case awaitAvailable
+    case create
+    case awaitBound
+    case disposeOfSource
+    case dropMarks
+    case done
+    /// Only a person can say how to go on.
+    case blocked(Refusal)
+}
+
+extension ClaimState {
+    /// Decides what comes next, from nothing but what was observed.
+    ///
+    /// - Parameter stagingBindsAtOnce: false where the destination class waits for the first consumer.
+    public func next(stagingBindsAtOnce: Bool) -> Action {
+        if isReleased { return .done }
+        if let seal, let destination { return afterSeal(seal, destination) }
+        return beforeSeal(stagingBindsAtOnce: stagingBindsAtOnce)
+    }
+
+    private func beforeSeal(stagingBindsAtOnce: Bool) -> Action {
+        guard let claim else { return .blocked(Refusal("the claim is gone; its volume is kept")) }
+        guard !claim.metadata.isTerminating else {
+            return .blocked(Refusal("the claim is being deleted (since \(claim.metadata.deletionTimestamp ?? ""))"))
+        }
+        guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == "Bound" else {
+            return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
+        }
+        guard isProtected else { return .protect }
+        guard let staging else { return .stage }
+        if let stranger = strangeness(of: staging) { return .blocked(stranger) }
+        if staging.metadata.isTerminating { return .awaitDeletion }
+        if staging.phase == "Lost" { return .blocked(Refusal("the staging claim \(stagingName) has lost its volume")) }
+        if staging.phase != "Bound", stagingBindsAtOnce { return .awaitStaging }
+        return copied && staging.phase == "Bound" ? .seal : .copy
+    }
+
+    /// Why a claim of the staging claim's name is not ours, or nil where it is.
+    func strangeness(of staging: PersistentVolumeClaim) -> Refusal? {
+        let owner = staging.metadata.annotation(Marks.sourceUID)
+        // The Go tool leaves the UID out.
+        let made =
+            staging.metadata.annotation(Marks.claim) == name.name
+            && staging.metadata.annotation(Marks.kind) == Marks.Kind.staging
+        if made, owner == nil || owner == claim?.metadata.uid || owner == seal?.uid { return nil }
+        return Refusal(
+            "a claim named \(stagingName) exists that does not belong to this migration; "
+                + "rename or delete it, it is left untouched"
+        )
+    }
+
+    private func afterSeal(_ seal: Seal, _ destination: PersistentVolume) -> Action {
+        let stagingRemains = staging.map { strangeness(of: $0) == nil } ?? false
+        if let claim {
+            if claim.metadata.uid == seal.uid {
+                if claim.metadata.isTerminating { return .awaitDeletion }
+                // As long as the source claim lives, its pods may have run since the copy: only a copy of this
+                // process counts.
+                guard copied else { return .copy }
+                return destination.reclaimPolicy == "Retain" ? .deleteClaims : .seal
+            }
+            guard claim.spec.volumeName == destination.metadata.name else {
+                return .blocked(
+                    Refusal(
+                        "somebody made a new claim of this name; the data is complete on the volume "
+                            + "\(destination.metadata.name). Delete the new claim and run again"
+                    )
+                )
+            }
+            guard claim.phase == "Bound", destination.spec.claimRef?.uid == claim.metadata.uid else {
+                return .awaitBound
+            }
+            if stagingRemains { return .deleteClaims }
+            if sourceIsOurs { return .disposeOfSource }
+            return .dropMarks
+        }
+        if stagingRemains { return staging?.metadata.isTerminating == true ? .awaitDeletion : .deleteClaims }
+        guard destination.claim == name, (destination.spec.claimRef?.uid ?? "").isEmpty else { return .reserve }
+        return destination.phase == "Available" ? .create : .awaitAvailable
+    }
+
+    /// True while the source volume is there, is the one that the seal speaks of, and was not given back yet.
+    private var sourceIsOurs: Bool {
+        guard let seal, let source, !source.metadata.isTerminating else { return false }
+        return source.spec.claimRef?.uid == seal.uid && source.metadata.annotation(Marks.sourceUID) == seal.uid
+    }
+}

@@ -1,0 +1,48 @@
+import Synchronization
+
+/// The wish to stop: set once from outside, by a signal, and seen by everything that waits.
+public final class Interruption: Sendable {
+    private struct State {
+        var requested = false
+        var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
+        var nextID = 0
+    }
+
+    private let state = Mutex(State())
+
+    public init() {}
+
+    /// True once somebody wants to stop.
+    public var isRequested: Bool { state.withLock { $0.requested } }
+
+    /// Says that no more is to be begun, and that what is under way is to be brought to a safe state.
+    public func request() {
+        let waiters = state.withLock { state in
+            state.requested = true
+            defer { state.waiters = [:] }
+            return Array(state.waiters.values)
+        }
+        waiters.forEach { $0.resume() }
+    }
+
+    /// Returns when somebody wants to stop, or when the task is cancelled.
+    func wait() async {
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let goOn = state.withLock { state in
+                    // Cancelled or requested before it could be entered in the list.
+                    if state.requested || Task.isCancelled { return true }
+                    state.waiters[id] = continuation
+                    return false
+                }
+                if goOn { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
+        }
+    }
+}

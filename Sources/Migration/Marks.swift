@@ -1,0 +1,54 @@
+import Kubernetes
+
+/// Every name and annotation that a migration writes.
+///
+/// The annotations without a comment on their own are those of the Go tool of the same name, so that a run which it
+/// left half done can be picked up.
+public enum Marks {
+    /// On a staging claim and a mover: the name of the source claim.
+    public static let claim = "kurl.sh/pvcmigrate"
+    /// On a staging claim (`dest`), a mover (`migrate`) and what preflight makes (`preflight`): what it is.
+    public static let kind = "kurl.sh/pvcmigrate-kind"
+    /// On a workload that was stopped: its scale before.
+    public static let scale = "kurl.sh/pvcmigrate-scale"
+    /// On a source volume: the node of a pod that mounted it. A person may set it where nothing else tells the node.
+    public static let sourceNode = "kurl.sh/pvcmigrate-sourcenode"
+    /// On a destination volume: the namespace of the source claim.
+    public static let sourceNamespace = "kurl.sh/pvcmigrate-sourcens"
+    /// On a destination volume: the name of the source claim.
+    public static let sourceClaim = "kurl.sh/pvcmigrate-sourcepvc"
+    /// On a source volume and its destination volume: the reclaim policy that the source volume had.
+    public static let reclaimPolicy = "kurl.sh/pvcmigrate-reclaim"
+    /// On a source claim, by its owner: the access mode that it shall have afterwards.
+    public static let accessMode = "kurl.sh/pvcmigrate-destinationaccessmode"
+
+    /// Ours. On a staging claim and a source volume: the UID of the source claim, which proves that they belong to it.
+    public static let sourceUID = "kurl.sh/pvcmigrate-sourceuid"
+    /// Ours. On a destination volume, the seal: the source claim's manifest as JSON.
+    public static let manifest = "kurl.sh/pvcmigrate-manifest"
+    /// Ours. On a claim for a moment: any change of a claim makes the binder look at it again.
+    public static let wake = "kurl.sh/pvcmigrate-wake"
+
+    /// The values of `kind`.
+    public enum Kind {
+        public static let staging = "dest"
+        public static let mover = "migrate"
+        public static let preflight = "preflight"
+    }
+
+    /// The name of the staging claim; shortened as the Go tool does, so that its claims are found again.
+    ///
+    /// Long names that differ only in their middle share one; preflight refuses those.
+    public static func stagingName(of claim: String) -> String {
+        let name = claim + "-pvcmigrate"
+        // Kubernetes limits the name to 253 characters, which are ASCII.
+        guard name.count > 253 else { return name }
+        return String(name.prefix(100) + name.suffix(153))
+    }
+
+    /// The name of a mover: unique by the claim's UID, readable by its name, and short enough for a host name.
+    public static func moverName(of claim: String, uid: String) -> String {
+        let readable = String(claim.prefix(40)).replacing(".", with: "-")
+        return "migrate-\(readable)-\(uid.prefix(8))".replacing("--", with: "-")
+    }
+}

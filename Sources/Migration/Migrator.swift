@@ -1,0 +1,121 @@
+public import Kubernetes
+
+/// Everything that the steps share.
+public struct Migrator: Sendable {
+    public let client: Client
+    public let options: Options
+    let limits: Limits
+    public let journal: Journal
+
+    public init(client: Client, options: Options, limits: Limits = Limits(), journal: Journal) {
+        self.client = client
+        self.options = options
+        self.limits = limits
+        self.journal = journal
+    }
+
+    var time: TimeSource { client.time }
+}
+
+/// How far a unit has come.
+struct Progress: Sendable {
+    var unit: Unit
+    /// False where the destination class waits for the first consumer.
+    var stagingBindsAtOnce: Bool
+    /// When the first workload was asked to stop, and when the last was asked to start again.
+    var stopped: Duration?
+    var started: Duration?
+    var copies: [ObjectName: CopyResult] = [:]
+
+    func next(_ state: ClaimState) -> Action { state.next(stagingBindsAtOnce: stagingBindsAtOnce) }
+    /// True when some claim has yet to be copied, or its source claim to be deleted: its pods must not run.
+    var needsQuiet: Bool {
+        unit.claims.contains { next($0) != .done && next($0) != .dropMarks && next($0) != .disposeOfSource }
+    }
+    var isDone: Bool { unit.claims.allSatisfy { next($0) == .done } }
+}
+
+extension Migrator {
+    /// Performs a claim's actions, one after the other, as long as they belong to a step.
+    ///
+    /// A conflict, or an answer that did not come, means to look again and decide again; that is bounded.
+    ///
+    /// - Parameters:
+    ///   - state: read before and kept up to date.
+    ///   - perform: performs an action and returns the state that it leads to, or nil for an action that is not the
+    ///     step's.
+    /// - Throws: what `perform` throws, once looking again did not help.
+    func advance(
+        _ state: ClaimState,
+        _ progress: Progress,
+        _ perform: (ClaimState, Action) async throws -> ClaimState?
+    ) async throws -> ClaimState {
+        var state = state
+        var backoff = Backoff()
+        var end = time.now() + .seconds(120)
+        // Far more actions than a claim needs: whoever undoes them all the time doesn't keep us busy for ever.
+        for _ in 1...100 {
+            try Task.checkCancellation()
+            do {
+                guard let new = try await perform(state, progress.next(state)) else { return state }
+                state = new
+                backoff = Backoff()
+                end = time.now() + .seconds(120)
+            } catch let error as APIError where Self.isWorthAnotherLook(error) {
+                let pause = backoff.next()
+                guard time.now() + pause < end else { throw error }
+                try await time.sleep(time.now() + pause)
+                state = try await client.observe(state)
+            }
+        }
+        throw Failure(place: state.title, reason: "somebody else keeps changing the same objects")
+    }
+
+    /// True where the cluster may be another than was thought, or the effect of a request is unknown.
+    static func isWorthAnotherLook(_ error: APIError) -> Bool {
+        switch error.reason {
+        case .conflict, .unavailable, .notFound, .alreadyExists, .expired: true
+        default: false
+        }
+    }
+
+    /// Advances all claims of a unit side by side; the first failure is thrown when all have ended.
+    func advanceAll(
+        _ progress: inout Progress,
+        _ perform: @escaping @Sendable (ClaimState, Action) async throws -> ClaimState?
+    ) async throws {
+        let before = progress
+        var failure: (any Error)?
+        await withTaskGroup(of: (Int, Result<ClaimState, any Error>).self) { group in
+            for (index, state) in before.unit.claims.enumerated() {
+                group.addTask {
+                    do {
+                        return (index, .success(try await advance(state, before, perform)))
+                    } catch {
+                        return (index, .failure(Self.located(error, at: "PersistentVolumeClaim \(state.name)")))
+                    }
+                }
+            }
+            for await (index, result) in group {
+                switch result {
+                case .success(let state): progress.unit.claims[index] = state
+                case .failure(let error): failure = failure ?? error
+                }
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Says of which object an error speaks, where it doesn't itself.
+    static func located(_ error: any Error, at place: String) -> any Error {
+        if error is CancellationError || error is Failure { return error }
+        return Failure(place: place, reason: "\(error)")
+    }
+}
+
+/// Why a unit could not be migrated.
+struct Failure: Error, CustomStringConvertible {
+    var place: String
+    var reason: String
+    var description: String { "\(place): \(reason)" }
+}

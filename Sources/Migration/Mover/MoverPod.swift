@@ -1,0 +1,89 @@
+import Kubernetes
+
+/// The pod that runs rsync between source and staging claim.
+///
+/// An init container copies, the container after it checks that nothing is left to transfer: so only rsync has to be
+/// in the image, and no shell.
+struct MoverPod {
+    static let copyContainer = "copy"
+    static let checkContainer = "check"
+
+    var name: ObjectName
+    var sourceClaim: String
+    var sourceUID: String
+    var stagingClaim: String
+    var image: String
+    var flags: RsyncFlags
+    var placement: Placement
+    /// After this many seconds the kubelet ends it, even if nobody is there any more to see.
+    var deadline: Int
+
+    /// What keeps the sidecar injectors of the usual meshes away: a sidecar would keep the pod running for ever.
+    static let withoutSidecars: [String: JSON] = [
+        "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled",
+        "kuma.io/sidecar-injection": "disabled", "consul.hashicorp.com/connect-inject": "false",
+    ]
+
+    var manifest: JSON {
+        var annotations = Self.withoutSidecars
+        annotations[Marks.claim] = .string(sourceClaim)
+        annotations[Marks.kind] = .string(Marks.Kind.mover)
+        annotations[Marks.sourceUID] = .string(sourceUID)
+        var spec: JSON = [
+            "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
+            "terminationGracePeriodSeconds": 1, "activeDeadlineSeconds": .integer(Int64(deadline)),
+            "initContainers": [container(Self.copyContainer, flags.copying, destinationReadOnly: false)],
+            "containers": [container(Self.checkContainer, flags.checking, destinationReadOnly: true)],
+            "volumes": [
+                ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]],
+                ["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]],
+            ],
+        ]
+        if let affinity = placement.affinity { spec["affinity"] = affinity }
+        if !placement.tolerations.isEmpty { spec["tolerations"] = .array(placement.tolerations) }
+        return [
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": [
+                "name": .string(name.name), "namespace": name.namespace.map(JSON.string) ?? .null,
+                "annotations": .object(annotations),
+                "labels": ["sidecar.istio.io/inject": "false", "kuma.io/sidecar-injection": "disabled"],
+            ],
+            "spec": spec,
+        ]
+    }
+
+    private func container(_ name: String, _ arguments: [String], destinationReadOnly: Bool) -> JSON {
+        [
+            "name": .string(name), "image": .string(image), "imagePullPolicy": "IfNotPresent",
+            "command": ["rsync"], "args": .array(arguments.map(JSON.string)),
+            "volumeMounts": [
+                ["name": "source", "mountPath": "/source", "readOnly": true],
+                ["name": "dest", "mountPath": "/dest", "readOnly": .bool(destinationReadOnly)],
+            ],
+            // What the baseline Pod Security standard allows; rsync needs root for others' files.
+            "securityContext": ["allowPrivilegeEscalation": false, "seccompProfile": ["type": "RuntimeDefault"]],
+        ]
+    }
+}
+
+/// What rsync is called with.
+struct RsyncFlags: Equatable {
+    /// Cleared where the file systems can't hold them.
+    var accessControlLists = true
+    var extendedAttributes = true
+    var verbose = false
+    /// The person's own.
+    var further: [String] = []
+
+    private var common: [String] {
+        let archive = "-aHS" + (accessControlLists ? "A" : "") + (extendedAttributes ? "X" : "")
+        // ext4 keeps a lost+found of its own in each volume: the destination's stays.
+        return [archive, "--numeric-ids", "--delete", "--filter=P /lost+found"]
+    }
+
+    var copying: [String] {
+        common + ["--stats"] + (verbose ? ["-v", "--progress"] : []) + further + ["/source/", "/dest"]
+    }
+
+    var checking: [String] { common + further + ["--dry-run", "--itemize-changes", "/source/", "/dest"] }
+}

@@ -1,0 +1,47 @@
+import Kubernetes
+
+/// Where a mover runs: it follows the volumes.
+struct Placement: Equatable {
+    /// The node to run on, where one is known.
+    var node: String?
+    /// True where the data is on that node and nowhere else, though the volume doesn't say so.
+    var onlyThere = false
+
+    /// Decides from what is known of a claim's source volume.
+    ///
+    /// A volume with node affinity takes care of itself: the scheduler knows it. A hostPath volume without one is
+    /// really on a single node, the one whose pod has mounted it. For all others that node is only the best one: the
+    /// volume is attached there already, and a destination that waits for its first consumer comes to be where the
+    /// workload was.
+    init(of state: ClaimState) {
+        node =
+            state.source?.metadata.annotation(Marks.sourceNode)
+            ?? state.claim?.metadata.annotation("volume.kubernetes.io/selected-node")
+        guard let source = state.source, source.spec.nodeAffinity == nil else { return }
+        onlyThere = node != nil && (source.spec.hostPath != nil || source.spec.local != nil)
+    }
+
+    /// True where nothing tells on which node the data of a node's own directory is: an empty source is suspicious
+    /// then.
+    static func isGuess(_ state: ClaimState) -> Bool {
+        guard let source = state.source, source.spec.nodeAffinity == nil else { return false }
+        return source.spec.hostPath != nil && Placement(of: state).node == nil
+    }
+
+    var affinity: JSON? {
+        guard let node else { return nil }
+        // By the node's name, not its hostname label, which may differ.
+        let term: JSON = ["matchFields": [["key": "metadata.name", "operator": "In", "values": [.string(node)]]]]
+        if onlyThere {
+            return ["nodeAffinity": ["requiredDuringSchedulingIgnoredDuringExecution": ["nodeSelectorTerms": [term]]]]
+        }
+        return [
+            "nodeAffinity": [
+                "preferredDuringSchedulingIgnoredDuringExecution": [["weight": 100, "preference": term]]
+            ]
+        ]
+    }
+
+    /// Cordoned or tainted, the data is there all the same.
+    var tolerations: [JSON] { onlyThere ? [["operator": "Exists"]] : [] }
+}

@@ -1,0 +1,73 @@
+/// What an exit code of a mover's container means, and what to do about it.
+struct RsyncExit: Equatable {
+    var code: Int
+    /// In words, after rsync(1), "EXIT VALUES".
+    var meaning: String
+    /// True where another attempt may do better, from where this one stopped.
+    var isWorthRepeating = false
+
+    init(_ code: Int) {
+        self.code = code
+        switch code {
+        case 1: meaning = "syntax or usage error; check --rsync-flags"
+        case 2: meaning = "protocol incompatibility"
+        case 3: meaning = "errors selecting input or output files"
+        case 4: meaning = "an action that this rsync was not built for; check --rsync-flags and --rsync-image"
+        case 5: meaning = "error starting the client-server protocol"
+        case 10: (meaning, isWorthRepeating) = ("error in socket I/O", true)
+        case 11: meaning = "error in file I/O"
+        case 12: (meaning, isWorthRepeating) = ("error in the rsync protocol data stream", true)
+        case 13: meaning = "errors with program diagnostics"
+        case 14: meaning = "error in interprocess communication"
+        case 20: (meaning, isWorthRepeating) = ("ended by SIGUSR1 or SIGINT", true)
+        case 21: meaning = "some error returned by waitpid()"
+        case 22: meaning = "error allocating core memory buffers"
+        case 23: meaning = "partial transfer due to an error"
+        case 24: (meaning, isWorthRepeating) = ("files vanished while they were copied", true)
+        case 25: meaning = "the --max-delete limit stopped deletions"
+        case 30: (meaning, isWorthRepeating) = ("timeout in data send/receive", true)
+        case 35: (meaning, isWorthRepeating) = ("timeout waiting for a daemon connection", true)
+        case 127: meaning = "rsync was not found in the image"
+        case 128: meaning = "the container could not be started; is rsync in the image?"
+        case 137: (meaning, isWorthRepeating) = ("killed, by a lack of memory or from outside", true)
+        case 143: (meaning, isWorthRepeating) = ("ended from outside (SIGTERM)", true)
+        default: meaning = "unknown exit code"
+        }
+    }
+
+    /// Advice that only the output allows.
+    static func advice(output: String) -> String? {
+        let text = output.lowercased()
+        if text.contains("no space left on device") || text.contains("disk quota exceeded") {
+            return "the destination volume is full: it needs more room than the source volume's capacity"
+        }
+        if text.contains("operation not permitted") || text.contains("permission denied") {
+            return
+                "the mover may not keep owners or read all files: the storage maps root to nobody (NFS root squash), "
+                + "or a policy keeps the mover from being root"
+        }
+        if text.contains("read-only file system") { return "the destination volume is mounted read-only" }
+        if text.contains("exec format error") { return "the image was built for another processor; see --rsync-image" }
+        return nil
+    }
+
+    /// Which kinds of metadata the file systems or this rsync can't hold, where those are all that failed.
+    static func unsupported(in output: String, flags: RsyncFlags) -> RsyncFlags? {
+        var reduced = flags
+        var others = false
+        for line in output.lowercased().split(whereSeparator: \.isNewline) {
+            let isError =
+                line.hasPrefix("rsync:") || line.hasPrefix("rsync_xal") || line.contains("not supported on this")
+            guard isError else { continue }
+            let unsupported = line.contains("operation not supported") || line.contains("not supported on this")
+            if unsupported, line.contains("acl") {
+                reduced.accessControlLists = false
+            } else if unsupported, line.contains("xattr") || line.contains("xal_set") {
+                reduced.extendedAttributes = false
+            } else {
+                others = true
+            }
+        }
+        return others || reduced == flags ? nil : reduced
+    }
+}

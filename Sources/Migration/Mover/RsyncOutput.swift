@@ -1,0 +1,53 @@
+/// What rsync's `--stats` say of a copy.
+struct RsyncStatistics: Equatable, Sendable {
+    /// Everything in the source, directories included.
+    var files = 0
+    /// Files that had to be transferred.
+    var transferredFiles = 0
+    /// The size of the source's files together, in bytes.
+    var totalBytes: Int64 = 0
+    /// How much content had to be transferred, in bytes.
+    var transferredBytes: Int64 = 0
+
+    /// Reads the statistics out of rsync's output; nil where there are none.
+    ///
+    /// Numbers come with separators: `Total file size: 1,048,576 bytes`.
+    init?(in output: String) {
+        var found = false
+        for line in output.split(whereSeparator: \.isNewline) {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            let number = Self.number(line[line.index(after: colon)...])
+            switch line[..<colon] {
+            case "Number of files": files = Int(clamping: number); found = true
+            case "Number of regular files transferred": transferredFiles = Int(clamping: number)
+            case "Total file size": totalBytes = number
+            case "Total transferred file size": transferredBytes = number
+            default: break
+            }
+        }
+        guard found else { return nil }
+    }
+
+    private static func number(_ text: Substring) -> Int64 {
+        let digits = text.drop { $0 == " " }.prefix { $0.isNumber || $0 == "," || $0 == "." }
+        return Int64(digits.filter(\.isASCII).filter { $0 != "," && $0 != "." }) ?? 0
+    }
+}
+
+/// What the check found: the lines in which `--itemize-changes` names something that is still to transfer.
+struct RsyncDifferences {
+    var lines: [Substring]
+
+    init(in output: String) {
+        lines = output.split(whereSeparator: \.isNewline).filter(Self.isItem)
+    }
+
+    /// An item is eleven characters, the first two of which say what is to be done and to what kind of file, then the
+    /// name (rsync(1), `--itemize-changes`). What the person's own flags print besides is none.
+    private static func isItem(_ line: Substring) -> Bool {
+        if line.hasPrefix("*deleting") { return true }
+        let characters = Array(line.utf8.prefix(13))
+        guard characters.count == 13, characters[11] == UInt8(ascii: " ") else { return false }
+        return "<>ch.".utf8.contains(characters[0]) && "fdLDS".utf8.contains(characters[1])
+    }
+}

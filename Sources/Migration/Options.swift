@@ -1,0 +1,42 @@
+import Kubernetes
+
+/// What the person asked for.
+public struct Options: Sendable {
+    public var sourceClass: String
+    public var destinationClass: String
+    /// Nil for all namespaces.
+    public var namespace: String?
+    public var rsyncImage = "eeacms/rsync:2.3"
+    /// Appended to rsync's own flags.
+    public var rsyncFlags: [String] = []
+    public var setDefaults = false
+    public var verboseCopy = false
+    public var skipSourceValidation = false
+    /// How long a pod of preflight may take to run.
+    public var podReadyTimeout: Duration = .seconds(60)
+    /// How long the volume of a temporary claim may take to go.
+    public var deleteVolumeTimeout: Duration = .seconds(300)
+
+    public init(sourceClass: String, destinationClass: String) {
+        self.sourceClass = sourceClass
+        self.destinationClass = destinationClass
+    }
+}
+
+/// How long each wait may last before it is given up with an error or a warning that names what it waited for.
+public struct Limits: Sendable {
+    /// Until a staging claim is bound; some storage takes minutes to provision.
+    public var provisioning: Duration = .seconds(300)
+    /// Until the last pod of a stopped workload is gone.
+    public var stopping: Duration = .seconds(600)
+    /// Until a mover runs: scheduling, attaching, pulling the image.
+    public var moverStart: Duration = .seconds(300)
+    /// Until a deleted claim is gone, a volume Available, a claim Bound.
+    public var rebinding: Duration = .seconds(120)
+    /// Until a workload is ready again; a later one is a warning.
+    public var readiness: Duration = .seconds(300)
+    /// How often a copy is repeated because something touched the source, or the mover died.
+    public var copyAttempts = 3
+
+    public init() {}
+}

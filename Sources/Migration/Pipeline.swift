@@ -1,0 +1,61 @@
+import Kubernetes
+
+/// One step of the pipeline.
+public struct Step: Sendable {
+    public let name: String
+    /// What it does, for `--help` and the plan.
+    public let summary: String
+    /// Brings a unit's claims and workloads past this step. Performing it twice has the effect of performing it once.
+    let run: @Sendable (Migrator, inout Progress) async throws -> Void
+}
+
+/// The pipeline, in order: the list that runs is the list that `--help` prints.
+public enum Pipeline {
+    /// Before the units: over everything.
+    public static let first: [(name: String, summary: String)] = [
+        ("preflight", "checks everything that could fail, and changes nothing"),
+        ("discover", "lists volumes, claims, pods and workloads, recognises half-done runs, builds the units"),
+    ]
+
+    /// For each unit, up to the point from which it only goes forward.
+    static let beforeSeal: [Step] = [
+        Step(name: "protect", summary: "sets the source volumes' reclaim policy to Retain") {
+            try await $0.protect(&$1)
+        },
+        Step(name: "stage", summary: "creates the staging claims on the destination class") { try await $0.stage(&$1) },
+        Step(
+            name: "quiesce",
+            summary: "writes down the scale and sets it to zero; waits until no pod mounts the claims"
+        ) {
+            try await $0.quiesce(&$1)
+        },
+        Step(name: "copy", summary: "copies with rsync, then checks that nothing is left to transfer") {
+            try await $0.copy(&$1)
+        },
+    ]
+
+    /// For each unit, from the seal on.
+    static let fromSeal: [Step] = [
+        Step(name: "seal", summary: "keeps the destination volumes, with the source claims' manifests written on them")
+        {
+            try await $0.seal(&$1)
+        },
+        Step(name: "rebind", summary: "deletes the claims and creates the old names anew on the destination volumes") {
+            try await $0.rebind(&$1)
+        },
+        Step(name: "release", summary: "gives the volumes their reclaim policy back and disposes of the source volumes")
+        {
+            try await $0.release(&$1)
+        },
+        Step(name: "restore", summary: "gives the workloads their scale back and waits until they are ready") {
+            try await $0.restore(&$1)
+        },
+    ]
+
+    public static var unitSteps: [Step] { beforeSeal + fromSeal }
+
+    /// After all units.
+    public static let last: [(name: String, summary: String)] = [
+        ("default class", "with --set-defaults, makes the destination class the default one")
+    ]
+}

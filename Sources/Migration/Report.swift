@@ -1,0 +1,35 @@
+public import Kubernetes
+
+/// What a run has done, for the final table and for `--output json`.
+public struct Report: Sendable {
+    public enum Result: String, Sendable {
+        case migrated
+        case failed
+        /// Left as it was, because the run was interrupted or an obstacle stands in the way.
+        case skipped
+    }
+
+    public struct Claim: Sendable {
+        public var name: ObjectName
+        public var size: String
+        public var files: Int?
+        public var bytes: Int64?
+        public var copyTime: Duration?
+        /// From the moment at which the unit's first workload was asked to stop to that at which its last was asked
+        /// to start again; nil where nothing had to stop.
+        public var outage: Duration?
+        public var result: Result
+        public var reason: String?
+    }
+
+    public var claims: [Claim] = []
+    /// Workloads that are at zero because of us and were not started again, as messages name them.
+    public var stopped: [String] = []
+    /// What failed besides a claim, such as the default class.
+    public var failures: [String] = []
+    public var wasInterrupted = false
+
+    public var succeeded: Bool {
+        !wasInterrupted && failures.isEmpty && stopped.isEmpty && claims.allSatisfy { $0.result == .migrated }
+    }
+}

@@ -1,0 +1,199 @@
+import Kubernetes
+
+extension Migrator {
+    /// Migrates what discovery found, unit by unit, and always says what became of each.
+    ///
+    /// A failing unit is brought back to a safe state and doesn't keep the others from being migrated.
+    public func migrate(_ discovery: Discovery, interruption: Interruption) async -> Report {
+        var report = Report()
+        for workload in discovery.forgotten {
+            do {
+                journal.info(workload.title, "was stopped by an earlier run")
+                _ = try await start(workload)
+            } catch {
+                report.failures.append("\(workload.title): \(error)")
+                report.stopped.append(workload.title)
+            }
+        }
+        let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer
+        for unit in discovery.units {
+            let progress = Progress(unit: unit, stagingBindsAtOnce: binding != true)
+            if let obstacle = unit.obstacles.first {
+                report.add(progress, .skipped, reason: "\(obstacle.resource): \(obstacle.message)")
+            } else if interruption.isRequested {
+                report.add(progress, .skipped, reason: "the run was interrupted")
+            } else {
+                await migrate(progress, interruption: interruption, into: &report)
+            }
+        }
+        report.wasInterrupted = interruption.isRequested
+        if options.setDefaults, report.succeeded {
+            do { try await setDefaultClass() } catch {
+                report.failures.append("the default class was not changed: \(error)")
+            }
+        }
+        return report
+    }
+
+    private func migrate(_ start: Progress, interruption: Interruption, into report: inout Report) async {
+        var (progress, failure) = await run(Pipeline.beforeSeal, start, until: interruption)
+        if failure == nil { (progress, failure) = await run(Pipeline.fromSeal, progress, until: nil) }
+        if failure == nil, !progress.isDone {
+            failure = Failure(
+                place: progress.unit.title,
+                reason: "the cluster changed while it was migrated; run again"
+            )
+        }
+        guard let failure else {
+            report.add(progress, .migrated, reason: nil)
+            await warnOnFailure(progress.unit.title) { try await awaitFreedStorage(progress) }
+            return
+        }
+        let reason = failure is CancellationError ? "the run was interrupted" : "\(failure)"
+        journal.error(progress.unit.title, reason)
+        let inLimbo = await recover(&progress)
+        report.stopped += inLimbo
+        for state in progress.unit.claims {
+            let isDone = progress.next(state) == .done
+            report.add(
+                state,
+                of: progress,
+                isDone ? .migrated : failure is CancellationError ? .skipped : .failed,
+                reason: isDone ? nil : reason
+            )
+        }
+    }
+
+    /// Runs some steps over a unit; with an interruption, waits are given up when it comes.
+    private func run(
+        _ steps: [Step],
+        _ start: Progress,
+        until interruption: Interruption?
+    ) async -> (Progress, (any Error)?) {
+        @Sendable func perform() async -> (Progress, (any Error)?) {
+            var progress = start
+            do {
+                for step in steps {
+                    try Task.checkCancellation()
+                    try await step.run(self, &progress)
+                }
+                return (progress, nil)
+            } catch {
+                return (progress, Task.isCancelled ? CancellationError() : error)
+            }
+        }
+        guard let interruption else { return await perform() }
+        return await withTaskGroup(of: (Progress, (any Error)?)?.self) { group in
+            group.addTask { await perform() }
+            group.addTask {
+                await interruption.wait()
+                return nil
+            }
+            var result: (Progress, (any Error)?)?
+            for await next in group {
+                // Either the steps ended, or the interruption came: then they are given up, and end soon.
+                if let next { result = next }
+                group.cancelAll()
+            }
+            return result ?? (start, CancellationError())
+        }
+    }
+
+    /// Brings a failed unit to a safe state: what is past the point of no return is finished, the rest goes back, and
+    /// the workloads are started again.
+    ///
+    /// - Returns: the workloads that could not be started, as messages name them.
+    private func recover(_ progress: inout Progress) async -> [String] {
+        let unit = progress.unit
+        await warnOnFailure(unit.title) { try await removeMovers(of: unit) }
+        for index in progress.unit.claims.indices {
+            let state = progress.unit.claims[index]
+            await warnOnFailure(state.title) { progress.unit.claims[index] = try await client.observe(state) }
+        }
+        if progress.unit.claims.contains(where: \.isInLimbo) {
+            // Once more: most failures pass.
+            let (again, failure) = await run(Array(Pipeline.fromSeal.dropFirst().prefix(2)), progress, until: nil)
+            progress = again
+            if let failure { journal.error(unit.title, "\(failure)") }
+        }
+        if let limbo = progress.unit.claims.first(where: \.isInLimbo) {
+            let stopped = progress.unit.workloads.filter { $0.metadata.annotation(Marks.scale) != nil }
+            journal.error(
+                unit.title,
+                "stays stopped, since \(limbo.title) is not bound again yet. Its data is complete on the volume "
+                    + "\(limbo.destination?.metadata.name ?? "?"); run the same command again to finish"
+            )
+            return stopped.map(\.title)
+        }
+        do {
+            try await start(&progress)
+        } catch {
+            journal.error(unit.title, "could not be started again: \(error)")
+            return progress.unit.workloads.filter { $0.metadata.annotation(Marks.scale) != nil }.map(\.title)
+        }
+        for index in progress.unit.claims.indices {
+            let state = progress.unit.claims[index]
+            await warnOnFailure(state.title) { progress.unit.claims[index] = try await goBack(state) }
+        }
+        return []
+    }
+
+    /// Takes back what was done for a claim that is not sealed.
+    ///
+    /// A staging claim that is bound is kept: the next run copies only what it lacks.
+    private func goBack(_ state: ClaimState) async throws -> ClaimState {
+        guard state.seal == nil else { return state }
+        var state = state
+        if let staging = state.staging, state.strangeness(of: staging) == nil {
+            if staging.phase == "Bound" {
+                journal.info(
+                    state.title,
+                    "the staging claim \(state.stagingName.name) is kept, so that the next run goes on from there"
+                )
+            } else {
+                state = try await unstage(state)
+            }
+        }
+        return try await unprotect(state)
+    }
+
+    /// Does something that is worth trying, and says so where it fails.
+    private func warnOnFailure(_ subject: String, _ work: () async throws -> Void) async {
+        do { try await work() } catch { journal.warn(subject, "\(error)") }
+    }
+}
+
+extension ClaimState {
+    /// True between the deletion of the source claim and the binding of its successor: nothing that needs the claim
+    /// can run.
+    var isInLimbo: Bool {
+        guard let seal, !isReleased else { return false }
+        guard let claim else { return true }
+        if claim.metadata.uid == seal.uid { return claim.metadata.isTerminating }
+        return claim.spec.volumeName == destination?.metadata.name && claim.phase != "Bound"
+    }
+}
+
+extension Report {
+    fileprivate mutating func add(_ progress: Progress, _ result: Result, reason: String?) {
+        for state in progress.unit.claims { add(state, of: progress, result, reason: reason) }
+    }
+
+    fileprivate mutating func add(_ state: ClaimState, of progress: Progress, _ result: Result, reason: String?) {
+        let copy = progress.copies[state.name]
+        var outage: Duration?
+        if let stopped = progress.stopped, let started = progress.started { outage = started - stopped }
+        claims.append(
+            Claim(
+                name: state.name,
+                size: (state.claim?.status?.capacity?["storage"] ?? state.size)?.text ?? "",
+                files: copy?.statistics?.files,
+                bytes: copy?.statistics?.totalBytes,
+                copyTime: copy?.duration,
+                outage: outage,
+                result: result,
+                reason: reason
+            )
+        )
+    }
+}

@@ -1,0 +1,174 @@
+import Kubernetes
+
+/// What a copy did.
+struct CopyResult: Sendable {
+    var statistics: RsyncStatistics?
+    /// From the mover's creation to the end of its check.
+    var duration: Duration
+}
+
+extension Migrator {
+    /// Copies each claim with a mover, and checks that nothing is left to transfer.
+    ///
+    /// Nothing durable is left behind: before the seal a resumed run copies again. A pod that mounts a claim in the
+    /// meantime voids the pass; it is repeated after the workloads are down again.
+    func copy(_ progress: inout Progress) async throws {
+        var attempt = 1
+        while true {
+            for state in progress.unit.claims { if case .blocked(let why) = progress.next(state) { throw why } }
+            let open = progress.unit.claims.indices.filter { progress.next(progress.unit.claims[$0]) == .copy }
+            guard !open.isEmpty else { return }
+            let unit = progress.unit
+            let outcome = try await withThrowingTaskGroup(of: CopyOutcome.self) { group in
+                group.addTask { .copied(try await copy(open.map { unit.claims[$0] })) }
+                group.addTask { .intruder(try await awaitIntruder(on: unit)) }
+                defer { group.cancelAll() }
+                guard let first = try await group.next() else { throw CancellationError() }
+                return first
+            }
+            switch outcome {
+            case .copied(let copied):
+                // The watch may lag behind: what counts is that nobody is there now, and nobody was started.
+                guard let intruder = try await intruder(on: unit) else {
+                    for (index, (state, result)) in zip(open, copied) {
+                        progress.unit.claims[index] = state
+                        progress.copies[state.name] = result
+                    }
+                    return
+                }
+                try await void(&progress, by: intruder, attempt: attempt)
+            case .intruder(let pod):
+                try await void(&progress, by: pod.title, attempt: attempt)
+            }
+            attempt += 1
+        }
+    }
+
+    private enum CopyOutcome: Sendable {
+        case copied([(ClaimState, CopyResult)])
+        case intruder(Pod)
+    }
+
+    /// Says whose pods came in between, and stops them again.
+    private func void(_ progress: inout Progress, by intruder: String, attempt: Int) async throws {
+        guard attempt < limits.copyAttempts else {
+            throw Failure(
+                place: progress.unit.title,
+                reason: "\(intruder) keeps the claims in use; something starts it again and again (an autoscaler, "
+                    + "a GitOps controller, an operator?). Pause that first"
+            )
+        }
+        journal.warn(progress.unit.title, "\(intruder) uses the claims again; the copy is repeated")
+        try await removeMovers(of: progress.unit)
+        for index in progress.unit.workloads.indices {
+            if let now = try await client.current(progress.unit.workloads[index]) {
+                progress.unit.workloads[index] = now
+            }
+        }
+        try await quiesce(&progress)
+    }
+
+    /// What uses, or has used, the claims since the workloads were stopped: a pod, or a workload with another scale.
+    private func intruder(on unit: Unit) async throws -> String? {
+        for workload in unit.workloads {
+            // A generation grows with every change of the spec (API conventions, "Metadata").
+            guard let now = try await client.current(workload) else { continue }
+            if now.replicas > 0 || now.metadata.generation != workload.metadata.generation { return now.title }
+        }
+        let names = Set(unit.claims.map(\.name))
+        for namespace in Set(names.compactMap(\.namespace)) {
+            for pod in try await client.list(Pod.self, in: namespace) where !Self.isOurs(pod) && !pod.isFinished {
+                if pod.claimNames.contains(where: { names.contains(ObjectName($0, in: namespace)) }) {
+                    return pod.title
+                }
+            }
+        }
+        return nil
+    }
+
+    /// Copies several claims side by side; the first failure cancels the others.
+    private func copy(_ states: [ClaimState]) async throws -> [(ClaimState, CopyResult)] {
+        try await withThrowingTaskGroup(of: (Int, ClaimState, CopyResult).self) { group in
+            for (index, state) in states.enumerated() {
+                group.addTask {
+                    do {
+                        let (state, result) = try await copy(state)
+                        return (index, state, result)
+                    } catch {
+                        throw Self.located(error, at: state.title)
+                    }
+                }
+            }
+            var results: [(Int, ClaimState, CopyResult)] = []
+            for try await result in group { results.append(result) }
+            return results.sorted { $0.0 < $1.0 }.map { ($0.1, $0.2) }
+        }
+    }
+
+    /// Copies one claim, with as many movers as it takes.
+    private func copy(_ state: ClaimState) async throws -> (ClaimState, CopyResult) {
+        let began = time.now()
+        var flags = RsyncFlags(verbose: options.verboseCopy, further: options.rsyncFlags)
+        var attempt = 1
+        while true {
+            let run = try await runMover(for: state, flags: flags)
+            switch run {
+            case .equal(let statistics):
+                try check(statistics, of: state)
+                var state = try await client.observe(state)
+                state.copied = true
+                let result = CopyResult(statistics: statistics, duration: time.now() - began)
+                journal.info(state.title, "copied: \(result.inWords)")
+                return (state, result)
+            case .unsupported(let reduced):
+                let lost =
+                    (flags.accessControlLists && !reduced.accessControlLists ? ["ACLs"] : [])
+                    + (flags.extendedAttributes && !reduced.extendedAttributes ? ["extended attributes"] : [])
+                journal.warn(
+                    state.title,
+                    "the file systems can't hold \(lost.joined(separator: " and ")); copied without"
+                )
+                flags = reduced
+            case .again(let why):
+                guard attempt < limits.copyAttempts else { throw Failure(place: state.title, reason: why) }
+                journal.warn(state.title, "\(why); the copy is repeated from where it stopped")
+                attempt += 1
+            }
+        }
+    }
+
+    /// Stops where the source reads as empty though nothing says that it was read on the right node.
+    private func check(_ statistics: RsyncStatistics?, of state: ClaimState) throws {
+        guard let statistics, statistics.files <= 1, Placement.isGuess(state) else { return }
+        throw Failure(
+            place: state.title,
+            reason:
+                "the source volume \(state.source?.metadata.name ?? "?") is a directory of one node, and no pod tells "
+                + "of which; where the mover ran it is empty. If it really is empty, or to name the node, run: "
+                + "kubectl annotate pv \(state.source?.metadata.name ?? "?") \(Marks.sourceNode)=NODE"
+        )
+    }
+}
+
+extension CopyResult {
+    /// As messages give it: `5 files, 6.0 MiB in 2.1 s`.
+    var inWords: String {
+        let amount = statistics.map { "\($0.files) files, \($0.totalBytes.inBytes)" } ?? "all files"
+        return "\(amount) in \(duration.inWords)"
+    }
+}
+
+extension Int64 {
+    /// A number of bytes as messages give it: `512 B`, `1.5 GiB`.
+    public var inBytes: String {
+        if self < 1024 { return "\(self) B" }
+        var value = Double(self) / 1024
+        var units = ["KiB", "MiB", "GiB", "TiB", "PiB"][...]
+        while value >= 1024, units.count > 1 {
+            value /= 1024
+            units = units.dropFirst()
+        }
+        let tenths = Int64(value * 10)
+        return "\(tenths / 10).\(tenths % 10) \(units.first ?? "")"
+    }
+}

@@ -1,0 +1,325 @@
+public import Kubernetes
+
+/// What there is to do: the first step's result, and all that preflight and the other steps start from.
+public struct Discovery: Sendable {
+    public internal(set) var units: [Unit] = []
+    /// Workloads that an earlier run stopped and whose claims are all done: they only have to be started again.
+    public internal(set) var forgotten: [Workload] = []
+    /// Things that a person should know and that stop nothing, such as volumes without a claim.
+    public internal(set) var notes: [Obstacle] = []
+    public internal(set) var classes: [StorageClass] = []
+    /// How many claims of the source class there are in the whole selection, migrated or not.
+    public var isEmpty: Bool { units.isEmpty && forgotten.isEmpty }
+
+    /// The class of a name.
+    public func storageClass(_ name: String) -> StorageClass? { classes.first { $0.metadata.name == name } }
+}
+
+extension Migrator {
+    /// Lists volumes, claims, pods and workloads, recognises half-done runs, and builds the units.
+    ///
+    /// It only reads.
+    ///
+    /// - Throws: `APIError`.
+    public func discover() async throws -> Discovery {
+        let namespace = options.namespace
+        async let classes = client.list(StorageClass.self)
+        async let volumes = client.list(PersistentVolume.self)
+        async let claims = client.list(PersistentVolumeClaim.self, in: namespace)
+        async let pods = client.list(Pod.self, in: namespace)
+        async let sets = client.list(StatefulSet.self, in: namespace)
+        async let deployments = client.list(Deployment.self, in: namespace)
+        let inventory = Inventory(
+            volumes: try await volumes,
+            claims: try await claims,
+            pods: try await pods,
+            workloads: try await sets.map(Workload.init) + (try await deployments.map(Workload.init))
+        )
+        return try await discover(in: inventory, classes: try await classes)
+    }
+
+    private func discover(in inventory: Inventory, classes: [StorageClass]) async throws -> Discovery {
+        var discovery = Discovery()
+        discovery.classes = classes
+        var states: [ClaimState] = []
+        var obstacles: [ObjectName: [Obstacle]] = [:]
+
+        for volume in inventory.volumes.values.sorted(by: { $0.metadata.name < $1.metadata.name }) {
+            if let seal = Seal(of: volume), isOurs(seal, on: volume) {
+                states.append(inventory.state(of: seal.name, seal: seal, destination: volume))
+            } else if volume.spec.storageClassName == options.sourceClass {
+                switch claim(of: volume, in: inventory) {
+                case .found(let claim):
+                    if isEphemeral(claim) {
+                        discovery.notes.append(
+                            Obstacle(
+                                namespace: claim.metadata.namespace,
+                                resource: claim.title,
+                                message: "belongs to a generic ephemeral volume of a pod and goes with it; left alone"
+                            )
+                        )
+                        continue
+                    }
+                    let state = inventory.state(of: claim.name, seal: nil, destination: nil)
+                    states.append(state)
+                    if case .blocked(let why) = state.next(stagingBindsAtOnce: true) {
+                        obstacles[state.name, default: []].append(
+                            Obstacle(
+                                namespace: claim.metadata.namespace,
+                                resource: claim.title,
+                                message: why.description
+                            )
+                        )
+                    }
+                case .elsewhere: break
+                case .none(let note): discovery.notes.append(note)
+                }
+            }
+        }
+        // A sealed claim whose source claim still lives is met twice: once by its seal, once by its source volume.
+        let sealed = Set(states.filter { $0.seal != nil }.map(\.name))
+        states.removeAll { $0.seal == nil && sealed.contains($0.name) }
+
+        let busy = Set(states.map(\.name))
+        for claim in inventory.claims.values where claim.storageClassName == options.sourceClass {
+            guard !busy.contains(claim.name), claim.metadata.annotation(Marks.kind) == nil else { continue }
+            guard claim.phase != "Bound" || claim.spec.volumeName == nil || claim.metadata.isTerminating else {
+                continue
+            }
+            let problem = Obstacle(
+                namespace: claim.metadata.namespace,
+                resource: claim.title,
+                message: claim.metadata.isTerminating
+                    ? "is being deleted (since \(claim.metadata.deletionTimestamp ?? "")); wait until it is gone"
+                    : "is \(claim.phase): bind or delete it first"
+            )
+            states.append(inventory.state(of: claim.name, seal: nil, destination: nil))
+            obstacles[claim.name, default: []].append(problem)
+        }
+
+        let usage = try await usage(of: Set(states.map(\.name)), in: inventory)
+        for (name, problems) in usage.obstacles { obstacles[name, default: []] += problems }
+        discovery.units = Self.units(of: states, usage: usage, obstacles: obstacles)
+        let stopped = Set(discovery.units.flatMap(\.workloads).map(\.metadata.uid))
+        discovery.forgotten = inventory.workloads.filter { workload in
+            workload.metadata.annotation(Marks.scale) != nil && !stopped.contains(workload.metadata.uid)
+                && inventory.isFinished(workload)
+        }
+        return discovery
+    }
+
+    /// A seal of this migration: from the source class to the volume's class.
+    private func isOurs(_ seal: Seal, on volume: PersistentVolume) -> Bool {
+        guard seal.sourceClass == options.sourceClass, volume.spec.storageClassName == options.destinationClass else {
+            return false
+        }
+        return options.namespace == nil || options.namespace == seal.name.namespace
+    }
+
+    private enum VolumeClaim {
+        case found(PersistentVolumeClaim)
+        /// In a namespace that was not asked for.
+        case elsewhere
+        /// There is none, which a person should know.
+        case none(Obstacle)
+    }
+
+    private func claim(of volume: PersistentVolume, in inventory: Inventory) -> VolumeClaim {
+        guard let name = volume.claim else {
+            return .none(
+                Obstacle(
+                    namespace: nil,
+                    resource: volume.title,
+                    message: "is \(volume.phase) and has no claim; left alone"
+                )
+            )
+        }
+        if let namespace = options.namespace, name.namespace != namespace { return .elsewhere }
+        guard let claim = inventory.claims[name] else {
+            return .none(
+                Obstacle(
+                    namespace: name.namespace,
+                    resource: volume.title,
+                    message: "is \(volume.phase); its claim \(name) does not exist; left alone"
+                )
+            )
+        }
+        // A claim of this name that has another UID is not the claim of this volume.
+        guard claim.metadata.uid == volume.spec.claimRef?.uid else {
+            return .none(
+                Obstacle(
+                    namespace: name.namespace,
+                    resource: volume.title,
+                    message:
+                        "is \(volume.phase); the claim \(name) that exists now is not the one it was bound to; left alone"
+                )
+            )
+        }
+        return .found(claim)
+    }
+
+    private func isEphemeral(_ claim: PersistentVolumeClaim) -> Bool { claim.metadata.controller?.kind == "Pod" }
+
+    // MARK: Units
+
+    /// Which workloads use which claims, and the pods that nobody here can stop.
+    private struct Usage {
+        var workloads: [(workload: Workload, claims: Set<ObjectName>)] = []
+        var obstacles: [ObjectName: [Obstacle]] = [:]
+    }
+
+    private func usage(of names: Set<ObjectName>, in inventory: Inventory) async throws -> Usage {
+        var usage = Usage()
+        var claimsByWorkload: [String: Set<ObjectName>] = [:]
+        for workload in inventory.workloads {
+            let claims = Set(workload.claimNames.map { ObjectName($0, in: workload.name.namespace) })
+            claimsByWorkload[workload.metadata.uid] = claims.intersection(names)
+        }
+        for pod in inventory.pods where !pod.isFinished && !Self.isOurs(pod) {
+            let claims = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) }).intersection(names)
+            guard !claims.isEmpty else { continue }
+            let owner = try await owner(of: pod, in: inventory)
+            switch owner {
+            case .workload(let workload): claimsByWorkload[workload.metadata.uid, default: []].formUnion(claims)
+            case .unsupported(let why):
+                for claim in claims {
+                    usage.obstacles[claim, default: []].append(
+                        Obstacle(namespace: pod.metadata.namespace, resource: pod.title, message: why)
+                    )
+                }
+            }
+        }
+        for workload in inventory.workloads {
+            guard let claims = claimsByWorkload[workload.metadata.uid], !claims.isEmpty else { continue }
+            usage.workloads.append((workload, claims))
+        }
+        return usage
+    }
+
+    private enum Owner {
+        case workload(Workload)
+        case unsupported(String)
+    }
+
+    /// Follows a pod's owner references up to what can be scaled.
+    private func owner(of pod: Pod, in inventory: Inventory) async throws -> Owner {
+        guard let owner = pod.metadata.controller else {
+            return .unsupported("mounts a claim to migrate and has no owner that could be scaled; delete the pod first")
+        }
+        var reference = owner
+        if owner.kind == "ReplicaSet", owner.apiVersion.hasPrefix("apps/") {
+            let set = try await client.find(ReplicaSet.self, ObjectName(owner.name, in: pod.metadata.namespace))
+            guard let set, set.metadata.uid == owner.uid else {
+                return .unsupported("is owned by the ReplicaSet \(owner.name), which does not exist")
+            }
+            guard let above = set.metadata.controller else {
+                return .unsupported(
+                    "is owned by the ReplicaSet \(owner.name) without a Deployment, which cannot be stopped; "
+                        + "scale it to zero first"
+                )
+            }
+            reference = above
+        }
+        if let workload = inventory.workloads.first(where: { $0.metadata.uid == reference.uid }) {
+            return .workload(workload)
+        }
+        return .unsupported(
+            "is owned by the \(reference.kind) \(reference.name) (\(reference.apiVersion)), which cannot be stopped; "
+                + "stop it first"
+        )
+    }
+
+    /// True for pods that a migration made.
+    static func isOurs(_ pod: Pod) -> Bool {
+        [Marks.Kind.mover, Marks.Kind.preflight].contains(pod.metadata.annotation(Marks.kind))
+    }
+
+    /// The connected components of claims and workloads.
+    private static func units(
+        of states: [ClaimState],
+        usage: Usage,
+        obstacles: [ObjectName: [Obstacle]]
+    ) -> [Unit] {
+        var unassigned = Dictionary(uniqueKeysWithValues: states.map { ($0.name, $0) })
+        var units: [Unit] = []
+        for first in unassigned.keys.sorted() {
+            guard unassigned[first] != nil else { continue }
+            var names: Set<ObjectName> = [first]
+            var workloads: Set<String> = []
+            var grown = true
+            while grown {
+                let connected = usage.workloads.filter { !$0.claims.isDisjoint(with: names) }
+                let all = connected.reduce(names) { $0.union($1.claims) }
+                grown = all.count > names.count
+                names = all
+                workloads = Set(connected.map(\.workload.metadata.uid))
+            }
+            units.append(
+                Unit(
+                    claims: names.sorted().compactMap { unassigned.removeValue(forKey: $0) },
+                    workloads: usage.workloads.map(\.workload).filter { workloads.contains($0.metadata.uid) },
+                    obstacles: names.sorted().flatMap { obstacles[$0] ?? [] }
+                )
+            )
+        }
+        return units
+    }
+}
+
+/// Everything that discovery listed, found by name.
+private struct Inventory: Sendable {
+    var volumes: [String: PersistentVolume]
+    var claims: [ObjectName: PersistentVolumeClaim]
+    var pods: [Pod]
+    var workloads: [Workload]
+
+    init(volumes: [PersistentVolume], claims: [PersistentVolumeClaim], pods: [Pod], workloads: [Workload]) {
+        self.volumes = Dictionary(volumes.map { ($0.metadata.name, $0) }, uniquingKeysWith: { $1 })
+        self.claims = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        self.pods = pods
+        self.workloads = workloads.sorted { ($0.name, $0.kind.rawValue) < ($1.name, $1.kind.rawValue) }
+    }
+
+    /// The state of a claim's migration, from the lists.
+    func state(of name: ObjectName, seal: Seal?, destination: PersistentVolume?) -> ClaimState {
+        var state = ClaimState(name: name, claim: claims[name], seal: seal)
+        state.staging = claims[state.stagingName]
+        state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
+        state.destination = destination ?? state.staging?.spec.volumeName.flatMap { volumes[$0] }
+        return state
+    }
+
+    /// True when no claim of a stopped workload takes part in a migration any more, of whichever class.
+    func isFinished(_ workload: Workload) -> Bool {
+        let sealed = Set(volumes.values.compactMap { Seal(of: $0)?.name })
+        return workload.claimNames.allSatisfy { name in
+            let name = ObjectName(name, in: workload.name.namespace)
+            return !sealed.contains(name)
+                && claims[ObjectName(Marks.stagingName(of: name.name), in: name.namespace)] == nil
+        }
+    }
+}
+
+extension Client {
+    /// Reads anew what the cluster says of a claim's migration.
+    ///
+    /// - Throws: `APIError`.
+    func observe(_ state: ClaimState) async throws -> ClaimState {
+        var new = state
+        async let claim = find(PersistentVolumeClaim.self, state.name)
+        async let staging = find(PersistentVolumeClaim.self, state.stagingName)
+        (new.claim, new.staging) = (try await claim, try await staging)
+        let sourceName = state.seal?.sourceVolume ?? state.source?.metadata.name ?? new.claim?.spec.volumeName
+        let destinationName = state.destination?.metadata.name ?? new.staging?.spec.volumeName
+        async let source = volume(sourceName)
+        async let destination = volume(destinationName)
+        (new.source, new.destination) = (try await source, try await destination)
+        if let destination = new.destination { new.seal = Seal(of: destination) ?? new.seal }
+        return new
+    }
+
+    private func volume(_ name: String?) async throws -> PersistentVolume? {
+        guard let name else { return nil }
+        return try await find(PersistentVolume.self, ObjectName(name, in: nil))
+    }
+}

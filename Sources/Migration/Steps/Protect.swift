@@ -1,0 +1,62 @@
+import Kubernetes
+
+extension Migrator {
+    /// Sets the source volumes' reclaim policy to Retain, before anything stops.
+    ///
+    /// The mark left behind: the former policy, the claim's UID, and the node of a pod that mounts the claim, on the
+    /// source volume, in one patch.
+    func protect(_ progress: inout Progress) async throws {
+        let nodes = try await nodesOfMountingPods(progress.unit)
+        try await advanceAll(&progress) { state, action in
+            guard action == .protect, let source = state.source, let claim = state.claim else { return nil }
+            var state = state
+            var annotations: JSON = [:]
+            annotations[Marks.reclaimPolicy] = .string(state.originalPolicy)
+            annotations[Marks.sourceUID] = .string(claim.metadata.uid)
+            if let node = nodes[state.name] { annotations[Marks.sourceNode] = .string(node) }
+            var change: JSON = ["metadata": ["annotations": annotations]]
+            if source.reclaimPolicy != "Retain" { change["spec"] = ["persistentVolumeReclaimPolicy": "Retain"] }
+            state.source = try await client.patch(
+                PersistentVolume.self,
+                source.name,
+                .merge(onto: source.metadata, change)
+            )
+            return state
+        }
+    }
+
+    /// The node of a pod that mounts a claim, or of one that did and is still listed.
+    private func nodesOfMountingPods(_ unit: Unit) async throws -> [ObjectName: String] {
+        var nodes: [ObjectName: String] = [:]
+        for namespace in Set(unit.claims.compactMap(\.name.namespace)).sorted() {
+            let pods = try await client.list(Pod.self, in: namespace).filter { !Self.isOurs($0) }
+            // Running pods know best.
+            for pod in pods.sorted(by: { $0.isFinished && !$1.isFinished }) {
+                guard let node = pod.spec.nodeName else { continue }
+                for claim in pod.claimNames { nodes[ObjectName(claim, in: namespace)] = node }
+            }
+        }
+        return nodes
+    }
+
+    /// Takes the protection back where the unit goes back: the former policy, no marks.
+    func unprotect(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        guard state.seal == nil, state.isProtected, let source = state.source else { return state }
+        let annotations: JSON = .object([
+            Marks.reclaimPolicy: .null, Marks.sourceUID: .null, Marks.sourceNode: .null,
+        ])
+        state.source = try await client.patch(
+            PersistentVolume.self,
+            source.name,
+            .merge(
+                onto: source.metadata,
+                [
+                    "metadata": ["annotations": annotations],
+                    "spec": ["persistentVolumeReclaimPolicy": .string(state.originalPolicy)],
+                ]
+            )
+        )
+        return state
+    }
+}

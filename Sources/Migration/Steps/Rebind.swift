@@ -1,0 +1,219 @@
+import Kubernetes
+
+extension Migrator {
+    /// Gives the destination volumes the old names: deletes source and staging claim, reserves the volume for the old
+    /// name, creates the claim anew, and waits until it is bound.
+    func rebind(_ progress: inout Progress) async throws {
+        try await advanceAll(&progress) { state, action in
+            switch action {
+            case .deleteClaims: return try await deleteClaims(state)
+            case .awaitDeletion: return try await awaitDeletion(state)
+            case .reserve: return try await reserve(state)
+            case .awaitAvailable: return try await awaitAvailable(state)
+            case .create: return try await create(state)
+            case .awaitBound: return try await awaitBound(state)
+            case .blocked(let why): throw why
+            default: return nil
+            }
+        }
+    }
+
+    private func deleteClaims(_ state: ClaimState) async throws -> ClaimState {
+        if let claim = state.sourceClaim, state.seal != nil {
+            try await client.delete(.claims, state.name, uid: claim.metadata.uid)
+        }
+        if let staging = state.staging, state.strangeness(of: staging) == nil {
+            try await client.delete(.claims, state.stagingName, uid: staging.metadata.uid)
+        }
+        return try await awaitDeletion(state)
+    }
+
+    /// Waits until source and staging claim are gone, as far as they are going.
+    func awaitDeletion(_ state: ClaimState) async throws -> ClaimState {
+        var going: [String: String] = [:]
+        if let claim = state.sourceClaim, state.seal != nil || claim.metadata.isTerminating {
+            going[claim.metadata.name] = claim.metadata.uid
+        }
+        if let staging = state.staging, state.strangeness(of: staging) == nil {
+            going[staging.metadata.name] = staging.metadata.uid
+        }
+        let uids = Set(going.values)
+        var last: [PersistentVolumeClaim] = []
+        do {
+            try await client.wait(
+                for: PersistentVolumeClaim.self,
+                in: state.name.namespace,
+                limit: limits.rebinding,
+                what: "\(going.keys.sorted().joined(separator: " and ")) to be deleted"
+            ) { snapshot in
+                last = snapshot.objects.values.filter { uids.contains($0.metadata.uid) }
+                return last.isEmpty ? () : nil
+            }
+        } catch let timeout as WaitTimeout {
+            let holders = last.map {
+                "\($0.name) (finalizers: \(($0.metadata.finalizers ?? []).joined(separator: ", ")))"
+            }
+            throw Failure(
+                place: state.title,
+                reason: "\(timeout): \(holders.sorted().joined(separator: "; ")). "
+                    + "The data is complete on the volume \(state.destination?.metadata.name ?? "?"); run again to finish"
+            )
+        }
+        return try await client.observe(state)
+    }
+
+    /// Reserves the destination volume for the old name: a claimRef without a UID keeps it for that name only. It is
+    /// never cleared, since then any waiting claim of the class could take it.
+    private func reserve(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        guard let destination = state.destination else { return state }
+        let reference: JSON = [
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "namespace": state.name.namespace.map(JSON.string) ?? .null, "name": .string(state.name.name),
+            "uid": .null, "resourceVersion": .null,
+        ]
+        state.destination = try await client.patch(
+            PersistentVolume.self,
+            destination.name,
+            .merge(onto: destination.metadata, ["spec": ["claimRef": reference]])
+        )
+        return state
+    }
+
+    private func awaitAvailable(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        guard let name = state.destination?.metadata.name else { return state }
+        let volume = try await client.wait(
+            for: PersistentVolume.self,
+            in: nil,
+            named: name,
+            limit: limits.rebinding,
+            what: "PersistentVolume \(name) to be Available"
+        ) { snapshot in
+            guard let volume = snapshot.object(named: name) else { throw Refusal("the volume \(name) is gone") }
+            return volume.phase == "Available" || volume.phase == "Bound" ? volume : nil
+        }
+        // Bound to what? Somebody made the claim meanwhile.
+        guard volume.phase == "Available" else { return try await client.observe(state) }
+        state.destination = volume
+        return state
+    }
+
+    private func create(_ state: ClaimState) async throws -> ClaimState {
+        guard let seal = state.seal, let destination = state.destination, let namespace = state.name.namespace else {
+            return state
+        }
+        let owners = try await validOwners(of: seal)
+        let manifest = Self.successor(
+            of: seal,
+            volume: destination.metadata.name,
+            class: options.destinationClass,
+            owners: owners
+        )
+        try await client.create(.claims, in: namespace, manifest)
+        var state = state
+        state.claim = try await client.get(PersistentVolumeClaim.self, state.name)
+        return state
+    }
+
+    /// The claim of the old name: as it was, but for the class, the volume, and what the binder writes itself.
+    static func successor(of seal: Seal, volume: String, class destinationClass: String, owners: [JSON]) -> JSON {
+        var claim = seal.manifest
+        claim[path: ["metadata", "uid"]] = nil
+        claim[path: ["metadata", "ownerReferences"]] = owners.isEmpty ? nil : .array(owners)
+        let binders = [
+            "pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
+            "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner",
+            "volume.kubernetes.io/selected-node", "volume.beta.kubernetes.io/storage-class", Marks.wake,
+        ]
+        for key in binders { claim[path: ["metadata", "annotations", key]] = nil }
+        let finalizers = (claim[path: ["metadata", "finalizers"]]?.array ?? []).filter {
+            $0 != "kubernetes.io/pvc-protection"
+        }
+        claim[path: ["metadata", "finalizers"]] = finalizers.isEmpty ? nil : .array(finalizers)
+        if let mode = claim[path: ["metadata", "annotations", Marks.accessMode]] {
+            claim[path: ["spec", "accessModes"]] = [mode]
+        }
+        claim[path: ["spec", "storageClassName"]] = .string(destinationClass)
+        claim[path: ["spec", "volumeName"]] = .string(volume)
+        // It speaks of the source class's driver, and the binder refuses a volume that has another one.
+        claim[path: ["spec", "volumeAttributesClassName"]] = nil
+        return claim
+    }
+
+    /// The claim's owners that still exist: with one that doesn't, the garbage collector would take the claim away.
+    private func validOwners(of seal: Seal) async throws -> [JSON] {
+        var valid: [JSON] = []
+        for owner in seal.manifest[path: ["metadata", "ownerReferences"]]?.array ?? [] {
+            if try await client.exists(owner: owner, in: seal.name.namespace) {
+                valid.append(owner)
+            } else {
+                journal.warn(
+                    "PersistentVolumeClaim \(seal.name)",
+                    "its owner \(owner["kind"]?.string ?? "?") \(owner["name"]?.string ?? "?") is gone; reference dropped"
+                )
+            }
+        }
+        return valid
+    }
+
+    /// Waits until the claim is bound, and wakes the binder where it lost its race: then the volume is bound to the
+    /// claim, and the claim stays Pending until the controller's next resync, up to 15 s later. Any change of the claim
+    /// makes it look again.
+    private func awaitBound(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        let end = time.now() + limits.rebinding
+        var patience = Duration.milliseconds(500)
+        var touched = false
+        while true {
+            do {
+                state.claim = try await client.wait(
+                    for: PersistentVolumeClaim.self,
+                    in: state.name.namespace,
+                    named: state.name.name,
+                    limit: patience,
+                    what: "\(state.title) to be Bound"
+                ) { snapshot in
+                    guard let claim = snapshot.object(named: state.name.name) else {
+                        throw Refusal("the claim was deleted by somebody; its data is safe, run again to finish")
+                    }
+                    return claim.phase == "Bound" ? claim : nil
+                }
+                break
+            } catch let timeout as WaitTimeout {
+                guard time.now() < end else {
+                    let why = await client.lastWarning(about: "PersistentVolumeClaim", state.name)
+                    throw Failure(
+                        place: state.title,
+                        reason: "\(timeout)\(why.map { ": \($0)" } ?? ""). The data is complete on the volume "
+                            + "\(state.destination?.metadata.name ?? "?"); run again to finish"
+                    )
+                }
+                state = try await client.observe(state)
+                if let claim = state.claim, claim.phase != "Bound",
+                    state.destination?.spec.claimRef?.uid == claim.metadata.uid
+                {
+                    touched = !touched
+                    state.claim = try await wake(claim, mark: touched)
+                }
+                patience = min(patience * 2, .seconds(10))
+            }
+        }
+        if touched, let claim = state.claim { state.claim = try await wake(claim, mark: false) }
+        return try await client.observe(state)
+    }
+
+    /// Changes a claim a little: sets the mark that wakes the binder, or removes it again.
+    private func wake(_ claim: PersistentVolumeClaim, mark: Bool) async throws -> PersistentVolumeClaim {
+        try await client.patch(
+            PersistentVolumeClaim.self,
+            claim.name,
+            .merge([
+                "metadata": [
+                    "uid": .string(claim.metadata.uid),
+                    "annotations": .object([Marks.wake: mark ? "1" : .null]),
+                ]
+            ])
+        )
+    }
+}

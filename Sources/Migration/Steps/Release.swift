@@ -1,0 +1,90 @@
+import Kubernetes
+
+extension Migrator {
+    /// Disposes of the source volumes and gives the destination volumes their reclaim policy.
+    ///
+    /// The source volume goes first: as long as the destination volume bears the seal, a run that was cut off here
+    /// knows what is left to do.
+    func release(_ progress: inout Progress) async throws {
+        try await advanceAll(&progress) { state, action in
+            switch action {
+            case .disposeOfSource: return try await disposeOfSource(state)
+            case .dropMarks: return try await dropMarks(state)
+            case .blocked(let why): throw why
+            default: return nil
+            }
+        }
+    }
+
+    /// Where the policy was Delete it is given back, and the controller frees the storage of the Released volume.
+    /// Else the storage stays its owner's: only the volume object goes, and its handle is said.
+    private func disposeOfSource(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        guard let source = state.source, let seal = state.seal else { return state }
+        if seal.reclaimPolicy == "Delete" {
+            let annotations: JSON = .object([
+                Marks.reclaimPolicy: .null, Marks.sourceUID: .null, Marks.sourceNode: .null,
+            ])
+            state.source = try await client.patch(
+                PersistentVolume.self,
+                source.name,
+                .merge(
+                    onto: source.metadata,
+                    [
+                        "metadata": ["annotations": annotations],
+                        "spec": ["persistentVolumeReclaimPolicy": "Delete"],
+                    ]
+                )
+            )
+        } else {
+            try await client.delete(.volumes, source.name, uid: source.metadata.uid)
+            journal.info(
+                state.title,
+                "the source volume \(source.metadata.name) had the policy \(seal.reclaimPolicy): "
+                    + "its storage is kept, as \(source.handle)"
+            )
+            state.source = nil
+        }
+        return state
+    }
+
+    private func dropMarks(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        guard let destination = state.destination, let seal = state.seal else { return state }
+        let marks = [Marks.manifest, Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy]
+        let annotations: JSON = .object(Dictionary(uniqueKeysWithValues: marks.map { ($0, JSON.null) }))
+        var change: JSON = ["metadata": ["annotations": annotations]]
+        if destination.reclaimPolicy != seal.reclaimPolicy {
+            change["spec"] = ["persistentVolumeReclaimPolicy": .string(seal.reclaimPolicy)]
+        }
+        state.destination = try await client.patch(
+            PersistentVolume.self,
+            destination.name,
+            .merge(onto: destination.metadata, change)
+        )
+        state.isReleased = true
+        return state
+    }
+
+    /// Waits until the storage of the source volumes is freed; one that takes longer is a warning.
+    func awaitFreedStorage(_ progress: Progress) async throws {
+        for state in progress.unit.claims {
+            guard let source = state.source, source.reclaimPolicy == "Delete", state.isReleased else { continue }
+            do {
+                try await client.wait(
+                    for: PersistentVolume.self,
+                    in: nil,
+                    named: source.metadata.name,
+                    limit: limits.rebinding,
+                    what: "PersistentVolume \(source.metadata.name) to be deleted"
+                ) { $0.objects[source.metadata.uid] == nil ? () : nil }
+            } catch let timeout as WaitTimeout {
+                let why = await client.lastWarning(about: "PersistentVolume", source.name)
+                journal.warn(
+                    state.title,
+                    "the old storage is not freed yet: \(timeout)\(why.map { ": \($0)" } ?? "")"
+                )
+            }
+        }
+    }
+}

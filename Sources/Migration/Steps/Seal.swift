@@ -1,0 +1,80 @@
+import Kubernetes
+
+extension Seal {
+    /// The most that a manifest may hold: annotations have 256 KiB together (API validation), and others' need room.
+    static let limit = 192 << 10
+
+    /// Reads the seal of a destination volume; nil where it bears none, or none that can be read.
+    init?(of volume: PersistentVolume) {
+        guard let text = volume.metadata.annotation(Marks.manifest) else { return nil }
+        guard let manifest = JSON(parsingLeniently: text), manifest[path: ["metadata", "uid"]]?.string != nil else {
+            return nil
+        }
+        self.manifest = manifest
+        reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
+    }
+
+    /// The manifest of a claim, less what the server and its controllers set anew.
+    static func manifest(of claim: JSON) -> JSON {
+        var manifest: JSON = ["apiVersion": "v1", "kind": "PersistentVolumeClaim"]
+        manifest["spec"] = claim["spec"]
+        for key in ["name", "namespace", "uid", "labels", "annotations", "ownerReferences", "finalizers"] {
+            if let value = claim[path: ["metadata", key]] { manifest[path: ["metadata", key]] = value }
+        }
+        return manifest
+    }
+}
+
+extension Migrator {
+    /// Makes the destination volumes carry all that is needed to finish without the source claims.
+    ///
+    /// From here on the unit only goes forward. The mark left behind, in one patch: Retain, the source claim's
+    /// manifest, its name, and the reclaim policy that the source volume had.
+    func seal(_ progress: inout Progress) async throws {
+        try await advanceAll(&progress) { state, action in
+            guard action == .seal else {
+                if case .blocked(let why) = action { throw why }
+                return nil
+            }
+            var state = state
+            let manifest: JSON
+            if let seal = state.seal {
+                manifest = seal.manifest
+            } else {
+                let claim = try await client.get(.claims, state.name)
+                guard claim[path: ["metadata", "uid"]]?.string == state.claim?.metadata.uid else {
+                    throw Refusal("the claim was replaced by another while it was copied")
+                }
+                manifest = Seal.manifest(of: claim)
+            }
+            let fresh = try await client.observe(state)
+            guard let destination = fresh.destination, let staging = fresh.staging,
+                destination.spec.claimRef?.uid == staging.metadata.uid
+            else { throw Refusal("the staging claim \(state.stagingName) has no volume any more") }
+            let text = String(decoding: manifest.text, as: UTF8.self)
+            guard text.utf8.count <= Seal.limit else {
+                throw Refusal("the claim's manifest has \(text.utf8.count) bytes, more than an annotation can hold")
+            }
+            var annotations: JSON = [:]
+            annotations[Marks.manifest] = .string(text)
+            annotations[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
+            annotations[Marks.sourceClaim] = .string(state.name.name)
+            annotations[Marks.reclaimPolicy] = .string(fresh.originalPolicy)
+            let sealed = try await client.patch(
+                PersistentVolume.self,
+                destination.name,
+                .merge(
+                    onto: destination.metadata,
+                    [
+                        "metadata": ["annotations": annotations],
+                        "spec": ["persistentVolumeReclaimPolicy": "Retain"],
+                    ]
+                )
+            )
+            state = fresh
+            state.destination = sealed
+            state.seal = Seal(of: sealed)
+            return state
+        }
+    }
+}

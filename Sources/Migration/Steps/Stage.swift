@@ -1,0 +1,128 @@
+import Kubernetes
+
+extension Migrator {
+    /// Creates the staging claims and waits until they are bound, unless their class waits for the first consumer.
+    ///
+    /// The mark left behind: the source claim's name and UID, on the staging claim.
+    func stage(_ progress: inout Progress) async throws {
+        try await advanceAll(&progress) { state, action in
+            var state = state
+            switch action {
+            case .stage:
+                guard let namespace = state.name.namespace else { return nil }
+                let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
+                try await client.create(.claims, in: namespace, manifest)
+                state.staging = try await client.get(PersistentVolumeClaim.self, state.stagingName)
+                journal.info(
+                    state.title,
+                    "staging claim \(state.stagingName.name) of \(state.size?.text ?? "?") created"
+                )
+                return state
+            case .awaitStaging:
+                state = try await awaitBound(staging: state)
+                return state
+            case .awaitDeletion where state.seal == nil:
+                // A staging claim of an earlier run that is going.
+                return try await awaitDeletion(state)
+            case .blocked(let why): throw why
+            default: return nil
+            }
+        }
+    }
+
+    /// The staging claim: as large as the source volume, on the destination class.
+    ///
+    /// - Throws: `Refusal` where the claim's annotation asks for an access mode that does not exist.
+    static func stagingManifest(of state: ClaimState, class destinationClass: String) throws(Refusal) -> JSON {
+        var modes = try state.accessModes()
+        // The destination has to be written to while it is filled.
+        if modes == ["ReadOnlyMany"] { modes.append("ReadWriteOnce") }
+        var annotations: JSON = [:]
+        annotations[Marks.claim] = .string(state.name.name)
+        annotations[Marks.kind] = .string(Marks.Kind.staging)
+        annotations[Marks.sourceUID] = (state.claim?.metadata.uid ?? state.seal?.uid).map(JSON.string)
+        return [
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": [
+                "name": .string(state.stagingName.name), "namespace": state.name.namespace.map(JSON.string) ?? .null,
+                "annotations": annotations,
+            ],
+            "spec": [
+                "accessModes": .array(modes.map(JSON.string)),
+                "resources": ["requests": ["storage": .string(state.size?.text ?? "0")]],
+                "storageClassName": .string(destinationClass),
+                "volumeMode": .string(state.claim?.volumeMode ?? "Filesystem"),
+            ],
+        ]
+    }
+
+    private func awaitBound(staging state: ClaimState) async throws -> ClaimState {
+        var state = state
+        let name = state.stagingName
+        do {
+            state.staging = try await client.wait(
+                for: PersistentVolumeClaim.self,
+                in: name.namespace,
+                named: name.name,
+                limit: limits.provisioning,
+                what: "PersistentVolumeClaim \(name) to be Bound"
+            ) { snapshot in
+                guard let claim = snapshot.object(named: name.name) else {
+                    throw Refusal("the staging claim \(name) was deleted by somebody")
+                }
+                return claim.phase == "Bound" ? claim : nil
+            }
+        } catch let timeout as WaitTimeout {
+            let why = await client.lastWarning(about: "PersistentVolumeClaim", name)
+            throw Failure(place: state.title, reason: "\(timeout)\(why.map { ": \($0)" } ?? "")")
+        }
+        return try await client.observe(state)
+    }
+
+    /// Removes the staging claim, and with it its volume, where the unit goes back.
+    func unstage(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        guard state.seal == nil, let staging = state.staging, state.strangeness(of: staging) == nil else {
+            return state
+        }
+        // Whatever the class says: this volume holds nothing but a copy that nobody wants.
+        if let volume = state.destination, volume.spec.claimRef?.uid == staging.metadata.uid,
+            volume.reclaimPolicy != "Delete"
+        {
+            try await client.patch(
+                PersistentVolume.self,
+                volume.name,
+                .merge(onto: volume.metadata, ["spec": ["persistentVolumeReclaimPolicy": "Delete"]])
+            )
+        }
+        try await client.delete(.claims, state.stagingName, uid: staging.metadata.uid)
+        state.staging = nil
+        state.destination = nil
+        return state
+    }
+}
+
+extension ClaimState {
+    /// The claim as messages name it.
+    var title: String { "PersistentVolumeClaim \(name)" }
+}
+
+extension Client {
+    /// The newest warning that the cluster's controllers gave about an object, as a reason for an error's message.
+    ///
+    /// Events may be forbidden or gone; the message then does without.
+    func lastWarning(about kind: String, _ name: ObjectName) async -> String? {
+        do {
+            let events = try await list(
+                Event.self,
+                in: name.namespace,
+                field: "involvedObject.name=\(name.name)"
+            )
+            return events.filter { $0.type == "Warning" && $0.involvedObject.kind == kind }
+                .max { ($0.metadata.creationTimestamp ?? "") < ($1.metadata.creationTimestamp ?? "") }
+                .map { "\($0.reason ?? "Warning"): \($0.message ?? "")" }
+        } catch {
+            return "(its events could not be read: \(error))"
+        }
+    }
+}

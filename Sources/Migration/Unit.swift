@@ -1,0 +1,30 @@
+import Kubernetes
+
+/// The smallest set that must stop together: claims and workloads connected through pods that mount them.
+public struct Unit: Sendable {
+    /// The claims, in order of their names.
+    public internal(set) var claims: [ClaimState]
+    public internal(set) var workloads: [Workload]
+    /// Why the unit can't be migrated; preflight shows it, and a run without preflight refuses the unit.
+    public internal(set) var obstacles: [Obstacle]
+
+    /// How messages name the unit: by its first workload, else by its first claim.
+    public var title: String {
+        if let workload = workloads.first { return workload.title }
+        return claims.first.map { "PersistentVolumeClaim \($0.name)" } ?? "nothing"
+    }
+}
+
+/// Something that stands in a migration's way, in the words of preflight's table.
+public struct Obstacle: Sendable, Hashable {
+    public var namespace: String
+    /// The kind and name: `Pod web-0`.
+    public var resource: String
+    public var message: String
+
+    public init(namespace: String?, resource: String, message: String) {
+        self.namespace = namespace ?? ""
+        self.resource = resource
+        self.message = message
+    }
+}

@@ -1,0 +1,26 @@
+public import Kubernetes
+
+extension Workload {
+    /// Reads a StatefulSet: its pods mount what the template names, and one claim of each claim template, which is
+    /// named after template, set and ordinal.
+    public init(_ set: StatefulSet) {
+        let replicas = set.spec.replicas ?? 1
+        // A mark is text that anybody may have written: no set has that many pods.
+        let scale = min(max(replicas, set.metadata.annotation(Marks.scale).flatMap { Int($0) } ?? 0), 10_000)
+        var names = Set(set.spec.template.spec.claimNames(ofPod: nil))
+        let start = set.spec.ordinals?.start ?? 0
+        for template in set.spec.volumeClaimTemplates ?? [] {
+            for ordinal in start..<(start + scale) {
+                names.insert("\(template.metadata.name ?? "")-\(set.metadata.name)-\(ordinal)")
+            }
+        }
+        self.init(
+            kind: .statefulSet,
+            metadata: set.metadata,
+            replicas: replicas,
+            claimNames: names,
+            isReady: set.status?.observedGeneration == set.metadata.generation
+                && (set.status?.readyReplicas ?? 0) >= replicas
+        )
+    }
+}
