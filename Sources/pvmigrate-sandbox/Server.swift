@@ -73,7 +73,8 @@ struct Server {
             let answer = try await transport.open(forwarded)
             return Response(
                 status: .init(code: answer.status),
-                headers: fields(answer.headers),
+                // Hummingbird closes a connection on which it looked out for the client's leaving.
+                headers: fields(answer.headers + [("Connection", "close")]),
                 body: stream(answer.body, to: request)
             )
         }
