@@ -11,6 +11,9 @@ public enum Marks {
     public static let kind = "kurl.sh/pvcmigrate-kind"
     /// On a workload that was stopped: its scale before.
     public static let scale = "kurl.sh/pvcmigrate-scale"
+    /// Ours. On a StatefulSet that deletes its claims when it is scaled down: that it does. While it is stopped it must
+    /// not.
+    public static let whenScaled = "kurl.sh/pvcmigrate-whenscaled"
     /// On a source volume: the node of a pod that mounted it. A person may set it where nothing else tells the node.
     public static let sourceNode = "kurl.sh/pvcmigrate-sourcenode"
     /// On a destination volume: the namespace of the source claim.

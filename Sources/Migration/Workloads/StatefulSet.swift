@@ -19,6 +19,7 @@ extension Workload {
             metadata: set.metadata,
             replicas: replicas,
             claimNames: names,
+            deletesClaims: set.spec.persistentVolumeClaimRetentionPolicy?.whenScaled == "Delete",
             isReady: set.status?.observedGeneration == set.metadata.generation
                 && (set.status?.readyReplicas ?? 0) >= replicas
         )

@@ -12,6 +12,8 @@ public struct Workload: Sendable, Equatable {
     public var replicas: Int
     /// The names of the claims that its pods mount at its scale, or would at the scale that it had.
     public var claimNames: Set<String>
+    /// True where scaling it down would delete its claims (a StatefulSet's `whenScaled: Delete`).
+    public var deletesClaims = false
     /// True when all its pods run and are ready, at the scale that it has now.
     public var isReady: Bool
 
@@ -35,9 +37,13 @@ public struct Workload: Sendable, Equatable {
     func stopPatch() -> Patch? {
         guard replicas > 0 else { return nil }
         var change: JSON = ["spec": ["replicas": 0]]
-        if metadata.annotation(Marks.scale) == nil {
-            change[path: ["metadata", "annotations"]] = .object([Marks.scale: .string(String(replicas))])
+        var annotations: [String: JSON] = [:]
+        if metadata.annotation(Marks.scale) == nil { annotations[Marks.scale] = .string(String(replicas)) }
+        if deletesClaims {
+            annotations[Marks.whenScaled] = "Delete"
+            change[path: ["spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"]] = "Retain"
         }
+        change[path: ["metadata", "annotations"]] = .object(annotations)
         return .merge(onto: metadata, change)
     }
 
@@ -49,6 +55,10 @@ public struct Workload: Sendable, Equatable {
         var change: JSON = ["metadata": ["annotations": .object([Marks.scale: .null])]]
         // Where somebody has started it in the meantime, the scale is theirs.
         if replicas == 0 { change["spec"] = ["replicas": .integer(Int64(scale))] }
+        if metadata.annotation(Marks.whenScaled) == "Delete" {
+            change[path: ["metadata", "annotations", Marks.whenScaled]] = .null
+            change[path: ["spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"]] = "Delete"
+        }
         return .merge(onto: metadata, change)
     }
 }

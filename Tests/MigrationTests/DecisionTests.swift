@@ -1,0 +1,276 @@
+import FoundationEssentials
+import Kubernetes
+import Testing
+
+@testable import Migration
+
+/// A world of one claim, from which tests take away what they want.
+private struct World {
+    var claim: JSON? = object(
+        "PersistentVolumeClaim",
+        "data",
+        uid: "c1",
+        spec: [
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "slow", "volumeName": "old",
+            "resources": ["requests": ["storage": "1Gi"]],
+        ],
+        phase: "Bound"
+    )
+    var staging: JSON? = object(
+        "PersistentVolumeClaim",
+        "data-pvcmigrate",
+        uid: "s1",
+        annotations: [Marks.claim: "data", Marks.kind: "dest", Marks.sourceUID: "c1"],
+        spec: ["volumeName": "new"],
+        phase: "Bound"
+    )
+    var source: JSON? = volume(
+        "old",
+        claim: "data",
+        uid: "c1",
+        policy: "Retain",
+        annotations: [Marks.reclaimPolicy: "Delete", Marks.sourceUID: "c1"]
+    )
+    var destination: JSON? = volume("new", claim: "data-pvcmigrate", uid: "s1", policy: "Delete")
+
+    mutating func seal(claim: String? = nil, uid: String? = nil, phase: String = "Bound", policy: String = "Retain") {
+        let manifest = Seal.manifest(of: self.claim ?? World().claim ?? .null)
+        destination = volume(
+            "new",
+            claim: claim ?? "data-pvcmigrate",
+            uid: claim == nil ? "s1" : uid,
+            policy: policy,
+            annotations: [
+                Marks.manifest: .string(String(decoding: manifest.text, as: UTF8.self)), Marks.reclaimPolicy: "Delete",
+            ],
+            phase: phase
+        )
+    }
+
+    var state: ClaimState {
+        get throws {
+            var state = ClaimState(name: ObjectName("data", in: "shop"))
+            state.claim = try decode(claim)
+            state.staging = try decode(staging)
+            state.source = try decode(source)
+            state.destination = try decode(destination)
+            state.seal = state.destination.flatMap { Seal(of: $0) }
+            return state
+        }
+    }
+
+    func decode<Value: Decodable>(_ json: JSON?) throws -> Value? {
+        try json.map { try JSONDecoder().decode(Value.self, from: $0.text) }
+    }
+}
+
+private func object(
+    _ kind: String,
+    _ name: String,
+    uid: String,
+    annotations: [String: JSON] = [:],
+    spec: JSON,
+    phase: String
+) -> JSON {
+    [
+        "kind": .string(kind),
+        "metadata": [
+            "name": .string(name), "namespace": "shop", "uid": .string(uid), "resourceVersion": "1",
+            "annotations": .object(annotations),
+        ],
+        "spec": spec, "status": ["phase": .string(phase)],
+    ]
+}
+
+private func volume(
+    _ name: String,
+    claim: String,
+    uid: String?,
+    policy: String,
+    annotations: [String: JSON] = [:],
+    phase: String = "Bound"
+) -> JSON {
+    var reference: JSON = ["namespace": "shop", "name": .string(claim)]
+    reference["uid"] = uid.map(JSON.string)
+    return object(
+        "PersistentVolume",
+        name,
+        uid: "v-\(name)",
+        annotations: annotations,
+        spec: [
+            "capacity": ["storage": "1Gi"], "claimRef": reference, "storageClassName": "any",
+            "persistentVolumeReclaimPolicy": .string(policy),
+        ],
+        phase: phase
+    )
+}
+
+@Suite("What comes next for a claim")
+struct DecisionTests {
+    private func next(_ change: (inout World) -> Void, copied: Bool = false, atOnce: Bool = true) throws -> Action {
+        var world = World()
+        change(&world)
+        var state = try world.state
+        state.copied = copied
+        return state.next(stagingBindsAtOnce: atOnce)
+    }
+
+    @Test("an untouched claim is protected first")
+    func protect() throws {
+        #expect(try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Delete") } == .protect)
+        // Retain alone is no protection: its former policy has to be known.
+        #expect(try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Retain") } == .protect)
+    }
+
+    @Test("a mark of another claim, or of the Go tool, is no protection")
+    func foreignMark() throws {
+        let action = try next {
+            $0.source = volume(
+                "old",
+                claim: "data",
+                uid: "c1",
+                policy: "Retain",
+                annotations: [Marks.reclaimPolicy: "Delete"]
+            )
+        }
+        #expect(action == .protect)
+    }
+
+    @Test("a protected claim is staged, copied, and only then sealed")
+    func order() throws {
+        #expect(
+            try next {
+                $0.staging = nil; $0.destination = nil
+            } == .stage
+        )
+        #expect(try next { _ in } == .copy)
+        #expect(try next({ _ in }, copied: true) == .seal)
+    }
+
+    @Test("a pending staging claim is waited for, unless its class waits for the mover")
+    func pendingStaging() throws {
+        func pend(_ world: inout World) {
+            world.staging?[path: ["status", "phase"]] = "Pending"
+            world.destination = nil
+        }
+        #expect(try next(pend) == .awaitStaging)
+        #expect(try next(pend, atOnce: false) == .copy)
+    }
+
+    @Test("a stranger's claim of the staging name is never used")
+    func stranger() throws {
+        for annotations: JSON in [
+            [:], .object([Marks.claim: "other"]),
+            .object([Marks.claim: "data", Marks.kind: "dest", Marks.sourceUID: "c0"]),
+        ] {
+            let action = try next { $0.staging?[path: ["metadata", "annotations"]] = annotations }
+            guard case .blocked = action else {
+                Issue.record("\(action) with \(annotations)")
+                continue
+            }
+        }
+    }
+
+    @Test("the Go tool's staging claim, which carries no UID, is picked up")
+    func goStaging() throws {
+        #expect(try next { $0.staging?[path: ["metadata", "annotations", Marks.sourceUID]] = nil } == .copy)
+    }
+
+    @Test("a sealed claim whose source claim still lives is copied again by a new process")
+    func resumedSeal() throws {
+        #expect(try next { $0.seal() } == .copy)
+        #expect(try next({ $0.seal() }, copied: true) == .deleteClaims)
+        // Nothing may reclaim the only copy.
+        #expect(try next({ $0.seal(policy: "Delete") }, copied: true) == .seal)
+    }
+
+    @Test("once the source claim is gone it only goes forward")
+    func forward() throws {
+        #expect(
+            try next {
+                $0.seal(); $0.claim = nil
+            } == .deleteClaims
+        )
+        #expect(
+            try next {
+                $0.seal(); $0.claim = nil; $0.staging = nil
+            } == .reserve
+        )
+        #expect(
+            try next {
+                $0.seal(claim: "data", phase: "Released"); $0.claim = nil; $0.staging = nil
+            } == .awaitAvailable
+        )
+        #expect(
+            try next {
+                $0.seal(claim: "data", phase: "Available"); $0.claim = nil; $0.staging = nil
+            } == .create
+        )
+        // Reserved with the UID of a claim that is gone: it would never bind.
+        #expect(
+            try next {
+                $0.seal(claim: "data", uid: "c1", phase: "Released"); $0.claim = nil; $0.staging = nil
+            } == .reserve
+        )
+    }
+
+    private func successor(bound: Bool) -> JSON {
+        object(
+            "PersistentVolumeClaim",
+            "data",
+            uid: "c2",
+            spec: ["volumeName": "new", "storageClassName": "fast"],
+            phase: bound ? "Bound" : "Pending"
+        )
+    }
+
+    @Test("the source volume is disposed of only after its successor is bound")
+    func release() throws {
+        #expect(
+            try next {
+                $0.seal(claim: "data", uid: "c2"); $0.staging = nil; $0.claim = successor(bound: false)
+            } == .awaitBound
+        )
+        #expect(
+            try next {
+                $0.seal(claim: "data", uid: "other"); $0.staging = nil; $0.claim = successor(bound: true)
+            } == .awaitBound
+        )
+        #expect(
+            try next {
+                $0.seal(claim: "data", uid: "c2"); $0.staging = nil; $0.claim = successor(bound: true)
+            }
+                == .disposeOfSource
+        )
+    }
+
+    @Test("the marks go last, and then nothing is left to do")
+    func dropMarks() throws {
+        func bound(_ world: inout World) {
+            world.seal(claim: "data", uid: "c2")
+            world.staging = nil
+            world.claim = successor(bound: true)
+            world.source = nil
+        }
+        #expect(try next(bound) == .dropMarks)
+        // A source volume that bears no mark of ours was given back already.
+        #expect(
+            try next {
+                bound(&$0); $0.source = volume("old", claim: "data", uid: "c1", policy: "Delete")
+            } == .dropMarks
+        )
+    }
+
+    @Test("a claim that somebody made of the old name stops everything, and is left alone")
+    func impostor() throws {
+        let action = try next {
+            $0.seal(claim: "data")
+            $0.staging = nil
+            $0.claim = object("PersistentVolumeClaim", "data", uid: "c9", spec: ["volumeName": "x"], phase: "Bound")
+        }
+        guard case .blocked = action else {
+            Issue.record("\(action)")
+            return
+        }
+    }
+}

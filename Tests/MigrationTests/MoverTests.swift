@@ -1,0 +1,82 @@
+import Kubernetes
+import Testing
+
+@testable import Migration
+
+@Suite("Movers")
+struct MoverTests {
+    @Test("rsync's statistics are read with their separators")
+    func statistics() {
+        let output = """
+            Number of files: 1,005 (reg: 1,000, dir: 4, link: 1)
+            Number of regular files transferred: 12
+            Total file size: 6,291,456 bytes
+            Total transferred file size: 1,024 bytes
+            """
+        let statistics = RsyncStatistics(in: output)
+        #expect(statistics?.files == 1005)
+        #expect(statistics?.transferredFiles == 12)
+        #expect(statistics?.totalBytes == 6_291_456)
+        #expect(statistics?.transferredBytes == 1024)
+        #expect(RsyncStatistics(in: "rsync: connection unexpectedly closed") == nil)
+    }
+
+    @Test("only what is still to transfer counts as a difference")
+    func differences() {
+        let output = """
+            sending incremental file list
+            >f+++++++++ new file
+            .d..t...... ./
+            cL+++++++++ link -> target
+            *deleting   gone
+
+            sent 123 bytes  received 19 bytes  284.00 bytes/sec
+            total size is 0  speedup is 0.00 (DRY RUN)
+            """
+        #expect(RsyncDifferences(in: output).lines.count == 4)
+        #expect(RsyncDifferences(in: "sending incremental file list\n\nsent 60 bytes").lines.isEmpty)
+    }
+
+    @Test("a file system without xattrs or ACLs costs those, and nothing else")
+    func unsupported() {
+        let flags = RsyncFlags()
+        let xattrs = """
+            rsync: [receiver] rsync_xal_set: lsetxattr("/dest/f","user.a") failed: Operation not supported (95)
+            rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c(1338)
+            """
+        #expect(RsyncExit.unsupported(in: xattrs, flags: flags)?.extendedAttributes == false)
+        #expect(RsyncExit.unsupported(in: xattrs, flags: flags)?.accessControlLists == true)
+        let both = xattrs + "\nrsync: [receiver] failed to open \"/dest/g\": Permission denied (13)"
+        #expect(RsyncExit.unsupported(in: both, flags: flags) == nil)
+        let build = "rsync: --acls: ACLs are not supported on this client\nrsync error: syntax or usage error (code 1)"
+        #expect(RsyncExit.unsupported(in: build, flags: flags)?.accessControlLists == false)
+    }
+
+    @Test("names of movers are unique by the claim's UID and fit a host name")
+    func names() {
+        let long = String(repeating: "a.b-", count: 60)
+        let one = Marks.moverName(of: long, uid: "11111111-0")
+        let other = Marks.moverName(of: long, uid: "22222222-0")
+        #expect(one != other)
+        #expect(one.count <= 63)
+        #expect(!one.contains("."))
+    }
+
+    @Test("a long claim's staging name is shortened as the Go tool does")
+    func stagingNames() {
+        let name = String(repeating: "a", count: 253)
+        #expect(Marks.stagingName(of: name).count == 253)
+        #expect(Marks.stagingName(of: name).hasSuffix("-pvcmigrate"))
+        #expect(Marks.stagingName(of: "data") == "data-pvcmigrate")
+    }
+
+    @Test("every exit code of rsync has words")
+    func exits() {
+        for code in [1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 25, 30, 35, 127, 128, 137, 143] {
+            #expect(RsyncExit(code).meaning != "unknown exit code")
+        }
+        #expect(RsyncExit(24).isWorthRepeating)
+        #expect(!RsyncExit(23).isWorthRepeating)
+        #expect(RsyncExit.advice(output: "write failed: No space left on device (28)")?.contains("full") == true)
+    }
+}
