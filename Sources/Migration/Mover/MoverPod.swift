@@ -23,6 +23,11 @@ struct MoverPod {
         "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled",
         "kuma.io/sidecar-injection": "disabled", "consul.hashicorp.com/connect-inject": "false",
     ]
+    static let labels: JSON = ["sidecar.istio.io/inject": "false", "kuma.io/sidecar-injection": "disabled"]
+    /// What the baseline Pod Security standard allows; rsync needs root for others' files.
+    static let securityContext: JSON = [
+        "allowPrivilegeEscalation": false, "seccompProfile": ["type": "RuntimeDefault"],
+    ]
 
     var manifest: JSON {
         var annotations = Self.withoutSidecars
@@ -46,7 +51,7 @@ struct MoverPod {
             "metadata": [
                 "name": .string(name.name), "namespace": name.namespace.map(JSON.string) ?? .null,
                 "annotations": .object(annotations),
-                "labels": ["sidecar.istio.io/inject": "false", "kuma.io/sidecar-injection": "disabled"],
+                "labels": Self.labels,
             ],
             "spec": spec,
         ]
@@ -60,8 +65,7 @@ struct MoverPod {
                 ["name": "source", "mountPath": "/source", "readOnly": true],
                 ["name": "dest", "mountPath": "/dest", "readOnly": .bool(destinationReadOnly)],
             ],
-            // What the baseline Pod Security standard allows; rsync needs root for others' files.
-            "securityContext": ["allowPrivilegeEscalation": false, "seccompProfile": ["type": "RuntimeDefault"]],
+            "securityContext": Self.securityContext,
         ]
     }
 }
@@ -77,13 +81,18 @@ struct RsyncFlags: Equatable {
 
     private var common: [String] {
         let archive = "-aHS" + (accessControlLists ? "A" : "") + (extendedAttributes ? "X" : "")
+        var flags = [archive, "--numeric-ids", "--delete"]
         // ext4 keeps a lost+found of its own in each volume: the destination's stays.
-        return [archive, "--numeric-ids", "--delete", "--filter=P /lost+found"]
+        flags.append("--filter=P /lost+found")
+        // An SELinux label belongs to the volume's mount, and a container may not set it.
+        if extendedAttributes { flags.append("--filter=-x security.selinux") }
+        return flags
     }
 
     var copying: [String] {
         common + ["--stats"] + (verbose ? ["-v", "--progress"] : []) + further + ["/source/", "/dest"]
     }
 
-    var checking: [String] { common + further + ["--dry-run", "--itemize-changes", "/source/", "/dest"] }
+    /// The statistics prove that the check was made, and that nothing silenced it.
+    var checking: [String] { common + further + ["--dry-run", "--itemize-changes", "--stats", "/source/", "/dest"] }
 }

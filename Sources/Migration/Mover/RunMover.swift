@@ -29,13 +29,12 @@ extension Migrator {
         }
     }
 
-    private func createMover(for state: ClaimState, flags: RsyncFlags) async throws -> Pod {
-        guard let claim = state.sourceClaim, let namespace = state.name.namespace else {
-            throw Refusal("the claim is gone")
-        }
+    /// The mover of a claim; nil where the source claim is gone.
+    func mover(for state: ClaimState, flags: RsyncFlags) -> MoverPod? {
+        guard let claim = state.sourceClaim else { return nil }
         let bytes = state.size?.bytes ?? 0
-        let mover = MoverPod(
-            name: ObjectName(Marks.moverName(of: state.name.name, uid: claim.metadata.uid), in: namespace),
+        return MoverPod(
+            name: ObjectName(Marks.moverName(of: state.name.name, uid: claim.metadata.uid), in: state.name.namespace),
             sourceClaim: state.name.name,
             sourceUID: claim.metadata.uid,
             stagingClaim: state.stagingName.name,
@@ -45,6 +44,12 @@ extension Migrator {
             // A day, and a second for each mebibyte.
             deadline: 86_400 + Int(bytes >> 20)
         )
+    }
+
+    private func createMover(for state: ClaimState, flags: RsyncFlags) async throws -> Pod {
+        guard let namespace = state.name.namespace, let mover = mover(for: state, flags: flags) else {
+            throw Refusal("the claim is gone")
+        }
         // One that an earlier run left behind copies with that run's flags.
         if let leftover = try await client.find(Pod.self, mover.name) { try await remove(leftover) }
         try await client.create(.pods, in: namespace, mover.manifest)
@@ -105,9 +110,11 @@ extension Migrator {
         let copied = pod.state(of: MoverPod.copyContainer)?.terminated
         let checked = pod.state(of: MoverPod.checkContainer)?.terminated
         if copied?.exitCode == 0, checked?.exitCode == 0 {
-            let differences = RsyncDifferences(
-                in: try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
-            )
+            let check = try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
+            guard RsyncStatistics(in: check) != nil else {
+                return .again("the check after the copy said nothing; do --rsync-flags silence it?")
+            }
+            let differences = RsyncDifferences(in: check)
             if differences.lines.isEmpty {
                 let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
                 return .equal(RsyncStatistics(in: output))
