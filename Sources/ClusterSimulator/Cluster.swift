@@ -32,6 +32,8 @@ public struct Cluster: Sendable {
     public var tokens: [String: User] = [:]
     /// Who changed which field by server-side apply.
     var appliedFields: [String: AppliedFields] = [:]
+    /// The names of events by what they say, so that a repeated one is counted.
+    var recordedEvents: [String: String] = [:]
     /// Container logs by pod uid.
     var logs: [String: [String: ContainerLogs]] = [:]
 
@@ -103,13 +105,27 @@ final class StoredObject: Sendable {
         self.resourceVersion = resourceVersion
     }
 
-    var text: Data {
+    /// The object as a list's item: built-in types leave out kind and API version there.
+    var itemText: Data {
         encoded.withLock { cached in
             if let cached { return cached }
+            var json = json
+            if key.resource.isBuiltIn {
+                json["kind"] = nil
+                json["apiVersion"] = nil
+            }
             let text = json.compactText
             cached = text
             return text
         }
+    }
+
+    /// The object on its own.
+    var fullText: Data {
+        guard key.resource.isBuiltIn else { return itemText }
+        var text = Data("{\"kind\":\"\(key.resource.kind)\",\"apiVersion\":\"\(key.resource.apiVersion)\",".utf8)
+        text.append(itemText.dropFirst())
+        return text
     }
 }
 

@@ -132,7 +132,7 @@ extension Cluster {
             new["metadata"]?["deletionTimestamp"] = .string(Timestamp.text(epoch + Int(now.components.seconds) + grace))
             if key.resource == .namespaces {
                 new["status"] = ["phase": "Terminating"]
-            } else if key.resource.isBuiltIn || true {
+            } else {
                 new["metadata"]?["deletionGracePeriodSeconds"] = .integer(Int64(grace))
             }
             if let generation = new["metadata"]?["generation"]?.integer {
@@ -143,7 +143,7 @@ extension Cluster {
             new["metadata"]?["deletionGracePeriodSeconds"] = .integer(Int64(grace))
         }
         if isFinished(new, key) {
-            remove(old, last: new.finishedState(of: old.json))
+            remove(old, last: new)
             return old.json
         }
         if new == old.json { return new }
@@ -222,6 +222,7 @@ extension Cluster {
         if old == nil { keysByUID[new.uid] = key }
         reindexOwners(key, old: old?.json, new: new)
         history.append(Change(kind: kind, object: object, previous: old))
+        if key.resource != .resourceQuotas || old == nil { refreshQuotas(key.namespace) }
         Controllers.changed(old?.json, new, key, &self)
         return object
     }
@@ -243,6 +244,7 @@ extension Cluster {
         let object = StoredObject(key: key, json: last, resourceVersion: resourceVersion)
         history.append(Change(kind: .deleted, object: object, previous: old))
         afterDeletion(object)
+        refreshQuotas(key.namespace)
         Controllers.changed(old.json, nil, key, &self)
     }
 

@@ -1,0 +1,54 @@
+import Kubernetes
+
+extension Cluster {
+    /// Records an Event about an object; the same one again only raises its count.
+    ///
+    /// - Parameters:
+    ///   - host: the node, for the kubelet's events.
+    ///   - fieldPath: the part of the object: `spec.containers{main}`.
+    mutating func recordEvent(
+        about object: JSON,
+        type: String = "Normal",
+        reason: String,
+        message: String,
+        component: String,
+        host: String? = nil,
+        fieldPath: String? = nil
+    ) {
+        let namespace = object.namespace.isEmpty ? "default" : object.namespace
+        // Nobody can write into a namespace that goes away; the real recorders only log it.
+        guard let home = get(ObjectKey(.namespaces, nil, namespace)), !home.isBeingDeleted else { return }
+        var involved: JSON = [:]
+        for field in ["kind", "apiVersion"] { involved[field] = object[field] }
+        for field in ["namespace", "name", "uid", "resourceVersion"] { involved[field] = object["metadata"]?[field] }
+        if let fieldPath { involved["fieldPath"] = .string(fieldPath) }
+        let identity = [object.uid, reason, message, component, fieldPath ?? ""].joined(separator: "\n")
+        do {
+            if let name = recordedEvents[identity], get(ObjectKey(.events, namespace, name)) != nil {
+                let moment = JSON.string(timestamp)
+                try update(ObjectKey(.events, namespace, name)) { event in
+                    event["count"] = .integer((event["count"]?.integer ?? 1) + 1)
+                    event["lastTimestamp"] = moment
+                }
+                return
+            }
+            var source: JSON = ["component": .string(component)]
+            if let host { source["host"] = .string(host) }
+            let name = object.name.prefix(230) + "." + String(names.next(), radix: 16)
+            recordedEvents[identity] = String(name)
+            try create(
+                .events,
+                namespace: namespace,
+                [
+                    "metadata": ["name": .string(String(name))], "involvedObject": involved,
+                    "reason": .string(reason), "message": .string(message), "source": source,
+                    "firstTimestamp": .string(timestamp), "lastTimestamp": .string(timestamp), "count": 1,
+                    "type": .string(type), "reportingComponent": .string(component),
+                    "reportingInstance": .string(host ?? ""),
+                ]
+            )
+        } catch {
+            preconditionFailure("an event was refused: \(error)")
+        }
+    }
+}
