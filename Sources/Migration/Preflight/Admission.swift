@@ -1,0 +1,59 @@
+import Kubernetes
+
+extension Migrator {
+    /// Lets the API server check and admit every staging claim, and a mover for each namespace, without keeping them;
+    /// what each of them passes alone is then added up against the quotas.
+    func checkAdmission(_ discovery: Discovery) async throws -> [Obstacle] {
+        let states = discovery.claimsToStage
+        async let claims = states.sideBySide { await dryRun(stagingClaimOf: $0) }
+        let firsts = Dictionary(grouping: discovery.units.flatMap(\.claims).filter(\.isToBeCopied)) {
+            $0.name.namespace ?? ""
+        }
+        async let movers = firsts.values.compactMap(\.first).sideBySide { await dryRun(moverOf: $0) }
+        async let quotas = checkQuotas(discovery)
+        return await claims.flatMap(\.self) + (await movers.flatMap(\.self)) + (try await quotas)
+    }
+
+    private func dryRun(stagingClaimOf state: ClaimState) async -> [Obstacle] {
+        do {
+            let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
+            try await client.create(.claims, in: state.name.namespace, manifest, dryRun: true)
+            return []
+        } catch is Refusal {
+            // The claim's annotation; the check of names says so.
+            return []
+        } catch {
+            return obstacle(state, "its staging claim", error)
+        }
+    }
+
+    private func dryRun(moverOf state: ClaimState) async -> [Obstacle] {
+        do {
+            guard let mover = mover(for: state, flags: RsyncFlags(further: options.rsyncFlags)) else { return [] }
+            try await client.create(.pods, in: state.name.namespace, mover.manifest, dryRun: true)
+            return []
+        } catch let error as APIError where error.reason == .alreadyExists {
+            // That of an earlier run, which the copy removes first.
+            return []
+        } catch {
+            return obstacle(state, "its mover", error)
+        }
+    }
+
+    private func obstacle(_ state: ClaimState, _ what: String, _ error: any Error) -> [Obstacle] {
+        if Task.isCancelled { return [] }
+        let reason = (error as? APIError).map { "the API server refuses \(what): \($0.message)" } ?? "\(what): \(error)"
+        return [Obstacle(namespace: state.name.namespace, resource: state.title, message: reason)]
+    }
+}
+
+extension ClaimState {
+    /// True where a mover will run for the claim, as far as its own state allows it.
+    fileprivate var isToBeCopied: Bool {
+        guard claim?.volumeMode != "Block" else { return false }
+        switch next(stagingBindsAtOnce: true) {
+        case .protect, .stage, .awaitStaging, .copy: return true
+        default: return false
+        }
+    }
+}

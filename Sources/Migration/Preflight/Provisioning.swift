@@ -1,0 +1,168 @@
+import Kubernetes
+
+extension Migrator {
+    /// For each distinct need a temporary claim on the destination class, and a pod that mounts it and runs rsync: so
+    /// class, scheduling, mounting and the image are tried in one. All is removed again, whatever happens.
+    func checkProvisioning(_ discovery: Discovery) async throws -> [Obstacle] {
+        let trials = try Trial.all(for: discovery.claimsToStage, options: options)
+        let results = await trials.sideBySide { await carryOut($0) }
+        let obstacles = results.flatMap(\.obstacles)
+        if Task.isCancelled { return obstacles }
+        return obstacles + (await removeLeftovers(now: results.compactMap(\.created).max()))
+    }
+
+    private func carryOut(_ trial: Trial) async -> (obstacles: [Obstacle], created: String?) {
+        if Task.isCancelled { return ([], nil) }
+        let began = time.now()
+        var created: String?
+        var obstacles: [Obstacle] = []
+        do {
+            // Given up halfway, a request might take effect after everything was removed.
+            created = try await uncancelled {
+                try await client.create(.claims, in: trial.namespace, trial.claim)
+                let pod = try await client.create(.pods, in: trial.namespace, trial.pod)
+                return pod[path: ["metadata", "creationTimestamp"]]?.string
+            }
+            if let why = try await awaitSuccess(of: trial) {
+                obstacles.append(trial.failed(why, class: options.destinationClass))
+            } else {
+                journal.info("StorageClass \(options.destinationClass)", trial.passed(in: time.now() - began))
+            }
+        } catch {
+            if !Task.isCancelled {
+                let reason = (error as? APIError)?.message ?? "\(error)"
+                obstacles.append(trial.failed(reason, class: options.destinationClass))
+            }
+        }
+        obstacles += await uncancelled { await remove(trial) }
+        return (obstacles, created)
+    }
+
+    /// Waits until the pod has run, or is ready.
+    ///
+    /// - Returns: why it didn't in time, or nil where it did.
+    private func awaitSuccess(of trial: Trial) async throws -> String? {
+        let name = trial.podName
+        var last: Pod?
+        do {
+            let pod = try await client.wait(
+                for: Pod.self,
+                in: name.namespace,
+                named: name.name,
+                limit: options.podReadyTimeout,
+                what: "the pod"
+            ) { snapshot -> Pod? in
+                guard let pod = snapshot.object(named: name.name) else { throw Refusal("somebody deleted its pod") }
+                last = pod
+                return pod.isFinished || pod.isReady ? pod : nil
+            }
+            return pod.phase == "Failed" ? await client.failure(of: pod) : nil
+        } catch is WaitTimeout {
+            var reason = "its pod did not run within \(options.podReadyTimeout.inWords)"
+            if let last { reason += ": " + (await client.hindrance(of: last, waitingFor: trial.claimName)) }
+            return reason
+        }
+    }
+}
+
+/// A temporary claim that stands for all claims of a namespace with the same needs, and the pod that mounts it.
+struct Trial: Sendable {
+    static let container = "rsync"
+
+    var namespace: String
+    var claimName: ObjectName
+    var podName: ObjectName
+    var claim: JSON
+    var image: String
+    var accessModes: [String]
+    /// The names of the claims that it stands for.
+    var claims: [String]
+
+    private struct Need: Hashable {
+        var namespace: String
+        var accessModes: [String]
+    }
+
+    /// One trial for each distinct need of some claims; those that ask for an unknown access mode are left out, the
+    /// check of names speaks of them.
+    ///
+    /// Each is as small as the smallest claim of its need: storage that makes that one makes nothing smaller, perhaps.
+    static func all(for states: [ClaimState], options: Options) throws -> [Trial] {
+        let run = String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16)
+        let valid = states.filter { Migrator.refusals(of: $0).isEmpty }
+        var needs: [Need: [ClaimState]] = [:]
+        for state in valid {
+            let need = Need(namespace: state.name.namespace ?? "", accessModes: try state.accessModes().sorted())
+            needs[need, default: []].append(state)
+        }
+        let sorted = needs.sorted {
+            ($0.key.namespace, "\($0.key.accessModes)") < ($1.key.namespace, "\($1.key.accessModes)")
+        }
+        return try sorted.enumerated().compactMap { index, entry in
+            let (need, states) = entry
+            guard let smallest = states.min(by: { $0.size?.bytes ?? 0 < $1.size?.bytes ?? 0 }) else { return nil }
+            let claimName = ObjectName("pf-pvc-\(run)-\(index)", in: need.namespace)
+            var claim = try Migrator.stagingManifest(of: smallest, class: options.destinationClass)
+            claim[path: ["metadata", "name"]] = .string(claimName.name)
+            claim[path: ["metadata", "annotations"]] = .object([Marks.kind: .string(Marks.Kind.preflight)])
+            return Trial(
+                namespace: need.namespace,
+                claimName: claimName,
+                podName: ObjectName("pf-pod-\(run)-\(index)", in: need.namespace),
+                claim: claim,
+                image: options.rsyncImage,
+                accessModes: need.accessModes,
+                claims: states.map(\.name.name).sorted()
+            )
+        }
+    }
+
+    var pod: JSON {
+        var annotations = MoverPod.withoutSidecars
+        annotations[Marks.kind] = .string(Marks.Kind.preflight)
+        return [
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": [
+                "name": .string(podName.name), "namespace": .string(namespace),
+                "annotations": .object(annotations), "labels": MoverPod.labels,
+            ],
+            "spec": [
+                "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
+                "terminationGracePeriodSeconds": 1,
+                "containers": [
+                    [
+                        "name": .string(Self.container), "image": .string(image), "imagePullPolicy": "IfNotPresent",
+                        "command": ["rsync"], "args": ["--version"],
+                        "volumeMounts": [["name": "dest", "mountPath": "/dest"]],
+                        "securityContext": MoverPod.securityContext,
+                    ]
+                ],
+                "volumes": [["name": "dest", "persistentVolumeClaim": ["claimName": .string(claimName.name)]]],
+            ],
+        ]
+    }
+
+    private var title: String {
+        let others = claims.count > 1 ? " and \(claims.count - 1) more" : ""
+        return "a trial of \(accessModes.joined(separator: ", ")), for \(claims.first ?? "?")\(others),"
+    }
+
+    func passed(in duration: Duration) -> String { "\(title) passed in \(namespace) (\(duration.inWords))" }
+
+    func failed(_ reason: String, class destinationClass: String) -> Obstacle {
+        Obstacle(
+            namespace: namespace,
+            resource: "StorageClass \(destinationClass)",
+            message: "\(title) failed: \(reason)"
+        )
+    }
+}
+
+/// Does something to its end, even where the caller is cancelled in the meantime.
+private func uncancelled<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    try await Task { try await work() }.value
+}
+
+private func uncancelled<Value: Sendable>(_ work: @escaping @Sendable () async -> Value) async -> Value {
+    await Task { await work() }.value
+}

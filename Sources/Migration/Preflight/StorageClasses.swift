@@ -1,0 +1,44 @@
+import Kubernetes
+
+extension Migrator {
+    /// Source and destination class exist and differ.
+    func checkStorageClasses(_ discovery: Discovery) -> [Obstacle] {
+        if options.sourceClass == options.destinationClass {
+            return [
+                Obstacle(
+                    namespace: nil,
+                    resource: "StorageClass \(options.sourceClass)",
+                    message: "is both source and destination; they must differ"
+                )
+            ]
+        }
+        var obstacles: [Obstacle] = []
+        if discovery.storageClass(options.sourceClass) == nil, !options.skipSourceValidation {
+            obstacles.append(
+                Obstacle(
+                    namespace: nil,
+                    resource: "StorageClass \(options.sourceClass)",
+                    message: "does not exist; to migrate the claims of a class that was deleted, give "
+                        + "--skip-source-validation"
+                )
+            )
+        }
+        if discovery.storageClass(options.destinationClass) == nil {
+            obstacles.append(
+                Obstacle(
+                    namespace: nil,
+                    resource: "StorageClass \(options.destinationClass)",
+                    message: "does not exist"
+                )
+            )
+        }
+        return obstacles
+    }
+}
+
+extension Discovery {
+    /// The class to migrate to; nil where there is none, or where it is the source class.
+    func destination(_ options: Options) -> StorageClass? {
+        options.sourceClass == options.destinationClass ? nil : storageClass(options.destinationClass)
+    }
+}

@@ -1,0 +1,58 @@
+import Kubernetes
+
+extension Client {
+    /// Why a trial's pod failed: how rsync ended, and what it said.
+    func failure(of pod: Pod) async -> String {
+        guard let ended = pod.state(of: Trial.container)?.terminated else {
+            return "its pod failed: \(pod.status?.reason ?? "Failed")\(pod.status?.message.map { ": \($0)" } ?? "")"
+        }
+        var output = ended.message ?? ""
+        do {
+            output += try await log(of: pod.name, container: Trial.container, tail: 5)
+        } catch {
+            // A container that never started has none; its message says why.
+            if output.isEmpty { output = "(\(error))" }
+        }
+        let words = output.split(whereSeparator: \.isNewline).joined(separator: " ")
+        let meaning = RsyncExit.advice(output: output) ?? RsyncExit(ended.exitCode).meaning
+        return "\"rsync --version\" in \(ended.reason ?? "Error") with exit code \(ended.exitCode), \(meaning)"
+            + (words.isEmpty ? "" : ": \(words)")
+    }
+
+    /// Why a trial's pod does not run yet, in the words of the cluster that tell most.
+    func hindrance(of pod: Pod, waitingFor claim: ObjectName) async -> String {
+        // The kubelet has the pod, and can't start it: the image, mostly.
+        if let waiting = pod.state(of: Trial.container)?.waiting, let message = waiting.message, !message.isEmpty {
+            return "\(waiting.reason ?? "Waiting"): \(message)"
+        }
+        let unscheduled = pod.status?.conditions?.first { $0.type == "PodScheduled" && $0.status == "False" }
+        do {
+            let found = try await find(PersistentVolumeClaim.self, claim)
+            // Without a volume the scheduler and the kubelet only wait for the provisioner.
+            if found?.phase != "Bound", let words = Self.words(try await events(of: "PersistentVolumeClaim", claim)) {
+                return words
+            }
+            if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }
+            if let words = Self.words(try await events(of: "Pod", pod.name)) { return words }
+            return "it is \(pod.phase), its claim \(found?.phase ?? "gone"), and nothing says why"
+        } catch {
+            if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }
+            return "it is \(pod.phase), and the reasons could not be read: \(error)"
+        }
+    }
+
+    private func events(of kind: String, _ name: ObjectName) async throws -> [Event] {
+        try await list(Event.self, in: name.namespace, field: "involvedObject.name=\(name.name)")
+            .filter { $0.involvedObject.kind == kind }
+    }
+
+    /// What events say: a warning, else what a provisioner is waited for with.
+    ///
+    /// Of several warnings the longest tells most: the others only say that something failed (`Error: ErrImagePull`).
+    static func words(_ events: [Event]) -> String? {
+        let warnings = events.filter { $0.type == "Warning" }
+        let waits = events.filter { $0.reason == "ExternalProvisioning" }
+        return (warnings.isEmpty ? waits : warnings).max { $0.message?.count ?? 0 < $1.message?.count ?? 0 }
+            .map { "\($0.reason ?? "Warning"): \($0.message ?? "")" }
+    }
+}
