@@ -199,6 +199,7 @@ public struct Client: Sendable {
     ///
     /// - Parameters:
     ///   - uid: the object's UID; the server refuses with a conflict where the name belongs to another by now.
+    ///   - resourceVersion: deletes the object only as long as it is unchanged.
     ///   - grace: for pods, how long their processes get, in seconds.
     /// - Returns: false where the object was already gone.
     /// - Throws: `APIError`.
@@ -207,9 +208,11 @@ public struct Client: Sendable {
         _ resource: APIResource,
         _ name: ObjectName,
         uid: String,
+        resourceVersion: String? = nil,
         grace: Int? = nil
     ) async throws -> Bool {
         var options: JSON = ["apiVersion": "v1", "kind": "DeleteOptions", "preconditions": ["uid": .string(uid)]]
+        if let resourceVersion { options[path: ["preconditions", "resourceVersion"]] = .string(resourceVersion) }
         if let grace { options["gracePeriodSeconds"] = .integer(Int64(grace)) }
         do {
             _ = try await perform(

@@ -11,6 +11,8 @@ public enum Action: Sendable, Equatable {
     // After the seal: everything goes forward.
     case deleteClaims
     case awaitDeletion
+    /// Somebody else made a claim of the old name, and it holds nothing.
+    case removeUsurper
     case reserve
     case awaitAvailable
     case create
@@ -74,10 +76,13 @@ extension ClaimState {
                 return destination.reclaimPolicy == "Retain" ? .deleteClaims : .seal
             }
             guard claim.spec.volumeName == destination.metadata.name else {
+                // A controller that found the claim missing: what was never bound has never held anything.
+                if claim.phase == "Pending", (claim.spec.volumeName ?? "").isEmpty { return .removeUsurper }
                 return .blocked(
                     Refusal(
-                        "somebody made a new claim of this name; the data is complete on the volume "
-                            + "\(destination.metadata.name). Delete the new claim and run again"
+                        "somebody made a new claim of this name, which is bound to "
+                            + "\(claim.spec.volumeName ?? "another volume"). The migrated data is complete on the volume "
+                            + "\(destination.metadata.name). Keep what you need of the new claim, delete it, and run again"
                     )
                 )
             }

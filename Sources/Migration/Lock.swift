@@ -19,7 +19,7 @@ private struct Lease: KubernetesObject {
 
 extension Migrator {
     /// All runs look in the same place, whatever namespace they migrate.
-    static let lockNamespace = "default"
+    public static let lockNamespace = "default"
     private static let lease: Duration = .seconds(15)
     private static let renewal: Duration = .seconds(5)
 

@@ -170,7 +170,7 @@ extension ClaimState {
         guard let seal, !isReleased else { return false }
         guard let claim else { return true }
         if claim.metadata.uid == seal.uid { return claim.metadata.isTerminating }
-        return claim.spec.volumeName == destination?.metadata.name && claim.phase != "Bound"
+        return claim.spec.volumeName != destination?.metadata.name || claim.phase != "Bound"
     }
 }
 

@@ -273,4 +273,14 @@ struct DecisionTests {
             return
         }
     }
+
+    @Test("a claim that somebody made of the old name and that was never bound makes way")
+    func emptyUsurper() throws {
+        let action = try next {
+            $0.seal(claim: "data")
+            $0.staging = nil
+            $0.claim = object("PersistentVolumeClaim", "data", uid: "c9", spec: [:], phase: "Pending")
+        }
+        #expect(action == .removeUsurper)
+    }
 }

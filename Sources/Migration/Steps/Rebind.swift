@@ -8,6 +8,7 @@ extension Migrator {
             switch action {
             case .deleteClaims: return try await deleteClaims(state)
             case .awaitDeletion: return try await awaitDeletion(state)
+            case .removeUsurper: return try await removeUsurper(state)
             case .reserve: return try await reserve(state)
             case .awaitAvailable: return try await awaitAvailable(state)
             case .create: return try await create(state)
@@ -59,6 +60,26 @@ extension Migrator {
                     + "The data is complete on the volume \(state.destination?.metadata.name ?? "?"); run again to finish"
             )
         }
+        return try await client.observe(state)
+    }
+
+    /// Deletes a claim that somebody else made of the old name, as long as it is as empty as it was seen.
+    private func removeUsurper(_ state: ClaimState) async throws -> ClaimState {
+        guard let usurper = state.claim else { return state }
+        journal.warn(state.title, "somebody made a new claim of this name; it was never bound, and is deleted")
+        try await client.delete(
+            .claims,
+            state.name,
+            uid: usurper.metadata.uid,
+            resourceVersion: usurper.metadata.resourceVersion
+        )
+        try await client.wait(
+            for: PersistentVolumeClaim.self,
+            in: state.name.namespace,
+            named: state.name.name,
+            limit: limits.rebinding,
+            what: "the new \(state.title) to be gone"
+        ) { $0.objects[usurper.metadata.uid] == nil ? () : nil }
         return try await client.observe(state)
     }
 
