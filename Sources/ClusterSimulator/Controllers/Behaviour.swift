@@ -1,0 +1,50 @@
+/// How the parts behave that differ from cluster to cluster, and what is to go wrong.
+public struct Behaviour: Sendable {
+    /// What answers for a StorageClass's `provisioner`.
+    public struct Provisioner: Hashable, Sendable {
+        /// Content of its own on each node that mounts a volume, as hostPath volumes have.
+        public var isLocal: Bool
+        /// Whether a volume is attached to one node at a time.
+        public var attaches: Bool
+        /// The node label that a volume is bound to by node affinity.
+        public var topologyKey: String?
+        /// The access modes and volume modes that it can make.
+        public var accessModes: Set<String> = [
+            "ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod",
+        ]
+        public var volumeModes: Set<String> = ["Filesystem"]
+        /// How long it takes to make or to free storage.
+        public var delay: Duration
+
+        public init(isLocal: Bool = false, attaches: Bool = false, topologyKey: String? = nil, delay: Duration) {
+            self.isLocal = isLocal
+            self.attaches = attaches
+            self.topologyKey = topologyKey
+            self.delay = delay
+        }
+    }
+
+    /// The built-in provisioner of the recordings.
+    public static let hostPath = "kubernetes.io/host-path"
+
+    /// The provisioners by name; volumes of a class with another one are never made.
+    public var provisioners: [String: Provisioner] = [
+        hostPath: Provisioner(isLocal: true, delay: .milliseconds(4)),
+        "network.csi.example.com": Provisioner(delay: .milliseconds(800)),
+        "disk.csi.example.com": Provisioner(attaches: true, delay: .milliseconds(1500)),
+        "local.csi.example.com": Provisioner(
+            isLocal: true, topologyKey: "kubernetes.io/hostname", delay: .milliseconds(300)),
+    ]
+    /// How often the binder's claim worker loses the race for a reserved volume's phase, from 0 to 1.
+    public var lostRaceProbability = 0.0
+    /// The images that can be pulled, and are on every node.
+    public var images: Set<String> = ["busybox", "busybox:latest", "eeacms/rsync:2.3"]
+    /// What `sh -c` does in the model for a script that the model cannot read: another script.
+    public var scripts: [String: String] = [:]
+    /// The exit codes of the runs of rsync to come, in their order, dry runs not counted; 0 changes nothing.
+    public var rsyncExits: [Int] = []
+    /// Whether containers run in the model, else the runtime of `ClusterSimulator` is asked to run them.
+    public var modelsContainers = true
+
+    public init() {}
+}

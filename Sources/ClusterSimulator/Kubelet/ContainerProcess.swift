@@ -1,0 +1,109 @@
+import Foundation
+import Glibc
+import Synchronization
+
+/// A process of the machine whose output is read line by line and whose end is waited for, by a thread of its own.
+final class ContainerProcess: Sendable {
+    private let identifier: pid_t
+    private let output: FileHandle
+    /// False as soon as the process was waited for, when its number may be another's.
+    private let running = Mutex(true)
+
+    /// Starts a process with no input, its output and errors in one pipe.
+    ///
+    /// - Throws: `POSIXError` where the process could not be made.
+    init(_ arguments: [String]) throws {
+        (identifier, output) = try Self.spawning.withLock { _ in try Self.spawn(arguments) }
+    }
+
+    /// Held while a process is made, so that it does not inherit the pipe of another one.
+    private static let spawning = Mutex(())
+
+    private static func spawn(_ arguments: [String]) throws -> (pid_t, FileHandle) {
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw error(errno) }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        defer { close(ends[1]) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+        posix_spawn_file_actions_adddup2(&actions, ends[1], 2)
+        // The signals that a server blocks or ignores must work again in the container.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        var all = sigset_t()
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+
+        let pointers = arguments.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        let variables = [strdup("PATH=" + ProcessSandbox.searchPath), nil]
+        defer { for variable in variables { free(variable) } }
+        var identifier: pid_t = 0
+        let failure = posix_spawnp(&identifier, arguments[0], &actions, &attributes, pointers, variables)
+        guard failure == 0 else {
+            close(ends[0])
+            throw error(failure)
+        }
+        return (identifier, FileHandle(fileDescriptor: ends[0], closeOnDealloc: true))
+    }
+
+    /// Reads until the process has ended: whole lines as they come, a partial one only at the end; then its exit code,
+    /// 128 and the signal's number where a signal ended it.
+    func follow(_ line: @escaping @Sendable (String) -> Void, ended: @escaping @Sendable (Int) -> Void) {
+        Thread.detachNewThread { [self] in
+            var pending = Data()
+            while true {
+                let data = output.availableData
+                if data.isEmpty { break }
+                pending += data
+                guard let end = pending.lastIndex(of: UInt8(ascii: "\n")) else { continue }
+                line(String(decoding: pending[...end], as: UTF8.self))
+                pending = Data(pending[(end + 1)...])
+            }
+            if !pending.isEmpty { line(String(decoding: pending, as: UTF8.self)) }
+            // Waits without collecting first, so that nobody signals the number of a process that is gone.
+            var information = siginfo_t()
+            while waitid(P_PID, id_t(identifier), &information, WEXITED | WNOWAIT) == -1, errno == EINTR {}
+            running.withLock { $0 = false }
+            var status: Int32 = 0
+            while waitpid(identifier, &status, 0) == -1, errno == EINTR {}
+            let signal = status & 0x7f
+            ended(Int(signal == 0 ? (status >> 8) & 0xff : 128 + signal))
+        }
+    }
+
+    /// The process in the container: the child of the one that set its view up.
+    var containerProcess: pid_t? {
+        running.withLock { running in
+            guard running else { return nil }
+            let path = "/proc/\(identifier)/task/\(identifier)/children"
+            // Gone when the process is.
+            guard let children = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
+            return children.split(separator: " ").first.flatMap { pid_t($0) }
+        }
+    }
+
+    /// Sends a signal to the process in the container; as the first one of its namespace it gets only those that it
+    /// handles, and SIGKILL, just as in any container.
+    func signal(_ signal: Int32) {
+        let container = containerProcess
+        running.withLock { running in
+            guard running else { return }
+            if let container {
+                kill(container, signal)
+            } else if signal == SIGKILL {
+                kill(identifier, signal)
+            }
+        }
+    }
+
+    private static func error(_ code: Int32) -> POSIXError { POSIXError(POSIXErrorCode(rawValue: code) ?? .EIO) }
+}

@@ -1,0 +1,115 @@
+import FoundationEssentials
+import Kubernetes
+
+/// Finds out what a pod's volumes are, and what its containers are to run with.
+enum KubeletVolumes {
+    /// Why a pod's volumes cannot be mounted now, or nil. It is tried again by itself only where nothing else would
+    /// wake the kubelet.
+    static func problem(_ pod: JSON, node: String, _ cluster: Cluster) -> (message: String?, retries: Bool)? {
+        for volume in pod.list("spec", "volumes") {
+            if let claim = claimName(volume, pod) {
+                let key = ObjectKey(.persistentVolumeClaims, pod.namespace, claim)
+                let prefix =
+                    "Unable to attach or mount volumes: unmounted volumes=[\(volume.name_)], unattached volumes=[], "
+                    + "failed to process volumes=[\(volume.name_)]: error processing PVC \(pod.namespace)/\(claim): "
+                guard let found = cluster.get(key) else {
+                    return (prefix + "failed to fetch PVC from API server: persistentvolumeclaims \"\(claim)\" not found", false)
+                }
+                if found.isBeingDeleted { return (prefix + "PVC is being deleted", false) }
+                if found.text("status", "phase") != "Bound" { return (prefix + "PVC is not bound", false) }
+            }
+            for (field, resource, name) in [
+                ("configMap", Resource.configMaps, "name"), ("secret", .secrets, "secretName"),
+            ] {
+                guard let source = volume[field], source["optional"] != true else { continue }
+                if cluster.get(ObjectKey(resource, pod.namespace, source.text(name))) == nil {
+                    return (
+                        "MountVolume.SetUp failed for volume \"\(volume.name_)\" : \(resource.singular) "
+                            + "\"\(source.text(name))\" not found", true
+                    )
+                }
+            }
+        }
+        let detached = AttachDetachController.volumes(of: pod, cluster).contains {
+            cluster.get(AttachDetachController.key($0, node))?.at("status", "attached") != true
+        }
+        return detached ? (nil, false) : nil
+    }
+
+    private static func claimName(_ volume: JSON, _ pod: JSON) -> String? {
+        if volume["ephemeral"] != nil { return "\(pod.name)-\(volume.name_)" }
+        return volume.at("persistentVolumeClaim", "claimName")?.string
+    }
+
+    /// What a container runs with.
+    static func run(_ container: JSON, _ pod: JSON, _ id: ContainerID, node: String, _ cluster: Cluster) -> ContainerRun {
+        let environment = environment(container, pod, node, cluster)
+        let words = (container.list("command") + container.list("args")).compactMap(\.string).map { word in
+            environment.reduce(word) { $0.replacing("$(\($1.key))", with: $1.value) }
+        }
+        let mounts = container.list("volumeMounts").map { ($0, $0.text("mountPath")) }
+            + container.list("volumeDevices").map { ($0, $0.text("devicePath")) }
+        func user(_ field: String) -> Int {
+            (container.at("securityContext", field) ?? pod.at("spec", "securityContext", field))
+                .map { Int($0.integer ?? 0) } ?? 0
+        }
+        return ContainerRun(
+            id: id,
+            node: node,
+            command: words.isEmpty ? ["sh"] : words,
+            environment: environment,
+            workingDirectory: container["workingDir"]?.string ?? "/",
+            mounts: mounts.compactMap { mount, path in
+                guard let volume = pod.list("spec", "volumes").first(where: { $0.name_ == mount.name_ }) else { return nil }
+                let readOnly = mount["readOnly"] == true || volume.at("persistentVolumeClaim", "readOnly") == true
+                return Mount(
+                    path: path, storage: storage(volume, pod, cluster), subPath: mount.text("subPath"), readOnly: readOnly)
+            },
+            user: user("runAsUser"),
+            group: user("runAsGroup")
+        )
+    }
+
+    private static func storage(_ volume: JSON, _ pod: JSON, _ cluster: Cluster) -> Storage {
+        if let name = claimName(volume, pod) {
+            let claim = cluster.get(ObjectKey(.persistentVolumeClaims, pod.namespace, name))
+            let bound = cluster.get(ObjectKey(.persistentVolumes, nil, claim?.text("spec", "volumeName") ?? ""))
+            if let bound { return VolumeMatching.storage(of: bound, cluster.behaviour) }
+        }
+        if let path = volume.at("hostPath", "path")?.string { return .node(handle: path) }
+        if volume["configMap"] != nil {
+            let map = cluster.get(ObjectKey(.configMaps, pod.namespace, volume.text("configMap", "name")))
+            return .files((map?["data"]?.object ?? [:]).compactMapValues(\.string))
+        }
+        if volume["secret"] != nil {
+            let secret = cluster.get(ObjectKey(.secrets, pod.namespace, volume.text("secret", "secretName")))
+            return .files((secret?["data"]?.object ?? [:]).compactMapValues { decoded($0.string) })
+        }
+        return volume["emptyDir"] == nil ? .files([:]) : .pod(name: volume.name_)
+    }
+
+    private static func environment(_ container: JSON, _ pod: JSON, _ node: String, _ cluster: Cluster) -> [String: String] {
+        var result = ["HOSTNAME": pod.name]
+        for variable in container.list("env") {
+            var value = variable["value"]?.string
+            if let field = variable.at("valueFrom", "fieldRef", "fieldPath")?.string {
+                let fields = [
+                    "metadata.name": pod.name, "metadata.namespace": pod.namespace, "metadata.uid": pod.uid,
+                    "spec.nodeName": node,
+                ]
+                value = fields[field]
+            } else if let source = variable.at("valueFrom", "configMapKeyRef") {
+                value = cluster.get(ObjectKey(.configMaps, pod.namespace, source.text("name")))?.text("data", source.text("key"))
+            } else if let source = variable.at("valueFrom", "secretKeyRef") {
+                let secret = cluster.get(ObjectKey(.secrets, pod.namespace, source.text("name")))
+                value = decoded(secret?.text("data", source.text("key")))
+            }
+            result[variable.name_] = value ?? ""
+        }
+        return result
+    }
+
+    private static func decoded(_ text: String?) -> String? {
+        text.flatMap { Data(base64Encoded: $0) }.map { String(decoding: $0, as: UTF8.self) }
+    }
+}

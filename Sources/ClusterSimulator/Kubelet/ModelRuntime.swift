@@ -1,0 +1,126 @@
+import FoundationEssentials
+import Kubernetes
+
+/// Runs containers inside the model: volumes are values, programs are functions that take model time.
+struct ModelRuntime: Sendable {
+    private(set) var contents: [ModelFiles.Key: Content] = [:]
+    private var containers: [ContainerID: ModelContainer] = [:]
+
+    static func start(_ run: ContainerRun, _ cluster: inout Cluster) {
+        guard let container = ModelContainer(run, scripts: cluster.behaviour.scripts) else {
+            return cluster.report(.failedToStart(run.id, message: missingProgramMessage(run.command[0])))
+        }
+        cluster.controllers.model.containers[run.id] = container
+        cluster.report(.started(run.id))
+        cluster.soon(.container(run.id), 2...10)
+    }
+
+    /// Lets a container go on until it pauses or ends.
+    static func step(_ id: ContainerID, _ cluster: inout Cluster) {
+        guard var container = cluster.controllers.model.containers[id] else { return }
+        var files = ModelFiles(cluster.controllers.model.contents, container.run, now: cluster.now)
+        // Let go of the old content, so that the new one is made in place.
+        cluster.controllers.model.contents = [:]
+        let (output, pause, code) = container.step(&files, injected: &cluster.controllers.behaviour.rsyncExits)
+        cluster.controllers.model.contents = files.contents
+        if !output.isEmpty { cluster.report(.log(id, output)) }
+        if let pause {
+            cluster.controllers.model.containers[id] = container
+            cluster.enqueue(.container(id), after: pause)
+        } else {
+            cluster.controllers.model.containers[id] = nil
+            cluster.report(.exited(id, code: code ?? 0))
+        }
+    }
+
+    /// Asks a container to end, and ends it when its grace is over.
+    static func stop(_ id: ContainerID, grace: Duration, _ cluster: inout Cluster) {
+        guard let container = cluster.controllers.model.containers[id] else { return }
+        if container.endsOnTermination {
+            cluster.controllers.model.containers[id] = nil
+            cluster.report(.log(id, ModelRsync.errorLine(20)))
+            cluster.report(.exited(id, code: 20))
+        } else {
+            cluster.enqueue(.kill(id), after: grace)
+        }
+    }
+
+    static func kill(_ id: ContainerID, _ cluster: inout Cluster) {
+        guard cluster.controllers.model.containers.removeValue(forKey: id) != nil else { return }
+        cluster.report(.exited(id, code: 137))
+    }
+
+    /// Runs a command beside a container, at once.
+    static func probe(_ id: ContainerID, _ command: [String], _ cluster: inout Cluster) -> Bool {
+        guard var run = cluster.controllers.model.containers[id]?.run else { return false }
+        run.command = command
+        guard var probe = ModelContainer(run, scripts: cluster.behaviour.scripts) else { return false }
+        var files = ModelFiles(cluster.controllers.model.contents, run, now: cluster.now)
+        var injected: [Int] = []
+        // One that pauses takes longer than a probe may.
+        return probe.step(&files, injected: &injected).code == 0
+    }
+
+    /// A container ends without anybody being told.
+    mutating func end(_ id: ContainerID) { containers[id] = nil }
+
+    /// The storage of a reclaimed volume is gone, on every node.
+    mutating func forget(_ storage: Storage) {
+        for key in contents.keys {
+            switch (key, storage) {
+            case (.node(let own, _), .node(let handle)) where own == handle: contents[key] = nil
+            case (.shared(let own), .shared(let handle)) where own == handle: contents[key] = nil
+            default: break
+            }
+        }
+    }
+
+    /// What a pod kept for itself goes with it.
+    mutating func forget(pod uid: String) {
+        for key in contents.keys {
+            if case .pod(uid, _) = key { contents[key] = nil }
+        }
+    }
+
+    fileprivate mutating func change(_ key: ModelFiles.Key, _ change: (inout Content) -> Void) {
+        change(&contents[key, default: [:]])
+    }
+}
+
+extension Cluster {
+    /// The content of a modelled volume, nil where there is none (yet, or any more).
+    ///
+    /// - Parameter node: whose directory is meant, for volumes that have one on each node; the only one that has
+    ///   content where none is named.
+    public func content(ofVolumeNamed name: String, node: String? = nil) -> Content? {
+        guard let volume = get(ObjectKey(.persistentVolumes, nil, name)) else { return nil }
+        return content(of: VolumeMatching.storage(of: volume, behaviour), node: node)
+    }
+
+    /// The content of modelled storage, also of one whose volume is gone.
+    public func content(of storage: Storage, node: String? = nil) -> Content? {
+        switch storage {
+        case .node(let handle):
+            if let node { return controllers.model.contents[.node(handle: handle, node: node)] }
+            let found = controllers.model.contents.filter { key, content in
+                if case .node(handle, _) = key { !content.isEmpty } else { false }
+            }
+            return found.count == 1 ? found.first?.value : nil
+        case .shared(let handle): return controllers.model.contents[.shared(handle: handle)]
+        case .pod, .files: return nil
+        }
+    }
+
+    /// Where a volume's content is kept.
+    public func storage(ofVolumeNamed name: String) -> Storage? {
+        get(ObjectKey(.persistentVolumes, nil, name)).map { VolumeMatching.storage(of: $0, behaviour) }
+    }
+
+    /// Puts files into a modelled volume.
+    ///
+    /// - Parameter node: whose directory is meant, for volumes that have one on each node; `node-1` where none is named.
+    public mutating func write(_ files: Content, toVolumeNamed name: String, node: String = "node-1") {
+        guard let storage = storage(ofVolumeNamed: name), let key = ModelFiles.Key(storage, node: node, pod: "") else { return }
+        controllers.model.change(key) { $0.merge(files) { $1 } }
+    }
+}

@@ -1,0 +1,121 @@
+import Foundation
+import Glibc
+
+/// Builds the command line that gives a process its own view of the machine: the host's programs read-only, volumes at
+/// their mount paths, own processes, own `/tmp`.
+struct ProcessSandbox: Sendable {
+    /// The directory that holds all volumes, one tree for each node.
+    let root: String
+
+    /// bubblewrap where it is installed, else `unshare` with bind mounts, which only root may do.
+    static let bubblewrap: String? = program("bwrap", path: "/usr/bin:/bin:/usr/local/bin")
+    static let hostDirectories = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc"]
+    static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    /// The directory that holds a mounted volume's content.
+    func directory(of storage: Storage, node: String, pod: String) -> String {
+        switch storage {
+        case .node(let handle): "\(root)/nodes/\(node)/volumes/\(Self.fileName(handle))"
+        case .shared(let handle): "\(root)/shared/\(Self.fileName(handle))"
+        case .pod(let name): "\(podDirectory(pod))/volumes/\(Self.fileName(name))"
+        case .files(let files): "\(podDirectory(pod))/files/\(Self.fileName(files.keys.sorted().joined(separator: ",")))"
+        }
+    }
+
+    func podDirectory(_ pod: String) -> String { "\(root)/pods/\(Self.fileName(pod))" }
+
+    /// A handle as one name in a directory; `/` cannot be part of one, and `.` must not lead out of it.
+    static func fileName(_ handle: String) -> String {
+        let name = handle.replacingOccurrences(of: "/", with: "_")
+        return name == "." || name == ".." || name.isEmpty ? "_" + name : name
+    }
+
+    /// Makes a mount's directory where it is not there yet, and gives its path.
+    ///
+    /// - Throws: what the file manager said, or `EINVAL` for a subPath that leads out of the volume.
+    func prepare(_ mount: Mount, node: String, pod: String) throws -> String {
+        var directory = directory(of: mount.storage, node: node, pod: pod)
+        let manager = FileManager.default
+        if !manager.fileExists(atPath: directory) {
+            try manager.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            // As the hostPath provisioner makes them: any user of a container may write.
+            chmod(directory, 0o777)
+        }
+        if case .files(let files) = mount.storage {
+            for (name, content) in files { try Data(content.utf8).write(to: URL(filePath: directory + "/" + name)) }
+        }
+        guard !mount.subPath.isEmpty else { return directory }
+        guard !mount.subPath.split(separator: "/").contains("..") else { throw POSIXError(.EINVAL) }
+        directory += "/" + mount.subPath
+        if !manager.fileExists(atPath: directory) {
+            try manager.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        }
+        return directory
+    }
+
+    /// The arguments that run a container, the program first.
+    func arguments(for run: ContainerRun, directories: [String]) -> [String] {
+        var command = run.command
+        if run.user != 0 || run.group != 0 {
+            command =
+                ["setpriv", "--reuid=\(run.user)", "--regid=\(run.group)", "--clear-groups", "--inh-caps=-all"] + command
+        }
+        let mounts = zip(run.mounts, directories).sorted { $0.0.path < $1.0.path }
+        if let bubblewrap = Self.bubblewrap {
+            return [bubblewrap] + bubblewrapOptions(run, mounts) + ["--"] + command
+        }
+        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", unshareScript(run, mounts), "sh"]
+            + command
+    }
+
+    private func bubblewrapOptions(_ run: ContainerRun, _ mounts: [(Mount, String)]) -> [String] {
+        var options = ["--die-with-parent", "--new-session", "--unshare-pid", "--as-pid-1", "--clearenv"]
+        if geteuid() != 0 {
+            // One user is all that an ordinary user can map: owners other than him cannot be kept.
+            options += ["--unshare-user", "--uid", "0", "--gid", "0"]
+        }
+        for directory in Self.hostDirectories where FileManager.default.fileExists(atPath: directory) {
+            options += ["--ro-bind", directory, directory]
+        }
+        options += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        for (mount, directory) in mounts {
+            options += [mount.readOnly ? "--ro-bind" : "--bind", directory, mount.path]
+        }
+        for (name, value) in environment(of: run).sorted(by: { $0.key < $1.key }) { options += ["--setenv", name, value] }
+        return options + ["--chdir", run.workingDirectory]
+    }
+
+    /// The same without bubblewrap: a shell sets the mounts up in a tmpfs and makes it the root directory.
+    private func unshareScript(_ run: ContainerRun, _ mounts: [(Mount, String)]) -> String {
+        let new = quoted(podDirectory(run.id.pod) + "/root")
+        var lines = [
+            "set -e", "mount --make-rprivate /", "mkdir -p \(new)", "mount -t tmpfs tmpfs \(new)", "cd \(new)",
+            "mkdir -p proc dev tmp",
+        ]
+        for directory in Self.hostDirectories where FileManager.default.fileExists(atPath: directory) {
+            let target = quoted("." + directory)
+            lines += ["mkdir -p \(target)", "mount --bind \(directory) \(target)", "mount -o remount,bind,ro \(target)"]
+        }
+        lines += ["mount -t proc proc proc", "mount --rbind /dev dev"]
+        for (mount, directory) in mounts {
+            let target = quoted("./" + mount.path)
+            lines += ["mkdir -p \(target)", "mount --bind \(quoted(directory)) \(target)"]
+            if mount.readOnly { lines.append("mount -o remount,bind,ro \(target)") }
+        }
+        let variables = environment(of: run).map { quoted("\($0.key)=\($0.value)") }.sorted().joined(separator: " ")
+        lines.append("exec env -i \(variables) chroot . sh -c \(quoted("cd \(quoted(run.workingDirectory)) && exec \"$@\"")) sh \"$@\"")
+        return lines.joined(separator: "\n")
+    }
+
+    private func environment(of run: ContainerRun) -> [String: String] {
+        ["PATH": Self.searchPath, "HOME": "/root", "LC_ALL": "C.UTF-8"].merging(run.environment) { $1 }
+    }
+
+    private func quoted(_ text: String) -> String { "'" + text.replacingOccurrences(of: "'", with: "'\\''") + "'" }
+
+    /// Where a program is, or nil.
+    static func program(_ name: String, path: String = searchPath) -> String? {
+        if name.contains("/") { return access(name, X_OK) == 0 ? name : nil }
+        return path.split(separator: ":").map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
+    }
+}
