@@ -36,6 +36,8 @@ public struct Cluster: Sendable {
     var recordedEvents: [String: String] = [:]
     /// Container logs by pod uid.
     var logs: [String: [String: ContainerLogs]] = [:]
+    /// Counts what was written to any log, so that followers can be woken.
+    var logPieces = 0
 
     var queue = WorkQueue()
     /// What the controllers and kubelets keep.
@@ -54,6 +56,12 @@ public struct Cluster: Sendable {
         names = SeededGenerator(seed: ~seed)
         resources = ResourceTable()
         addDefaultObjects()
+    }
+
+    /// Takes what the kubelets want of the container runtime out of the cluster.
+    mutating func takeRuntimeCommands() -> [RuntimeCommand] {
+        defer { runtimeCommands = [] }
+        return runtimeCommands
     }
 
     /// The present as the API writes it: whole seconds (RFC 3339).

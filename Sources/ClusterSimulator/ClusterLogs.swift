@@ -21,12 +21,14 @@ struct ContainerLogs: Sendable {
 extension Cluster {
     /// Adds what a container wrote; readers of the log see it at once.
     mutating func appendLog(pod uid: String, container: String, _ text: Data) {
+        logPieces += 1
         logs[uid, default: [:]][container, default: ContainerLogs()].current.pieces
             .append(ContainerLog.Piece(time: now, text: text))
     }
 
     /// Ends the log of a container's run; followers get the end of their stream.
     mutating func logEnded(pod uid: String, container: String) {
+        logPieces += 1
         logs[uid, default: [:]][container, default: ContainerLogs()].current.ended = true
     }
 
