@@ -42,6 +42,20 @@ struct KubeconfigCredentialsTests {
         )
     }
 
+    /// The configuration with another plugin.
+    private func changed(
+        _ configuration: Configuration,
+        _ change: (inout ExecPlugin) -> Void
+    ) throws -> Configuration {
+        var configuration = configuration
+        guard case .exec(var plugin) = configuration.authentication.header else {
+            throw TransportError(.configuration, "no exec plugin")
+        }
+        change(&plugin)
+        configuration.authentication.header = .exec(plugin)
+        return configuration
+    }
+
     private func output(_ status: String, version: String = "v1beta1") -> String {
         "{\"apiVersion\":\"client.authentication.k8s.io/\(version)\",\"kind\":\"ExecCredential\",\"status\":\(status)}"
     }
@@ -207,10 +221,14 @@ struct KubeconfigCredentialsTests {
                 == "\(title) printed an unusable expirationTimestamp"
         )
         #expect(await failure(try plugin("yes")) == "\(title) printed more than 1 MiB")
-        #expect(
-            await failure(try plugin("exit 1", more: ", interactiveMode: Always"))
-                == "\(title) needs a terminal to ask you, and stdin is none"
-        )
+    }
+
+    @Test("of a plugin that must ask a person are not to be had without a terminal")
+    func noTerminal() async throws {
+        let configuration = try changed(try plugin("exit 1", more: ", interactiveMode: Always")) {
+            $0.hasTerminal = false
+        }
+        #expect(await failure(configuration).hasSuffix(" needs a terminal to ask you, and stdin is none"))
     }
 
     @Test("of a plugin that is not installed come with its hint", arguments: ["no-such-plugin", "./no-such-plugin"])
@@ -226,13 +244,10 @@ struct KubeconfigCredentialsTests {
 
     @Test("of a plugin that hangs are given up, and so is the plugin", .timeLimit(.minutes(1)))
     func hangingPlugin() async throws {
-        var configuration = try plugin("echo $$ > pid\nexec sleep 600")
-        guard case .exec(var plugin) = configuration.authentication.header else {
-            Issue.record("no plugin")
-            return
+        let configuration = try changed(try plugin("echo $$ > pid\nexec sleep 600")) {
+            $0.hasTerminal = false
+            $0.timeLimit = .seconds(1)
         }
-        plugin.timeLimit = .seconds(1)
-        configuration.authentication.header = .exec(plugin)
         #expect(await failure(configuration).hasSuffix("did not end within 1 s"))
         let pid = try #require(Int32(folder.read("pid").trimmed))
         #expect(kill(pid, 0) == -1)
@@ -242,13 +257,17 @@ struct KubeconfigCredentialsTests {
     func cancelledPlugin() async throws {
         // The first run waits for ever, the second answers.
         try folder.write("answer", output("{\"token\":\"x\"}"))
-        let configuration = try plugin("if mkdir first; then mkfifo pipe; exec cat pipe; fi\ncat answer")
+        let pipe = folder.path + "/pipe"
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let configuration = try plugin("if mkdir first; then exec cat pipe; fi\ncat answer")
         let credentials = Credentials(configuration)
         let cancelled = Task { try await credentials.identity() }
         let other = Task { try await self.authorization(credentials) }
-        while !FileManager.default.fileExists(atPath: folder.path + "/pipe") {
-            try await Task.sleep(for: .milliseconds(5))
+        // A pipe can be opened for writing when somebody reads it: then the plugin runs.
+        let writer = await withCheckedContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(returning: open(pipe, O_WRONLY)) }
         }
+        defer { close(writer) }
         cancelled.cancel()
         #expect(try await other.value == "Bearer x")
         await #expect(throws: CancellationError.self) { try await cancelled.value }

@@ -2,6 +2,12 @@ import FoundationEssentials
 import Subprocess
 import SystemPackage
 
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
 /// A program that prints credentials: the `exec` of a kubeconfig's user.
 ///
 /// The contract is Kubernetes' `client.authentication.k8s.io`, versions v1 and v1beta1.
@@ -11,10 +17,6 @@ struct ExecPlugin: Sendable {
         case ifAvailable = "IfAvailable"
         case always = "Always"
     }
-
-    /// How long a plugin may take that asks nobody, and one that may ask the person at the terminal.
-    static let timeLimit = Duration.seconds(60)
-    static let interactiveTimeLimit = Duration.seconds(300)
 
     var apiVersion: String
     var command: String
@@ -28,7 +30,11 @@ struct ExecPlugin: Sendable {
     var cluster: Secret<JSON>?
     /// Which plugin this is, for messages.
     var title: String
-    var timeLimit: Duration
+    /// Whether a person can answer on stdin.
+    var hasTerminal = isatty(STDIN_FILENO) == 1
+    /// How long the plugin may take where it asks nobody, and where it may ask the person at the terminal.
+    var timeLimit = Duration.seconds(60)
+    var interactiveTimeLimit = Duration.seconds(300)
 
     /// Reads the `exec` of a user.
     ///
@@ -79,7 +85,6 @@ struct ExecPlugin: Sendable {
         if try node.bool("provideClusterInfo") {
             self.cluster = Secret(try Self.information(on: cluster, configuration))
         }
-        timeLimit = interactiveMode == .never || !hasTerminal ? Self.timeLimit : Self.interactiveTimeLimit
     }
 
     /// The `spec.cluster` that the plugin is given.
@@ -119,7 +124,7 @@ struct ExecPlugin: Sendable {
     }
 
     private func output(isInteractive: Bool) async throws -> (bytes: [UInt8], status: TerminationStatus) {
-        let limit = timeLimit
+        let limit = isInteractive ? interactiveTimeLimit : timeLimit
         return try await withThrowingTaskGroup { group in
             group.addTask { () -> (bytes: [UInt8], status: TerminationStatus)? in
                 try await start(isInteractive: isInteractive)

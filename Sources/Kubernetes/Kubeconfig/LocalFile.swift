@@ -67,6 +67,3 @@ struct LocalFile {
         return Failure(message: String(cString: strerror(code)).lowercased(), isMissing: code == ENOENT)
     }
 }
-
-/// Whether a person can answer on stdin.
-var hasTerminal: Bool { isatty(STDIN_FILENO) == 1 }
