@@ -30,8 +30,9 @@ public actor CurlClient {
     /// - Throws: `CurlError` of kind `configuration` where libcurl or a thread cannot be had.
     public init() throws {
         thread = try CurlThread()
-        // Room for all ordinary connections to stay open; libcurl's own default shrinks with the requests under way.
-        curl_multi_setopt_long(thread.multi, CURLMOPT_MAXCONNECTS, 2 * Self.ordinaryLimit)
+        // Beyond this many connections libcurl closes idle ones. It counts those in use, so a low number would have
+        // enough streams cost every ordinary request a new connection.
+        curl_multi_setopt_long(thread.multi, CURLMOPT_MAXCONNECTS, 1024)
         try thread.start { [weak self] in
             self?.assumeIsolated { $0.turn() } ?? 0
         }
@@ -159,7 +160,12 @@ public actor CurlClient {
     private func change(of transfer: Transfer) async {
         let id = transfer.id
         await withTaskCancellationHandler {
-            await withCheckedContinuation { transfer.addWaiter($0) }
+            // The isolation must be named: this closure would not have the actor's unless it mentions `self`, so the
+            // waiter would be added on another thread, after the change that it waits for.
+            await withCheckedContinuation(isolation: self) {
+                self.assertIsolated()
+                transfer.addWaiter($0)
+            }
         } onCancel: {
             Task { await self.close(id) }
         }

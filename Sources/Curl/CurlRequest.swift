@@ -1,7 +1,7 @@
 public import FoundationEssentials
 
 /// One HTTP request.
-public struct CurlRequest: Sendable {
+public struct CurlRequest: Sendable, CustomStringConvertible {
     public var method: String
     /// The whole URL, percent-encoded; `https` or `http`.
     public var url: String
@@ -26,10 +26,13 @@ public struct CurlRequest: Sendable {
         self.silence = silence
         self.connection = connection
     }
+
+    /// Without headers and connection, which hold secrets.
+    public var description: String { "\(method) \(url)" }
 }
 
 /// How to reach a server and whom to trust; requests that agree in all of it share connections.
-public struct CurlConnection: Sendable {
+public struct CurlConnection: Sendable, CustomStringConvertible {
     /// The only certificates to trust, in PEM; nil for the system's.
     public var certificateAuthority: Data?
     /// The client's certificate with its chain, in PEM.
@@ -64,6 +67,11 @@ public struct CurlConnection: Sendable {
         self.insecureSkipVerify = insecureSkipVerify
         self.proxy = proxy
         self.connectTimeout = connectTimeout
+    }
+
+    /// Without the key and the proxy's password.
+    public var description: String {
+        "CurlConnection(serverName: \(serverName ?? "-"), insecureSkipVerify: \(insecureSkipVerify))"
     }
 }
 

@@ -13,8 +13,8 @@ final class Transfer {
 
     /// Where the write callback stops taking.
     static let unreadLimit = 256 << 10
-    /// Where the headers of an answer become an attack.
-    private static let headLimit = 1 << 20
+    /// Where the headers of an answer become an attack; below the limit of libcurl's newer versions.
+    private static let headLimit = 256 << 10
 
     let id: CurlClient.TransferID
     let easy: UnsafeMutableRawPointer
@@ -92,7 +92,7 @@ final class Transfer {
     /// The error for a code with which libcurl ended the transfer.
     func error(_ code: CURLcode) -> CurlError {
         if headSize > Self.headLimit {
-            return CurlError(.tooLarge, "the headers of \(server)'s answer are larger than \(Self.headLimit >> 20) MiB")
+            return CurlError(.tooLarge, "the headers of \(server)'s answer are larger than \(Self.headLimit >> 10) KiB")
         }
         var proxyStatus = 0
         _ = curl_getinfo_long(easy, CURLINFO_HTTP_CONNECTCODE, &proxyStatus)
