@@ -33,7 +33,11 @@ extension Client {
                 return words
             }
             if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }
-            if let words = Self.words(try await events(of: "Pod", pod.name)) { return words }
+            let events = try await events(of: "Pod", pod.name)
+            if let words = Self.words(events) { return words }
+            // No complaint: what was done last takes its time, such as pulling the image.
+            let last = events.max { ($0.metadata.creationTimestamp ?? "") < ($1.metadata.creationTimestamp ?? "") }
+            if let last { return "\(last.reason ?? ""): \(last.message ?? "")" }
             return "it is \(pod.phase), its claim \(found?.phase ?? "gone"), and nothing says why"
         } catch {
             if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }

@@ -1,0 +1,133 @@
+import Kubernetes
+import Testing
+
+@testable import Migration
+
+@Suite("What a run is permitted to do")
+struct PermissionsTests {
+    @Test("the manifest for one namespace grants namespaced things in it only")
+    func oneNamespace() {
+        var options = Options(sourceClass: "slow", destinationClass: "fast")
+        options.namespace = "shop"
+        #expect(
+            Permissions.rbac(for: options) == """
+                apiVersion: v1
+                kind: ServiceAccount
+                metadata:
+                  name: pvmigrate
+                  namespace: default
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: ClusterRole
+                metadata:
+                  name: pvmigrate
+                rules:
+                - apiGroups: ["storage.k8s.io"]
+                  resources: ["storageclasses"]
+                  verbs: ["list"]
+                - apiGroups: [""]
+                  resources: ["persistentvolumes"]
+                  verbs: ["get", "list", "watch", "patch", "delete"]
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: ClusterRoleBinding
+                metadata:
+                  name: pvmigrate
+                roleRef:
+                  apiGroup: rbac.authorization.k8s.io
+                  kind: ClusterRole
+                  name: pvmigrate
+                subjects:
+                - kind: ServiceAccount
+                  name: pvmigrate
+                  namespace: default
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: Role
+                metadata:
+                  name: pvmigrate
+                  namespace: default
+                rules:
+                - apiGroups: ["coordination.k8s.io"]
+                  resources: ["leases"]
+                  verbs: ["get", "list", "watch", "create", "patch", "delete"]
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: RoleBinding
+                metadata:
+                  name: pvmigrate
+                  namespace: default
+                roleRef:
+                  apiGroup: rbac.authorization.k8s.io
+                  kind: Role
+                  name: pvmigrate
+                subjects:
+                - kind: ServiceAccount
+                  name: pvmigrate
+                  namespace: default
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: Role
+                metadata:
+                  name: pvmigrate
+                  namespace: shop
+                rules:
+                - apiGroups: [""]
+                  resources: ["persistentvolumeclaims"]
+                  verbs: ["get", "list", "watch", "create", "patch", "delete"]
+                - apiGroups: [""]
+                  resources: ["pods"]
+                  verbs: ["get", "list", "watch", "create", "delete"]
+                - apiGroups: [""]
+                  resources: ["pods/log"]
+                  verbs: ["get"]
+                - apiGroups: ["apps"]
+                  resources: ["statefulsets"]
+                  verbs: ["get", "list", "watch", "patch"]
+                - apiGroups: ["apps"]
+                  resources: ["deployments"]
+                  verbs: ["get", "list", "watch", "patch"]
+                - apiGroups: ["apps"]
+                  resources: ["replicasets"]
+                  verbs: ["get"]
+                - apiGroups: [""]
+                  resources: ["events"]
+                  verbs: ["list"]
+                - apiGroups: [""]
+                  resources: ["resourcequotas"]
+                  verbs: ["list"]
+                ---
+                apiVersion: rbac.authorization.k8s.io/v1
+                kind: RoleBinding
+                metadata:
+                  name: pvmigrate
+                  namespace: shop
+                roleRef:
+                  apiGroup: rbac.authorization.k8s.io
+                  kind: Role
+                  name: pvmigrate
+                subjects:
+                - kind: ServiceAccount
+                  name: pvmigrate
+                  namespace: default
+
+                """
+        )
+    }
+
+    @Test("the manifest for all namespaces has one role for the cluster, and one for the lock")
+    func allNamespaces() {
+        let text = Permissions.rbac(for: Options(sourceClass: "slow", destinationClass: "fast"))
+        let roles = text.split(separator: "\n---\n").filter { $0.contains("\nkind: Role\n") }
+        #expect(roles.count == 1)
+        #expect(roles.first?.contains("leases") == true)
+        #expect(!text.contains("\"storageclasses\"]\n  verbs: [\"patch\"]"))
+    }
+
+    @Test("classes may be changed only with --set-defaults")
+    func setDefaults() {
+        var options = Options(sourceClass: "slow", destinationClass: "fast")
+        options.setDefaults = true
+        #expect(Permissions.rbac(for: options).contains("\"storageclasses\"]\n  verbs: [\"patch\"]"))
+    }
+}
