@@ -4,8 +4,11 @@ import FoundationEssentials
 /// An HTTP client over libcurl.
 ///
 /// The actor runs on libcurl's thread, so that everything of libcurl's is plain state of an actor. A request whose task
-/// is cancelled is given up: its connection, or its HTTP/2 stream, is closed. An idle connection that the server has
-/// closed meanwhile is replaced and the request sent again by libcurl itself, whatever its method.
+/// is cancelled is given up: its connection is closed, or its HTTP/2 stream (of which libcurl 7.88 tells the server no
+/// sooner than with the next request on that connection).
+///
+/// When a kept connection turns out to be closed before a byte of the answer came, libcurl itself sends the request
+/// again on a new one, whatever its method; the server may have seen it twice then.
 public actor CurlClient {
     typealias TransferID = UInt64
 

@@ -228,7 +228,7 @@ let serverScript = #"""
             unused.bind(("127.0.0.1", 0))
             port = unused.getsockname()[1]
         child = subprocess.Popen(
-            [nghttpx, "--no-ocsp", f"-f127.0.0.1,{port}", f"-b127.0.0.1,{ports['plain']}", "--workers=1",
+            [nghttpx, "--conf=/dev/null", "--no-ocsp", f"-f127.0.0.1,{port}", f"-b127.0.0.1,{ports['plain']}", "--workers=1",
              "--errorlog-file=/dev/null", f"{folder}/server.key", f"{folder}/server.crt"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + 5
