@@ -32,7 +32,7 @@ enum Controllers {
         case .persistentVolumes: PersistentVolumeController.volumeChanged(old, new, key, &cluster)
         case .deployments: cluster.soon(.sync(.deployment, key))
         case .replicaSets, .replicationControllers:
-            cluster.soon(.sync(.replicaSet, key))
+            cluster.soon(.sync(.replicaSet, key), 4...7)
             wakeOwner(of: new ?? old, key, &cluster)
         case .statefulSets: cluster.soon(.sync(.statefulSet, key))
         case .daemonSets: cluster.soon(.sync(.daemonSet, key))
@@ -105,15 +105,15 @@ enum Controllers {
         if old == nil, pod.list("spec", "volumes").contains(where: { $0["ephemeral"] != nil }) {
             cluster.soon(.sync(.ephemeralVolume, key))
         }
-        if new == nil || new?.isOver == true {
+        if new == nil {
             for claim in pod.claimNames {
                 let claim = ObjectKey(.persistentVolumeClaims, key.namespace, claim)
                 if cluster.get(claim)?.isBeingDeleted == true { cluster.soon(.sync(.claimProtection, claim)) }
             }
-            if old?.isOver != true {
-                cluster.soon(.sync(.attachment, key), 5...20)
-                Scheduler.wake(&cluster)
-            }
+        }
+        if new == nil || new?.isOver == true, old?.isOver != true {
+            cluster.soon(.sync(.attachment, key), 5...20)
+            Scheduler.wake(&cluster)
         }
         if new != nil, pod.controllerReference == nil {
             wakeAdopters(pod, key, &cluster)

@@ -9,8 +9,9 @@ enum Protection {
         guard let claim = cluster.get(key), claim.isBeingDeleted, claim.finalizers.contains(claimFinalizer) else { return }
         let inUse = cluster.storedObjects(.pods, namespace: key.namespace).contains { stored in
             let pod = stored.json
-            // A pod without a node counts only for the scheduler, which takes no claim that is being deleted.
-            return !pod.isOver && pod.at("spec", "nodeName") != nil && pod.claimNames.contains(key.name)
+            // A pod that has ended counts as long as its object exists; one without a node does not, since none is
+            // given to it while its claim is being deleted.
+            return pod.at("spec", "nodeName") != nil && pod.claimNames.contains(key.name)
         }
         if inUse { return }
         cluster.write(key) { claim in claim.setFinalizers(claim.finalizers.filter { $0 != claimFinalizer }) }

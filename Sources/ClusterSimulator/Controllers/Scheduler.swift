@@ -47,7 +47,13 @@ enum Scheduler {
             let others = pod.list("status", "conditions").filter { $0.text("type") != "PodScheduled" }
             pod.put(.array(others + [condition]), "status", "conditions")
         }
-        guard written != nil else { return cluster.soon(.sync(.scheduler, key)) }
+        guard let written else { return cluster.soon(.sync(.scheduler, key)) }
+        if written.condition("PodScheduled")?.text("status") != "True" {
+            cluster.write(key, subresource: "status") { pod in
+                let others = pod.list("status", "conditions").filter { $0.text("type") != "PodScheduled" }
+                pod.put(.array(others + [condition]), "status", "conditions")
+            }
+        }
         cluster.recordEvent(
             about: pod, type: "Normal", reason: "Scheduled",
             message: "Successfully assigned \(key.namespace ?? "")/\(key.name) to \(node.name)",

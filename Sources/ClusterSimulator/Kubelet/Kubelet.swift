@@ -29,6 +29,20 @@ enum Kubelet {
         checkDeadline(pod, key, &cluster)
         if setUp(pod, &cluster) { runContainers(pod, &cluster) }
         finish(pod, key, &cluster)
+        comeBack(pod, key, &cluster)
+    }
+
+    /// Has the pod looked at again when the next thing is due.
+    private static func comeBack(_ pod: JSON, _ key: ObjectKey, _ cluster: inout Cluster) {
+        guard let state = cluster.controllers.pods[pod.uid] else { return }
+        var dues = state.containers.values.map(\.due) + [state.statusDue, state.deletionDue]
+        if !state.isSetUp { dues += [state.setUpDue, state.retryDue] }
+        if !state.sandboxGone { dues.append(state.sandboxStopDue) }
+        if !state.isTerminating, let limit = pod.at("spec", "activeDeadlineSeconds")?.integer {
+            dues.append(state.acceptedAt + .seconds(limit))
+        }
+        let next = dues.compactMap { $0 }.filter { $0 > cluster.now }.min()
+        if let next { cluster.enqueue(.sync(.kubelet, key), after: next - cluster.now) }
     }
 
     /// Tries the pods again that wait for volumes.
@@ -40,7 +54,9 @@ enum Kubelet {
 
     private static func accept(_ pod: JSON, _ key: ObjectKey, _ node: String, _ cluster: inout Cluster) {
         let delay = Duration.milliseconds(Int.random(in: 350...450, using: &cluster.random))
-        var state = PodOnNode(key: key, uid: pod.uid, node: node, started: cluster.timestamp, setUpDue: cluster.now + delay)
+        var state = PodOnNode(
+            key: key, uid: pod.uid, node: node, started: cluster.timestamp, acceptedAt: cluster.now,
+            setUpDue: cluster.now + delay)
         let initContainers = pod.list("spec", "initContainers")
         for container in initContainers + pod.list("spec", "containers") {
             state.containers[container.name_] = ContainerOnNode()
@@ -49,11 +65,7 @@ enum Kubelet {
             }
         }
         cluster.controllers.pods[pod.uid] = state
-        cluster.enqueue(.sync(.kubelet, key), after: delay)
         cluster.soon(.sync(.attachment, key), 5...20)
-        if let deadline = pod.at("spec", "activeDeadlineSeconds")?.integer {
-            cluster.enqueue(.sync(.kubelet, key), after: .seconds(deadline))
-        }
         writeStatus(pod, &cluster)
     }
 
@@ -66,10 +78,7 @@ enum Kubelet {
         guard var state = cluster.controllers.pods[pod.uid] else { return false }
         if state.isSetUp { return true }
         if state.isTerminating { return false }
-        guard cluster.now >= state.setUpDue else {
-            cluster.enqueue(.sync(.kubelet, state.key), after: state.setUpDue - cluster.now)
-            return false
-        }
+        guard cluster.now >= state.setUpDue else { return false }
         if let problem = KubeletVolumes.problem(pod, node: state.node, cluster) {
             if problem.message != state.complained, let message = problem.message {
                 cluster.recordEvent(
@@ -77,7 +86,7 @@ enum Kubelet {
                     host: state.node)
                 cluster.controllers.pods[pod.uid]?.complained = message
             }
-            if problem.retries { cluster.enqueue(.sync(.kubelet, state.key), after: .seconds(2)) }
+            cluster.controllers.pods[pod.uid]?.retryDue = problem.retries ? cluster.now + .seconds(2) : nil
             return false
         }
         state.isSetUp = true
@@ -173,7 +182,6 @@ enum Kubelet {
             known.due = cluster.now + .seconds(min(300, 10 << min(5, known.attempts / 3)))
         }
         if known.attempts % 3 != 1 { statusSoon(pod.uid, 200...400, &cluster) }
-        cluster.enqueue(.sync(.kubelet, state.key), after: (known.due ?? cluster.now) - cluster.now)
         return false
     }
 
@@ -255,7 +263,6 @@ enum Kubelet {
                     message: "back-off \(delay)s restarting failed container=\(id.container) pod=\(whole)")
                 event(pod, id.container, state, "Warning", "BackOff", "Back-off restarting failed container \(id.container) in pod \(whole)", &cluster)
             }
-            cluster.enqueue(.sync(.kubelet, state.key), after: .seconds(delay))
         }
         cluster.controllers.pods[id.pod]?.containers[id.container] = known
         statusSoon(id.pod, 100...400, &cluster)
@@ -309,7 +316,7 @@ enum Kubelet {
     private static func checkDeadline(_ pod: JSON, _ key: ObjectKey, _ cluster: inout Cluster) {
         guard let limit = pod.at("spec", "activeDeadlineSeconds")?.integer, let state = cluster.controllers.pods[pod.uid],
             !state.isTerminating, !state.sandboxGone,
-            cluster.now >= state.setUpDue - .milliseconds(450) + .seconds(limit)
+            cluster.now >= state.acceptedAt + .seconds(limit)
         else { return }
         let message = "Pod was active on the node longer than the specified deadline"
         cluster.controllers.pods[pod.uid]?.failure = ("DeadlineExceeded", message)
@@ -352,7 +359,6 @@ enum Kubelet {
                 let delay = Duration.milliseconds(Int.random(in: pause, using: &cluster.random))
                 state.sandboxStopDue = cluster.now + delay
                 if state.isTerminating { state.statusDue = nil }
-                cluster.enqueue(.sync(.kubelet, key), after: delay)
             } else if !state.sandboxGone, let due = state.sandboxStopDue, cluster.now >= due {
                 state.sandboxGone = true
                 state.statusDue = cluster.now
@@ -369,7 +375,6 @@ enum Kubelet {
         } else {
             let delay = Duration.milliseconds(Int.random(in: 250...900, using: &cluster.random))
             cluster.controllers.pods[pod.uid]?.deletionDue = cluster.now + delay
-            cluster.enqueue(.sync(.kubelet, key), after: delay)
         }
     }
 

@@ -7,12 +7,15 @@ struct PodOnNode: Sendable {
     let node: String
     /// When the kubelet first saw it, as the API writes it.
     let started: String
+    let acceptedAt: Duration
     /// By container name.
     var containers: [String: ContainerOnNode] = [:]
     var address: String?
     /// When the sandbox is ready and volumes are looked for.
     var setUpDue: Duration
     var isSetUp = false
+    /// When volumes are looked for again.
+    var retryDue: Duration?
     /// Asked to end: the pod was deleted, or its deadline has passed.
     var isTerminating = false
     /// Why the kubelet ended it by itself.
