@@ -1,0 +1,53 @@
+import FoundationEssentials
+import Testing
+
+@testable import ClusterSimulator
+
+/// The recordings of a real cluster are the truth; where the simulator differs on purpose, `deviations` says why.
+struct ConformanceTests {
+    @Test("the simulator answers as the real cluster did", arguments: Transcript.names)
+    func conforms(name: String) throws {
+        var replay = try Replay(try Transcript(named: name))
+        replay.run()
+        let unexpected = replay.differences.filter { difference in
+            !Deviation.all.contains { $0.covers(difference, in: name) }
+        }
+        if unexpected.isEmpty { return }
+        let report = unexpected.map { "- \($0)" }.joined(separator: "\n")
+        Issue.record("\(name): \(unexpected.count) differences\n\(report)")
+    }
+
+    @Test("every deviation that is listed is one")
+    func deviationsAreNeeded() throws {
+        for deviation in Deviation.all {
+            var isSeen = false
+            for name in Transcript.names where deviation.scenario == nil || deviation.scenario == name {
+                var replay = try Replay(try Transcript(named: name))
+                replay.run()
+                if replay.differences.contains(where: { deviation.covers($0, in: name) }) { isSeen = true }
+            }
+            #expect(isSeen, "\(deviation.place) does not deviate any more")
+        }
+    }
+
+    @Test("no recording is left out")
+    func everyFileIsPlayed() throws {
+        let files = try FileManager.default.contentsOfDirectory(atPath: Transcript.directory)
+        #expect(files.filter { $0.hasSuffix(".json") }.sorted() == Transcript.names.map { $0 + ".json" })
+    }
+}
+
+/// Where the simulator answers differently on purpose.
+struct Deviation {
+    /// The recording, or nil for all.
+    var scenario: String?
+    /// What the difference's place contains.
+    var place: String
+    var reason: String
+
+    func covers(_ difference: Replay.Difference, in name: String) -> Bool {
+        (scenario == nil || scenario == name) && difference.place.contains(place)
+    }
+
+    static let all: [Deviation] = []
+}
