@@ -50,6 +50,8 @@ struct Sandbox: AsyncParsableCommand {
     @Flag(help: "Stop when standard input ends.")
     var untilStdinCloses = false
 
+    private var nodeNames: [String] { (1...nodes).map { "node-\($0)" } }
+
     func validate() throws {
         if !(0...65535).contains(port) { throw ValidationError("--port must be between 0 and 65535") }
         if !(1...100).contains(nodes) { throw ValidationError("--nodes must be between 1 and 100") }
@@ -78,6 +80,10 @@ struct Sandbox: AsyncParsableCommand {
         let tokens = (admin: Self.makeToken(), limited: Self.makeToken())
         var cluster = Cluster(seed: .random(in: 0 ... .max), epoch: Int(Date.now.timeIntervalSince1970))
         cluster.tokens = [tokens.admin: .admin, tokens.limited: User("viewer")]
+        cluster.behaviour.modelsContainers = volumes == .model
+        cluster.behaviour.images.formUnion(images)
+        cluster.behaviour.lostRaceProbability = slowBinder
+        for name in nodeNames { cluster.addNode(name) }
         let simulator = ClusterSimulator(cluster, time: .continuous, runtime: volumes == .process ? runtime : nil)
         let server = Server(cluster: simulator, authority: authority)
         try await withThrowingTaskGroup { group in
@@ -86,9 +92,9 @@ struct Sandbox: AsyncParsableCommand {
             group.addTask { try await simulator.run() }
             group.addTask { try await server.run(port: port) { opened.yield($0) } }
             group.addTask {
-                try await furnish(simulator, runtime)
                 for await port in ports {
                     let path = try writeCredentials(authority, tokens, port: port, root: root)
+                    try await furnish(simulator, runtime)
                     print("ready \(path)")
                     fflush(nil)
                 }
@@ -101,7 +107,7 @@ struct Sandbox: AsyncParsableCommand {
 
     /// Creates what a new sandbox holds.
     private func furnish(_ simulator: ClusterSimulator, _ runtime: ProcessRuntime) async throws {
-        let seed = Seed(client: Client(transport: simulator))
+        let seed = Seed(client: Client(transport: simulator), nodes: nodeNames)
         try await seed.createClasses()
         try await seed.createViewer("viewer")
         if empty { return }

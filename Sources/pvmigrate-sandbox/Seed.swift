@@ -4,6 +4,8 @@ import Kubernetes
 /// The cluster that a person finds in a new sandbox: a shop's database, its orders, its front, and a blog.
 struct Seed {
     var client: Client
+    /// The nodes that workloads with data are kept on in turn: a volume's files are on the node where they were written.
+    var nodes: [String]
 
     /// The StorageClasses, as several real clusters have them; `default` is the default class.
     func createClasses() async throws {
@@ -17,16 +19,17 @@ struct Seed {
     /// - Throws: `APIError`, or `WaitTimeout` where a pod does not become ready within a minute.
     func createWorkloads() async throws {
         try await create(.namespaces, object(.namespaces, "shop"))
-        try await create(.statefulSets, statefulSet("database", replicas: 2, claim: "data"), in: "shop")
-        for claim in ["orders", "orders-archive"] { try await create(.claims, self.claim(claim), in: "shop") }
         try await create(
-            .deployments,
-            deployment("orders", claims: ["orders": "/data", "orders-archive": "/archive"]),
+            .statefulSets,
+            statefulSet("database", replicas: 2, claim: "data", on: nodes.first),
             in: "shop"
         )
+        for name in ["orders", "orders-archive"] { try await create(.claims, claim(name), in: "shop") }
+        let paths = ["orders": "/data", "orders-archive": "/archive"]
+        try await create(.deployments, deployment("orders", claims: paths, on: nodes.last), in: "shop")
         try await create(.deployments, deployment("front", replicas: 2), in: "shop")
         try await create(.claims, claim("blog"), in: "default")
-        try await create(.deployments, deployment("blog", claims: ["blog": "/data"]), in: "default")
+        try await create(.deployments, deployment("blog", claims: ["blog": "/data"], on: nodes.last), in: "default")
         let expected = 6
         try await client.wait(
             for: Pod.self,
@@ -102,15 +105,17 @@ struct Seed {
         return manifest
     }
 
-    private func statefulSet(_ name: String, replicas: Int64, claim claimName: String) -> JSON {
-        var manifest = workload(.statefulSets, name, replicas: replicas, mounts: [claimName: "/data"])
+    private func statefulSet(_ name: String, replicas: Int64, claim claimName: String, on node: String?) -> JSON {
+        var manifest = workload(.statefulSets, name, replicas: replicas, mounts: [claimName: "/data"], on: node)
         manifest["spec"]?["serviceName"] = .string(name)
         manifest["spec"]?["volumeClaimTemplates"] = [claim(claimName)]
         return manifest
     }
 
-    private func deployment(_ name: String, replicas: Int64 = 1, claims: [String: String] = [:]) -> JSON {
-        var manifest = workload(.deployments, name, replicas: replicas, mounts: claims)
+    private func deployment(_ name: String, replicas: Int64 = 1, claims: [String: String] = [:], on node: String? = nil)
+        -> JSON
+    {
+        var manifest = workload(.deployments, name, replicas: replicas, mounts: claims, on: node)
         // Two pods at once must not write to the same claim.
         if !claims.isEmpty { manifest["spec"]?["strategy"] = ["type": "Recreate"] }
         let volumes = claims.keys.sorted().map { claim -> JSON in
@@ -127,7 +132,8 @@ struct Seed {
         _ resource: APIResource,
         _ name: String,
         replicas: Int64,
-        mounts: [String: String]
+        mounts: [String: String],
+        on node: String?
     ) -> JSON {
         let labels: JSON = ["app": .string(name)]
         var container: JSON = [
@@ -149,6 +155,9 @@ struct Seed {
                 "spec": ["terminationGracePeriodSeconds": 5, "containers": [container]],
             ],
         ]
+        if let node {
+            manifest[path: ["spec", "template", "spec", "nodeSelector"]] = ["kubernetes.io/hostname": .string(node)]
+        }
         return manifest
     }
 
