@@ -31,8 +31,21 @@ let serverScript = #"""
             self.serial = next(serials)
             self.request.settimeout(30)
             if self.tls:
-                self.request = self.tls.wrap_socket(self.request, server_side=True)
+                self.request = self.tls.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False)
+                try:
+                    self.request.do_handshake()
+                except ssl.SSLError:
+                    self.drain()
+                    raise
             super().setup()
+
+        def drain(self):
+            """Lets the client read the alert: closing while there is something to read would reset the connection."""
+            with socket.socket(fileno=os.dup(self.request.fileno())) as bare:
+                bare.settimeout(5)
+                bare.shutdown(socket.SHUT_WR)
+                while bare.recv(4096):
+                    pass
 
         def log_message(self, *arguments):
             pass
