@@ -5,7 +5,7 @@ import Testing
 @testable import Migration
 
 /// A world of one claim, from which tests take away what they want.
-private struct World {
+private struct OneClaim {
     var claim: JSON? = object(
         "PersistentVolumeClaim",
         "data",
@@ -34,7 +34,7 @@ private struct World {
     var destination: JSON? = volume("new", claim: "data-pvcmigrate", uid: "s1", policy: "Delete")
 
     mutating func seal(claim: String? = nil, uid: String? = nil, phase: String = "Bound", policy: String = "Retain") {
-        let manifest = Seal.manifest(of: self.claim ?? World().claim ?? .null)
+        let manifest = Seal.manifest(of: self.claim ?? OneClaim().claim ?? .null)
         destination = volume(
             "new",
             claim: claim ?? "data-pvcmigrate",
@@ -107,8 +107,8 @@ private func volume(
 
 @Suite("What comes next for a claim")
 struct DecisionTests {
-    private func next(_ change: (inout World) -> Void, copied: Bool = false, atOnce: Bool = true) throws -> Action {
-        var world = World()
+    private func next(_ change: (inout OneClaim) -> Void, copied: Bool = false, atOnce: Bool = true) throws -> Action {
+        var world = OneClaim()
         change(&world)
         var state = try world.state
         state.copied = copied
@@ -149,7 +149,7 @@ struct DecisionTests {
 
     @Test("a pending staging claim is waited for, unless its class waits for the mover")
     func pendingStaging() throws {
-        func pend(_ world: inout World) {
+        func pend(_ world: inout OneClaim) {
             world.staging?[path: ["status", "phase"]] = "Pending"
             world.destination = nil
         }
@@ -246,7 +246,7 @@ struct DecisionTests {
 
     @Test("the marks go last, and then nothing is left to do")
     func dropMarks() throws {
-        func bound(_ world: inout World) {
+        func bound(_ world: inout OneClaim) {
             world.seal(claim: "data", uid: "c2")
             world.staging = nil
             world.claim = successor(bound: true)

@@ -188,7 +188,7 @@ extension Migrator {
         var touched = false
         while true {
             do {
-                state.claim = try await client.wait(
+                let bound: PersistentVolumeClaim = try await client.wait(
                     for: PersistentVolumeClaim.self,
                     in: state.name.namespace,
                     named: state.name.name,
@@ -200,6 +200,7 @@ extension Migrator {
                     }
                     return claim.phase == "Bound" ? claim : nil
                 }
+                state.claim = bound
                 break
             } catch let timeout as WaitTimeout {
                 guard time.now() < end else {

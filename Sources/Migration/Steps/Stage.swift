@@ -57,10 +57,9 @@ extension Migrator {
     }
 
     private func awaitBound(staging state: ClaimState) async throws -> ClaimState {
-        var state = state
         let name = state.stagingName
         do {
-            state.staging = try await client.wait(
+            try await client.wait(
                 for: PersistentVolumeClaim.self,
                 in: name.namespace,
                 named: name.name,
@@ -70,7 +69,7 @@ extension Migrator {
                 guard let claim = snapshot.object(named: name.name) else {
                     throw Refusal("the staging claim \(name) was deleted by somebody")
                 }
-                return claim.phase == "Bound" ? claim : nil
+                return claim.phase == "Bound" ? () : nil
             }
         } catch let timeout as WaitTimeout {
             let why = await client.lastWarning(about: "PersistentVolumeClaim", name)

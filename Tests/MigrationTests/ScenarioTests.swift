@@ -1,0 +1,76 @@
+import ClusterSimulator
+import Kubernetes
+import Testing
+
+@testable import Migration
+
+/// Worlds that are migrated again and again, whole and with everything going wrong.
+enum Scenario: String, CaseIterable, Sendable {
+    case deployment
+    case statefulSet
+    case twoClaimsInOnePod
+    case twoDeploymentsOnOneClaim
+    case twoNamespaces
+    case claimWithoutPods
+    case retain
+    case waitForFirstConsumer
+    case whenScaledDelete
+    case hostPath
+    case lostRaces
+
+    func world(seed: UInt64 = 1) -> World {
+        var world: World
+        switch self {
+        case .retain: world = World(seed: seed, policy: "Retain")
+        case .waitForFirstConsumer: world = World(seed: seed, waitForFirstConsumer: true)
+        case .hostPath: world = World(seed: seed, provisioner: Behaviour.hostPath)
+        case .lostRaces: world = World(seed: seed, lostRaces: 1)
+        default: world = World(seed: seed)
+        }
+        switch self {
+        case .deployment, .retain, .waitForFirstConsumer, .hostPath, .lostRaces:
+            world.addClaim("data")
+            world.addDeployment("web", claims: ["data"])
+        case .statefulSet: world.addStatefulSet("db", templates: ["data", "logs"], replicas: 3)
+        case .twoClaimsInOnePod:
+            world.addClaim("one")
+            world.addClaim("two")
+            world.addDeployment("web", claims: ["one", "two"])
+        case .twoDeploymentsOnOneClaim:
+            world.addClaim("data")
+            world.addDeployment("web", claims: ["data"])
+            world.addDeployment("cron", claims: ["data"], replicas: 0)
+        case .twoNamespaces:
+            world.make(.namespaces, nil, ["metadata": ["name": "bank"]])
+            world.addClaim("data")
+            world.addDeployment("web", claims: ["data"])
+            world.addClaim("data", in: "bank")
+            world.addDeployment("web", in: "bank", claims: ["data"])
+        case .claimWithoutPods: world.addClaim("data")
+        case .whenScaledDelete: world.addStatefulSet("db", templates: ["data"], replicas: 2, whenScaled: "Delete")
+        }
+        world.settle()
+        return world
+    }
+}
+
+@Suite("A whole migration")
+struct ScenarioTests {
+    @Test("everything is on the new class afterwards, and nothing is lost or left behind", arguments: Scenario.allCases)
+    func migrates(scenario: Scenario) throws {
+        let world = scenario.world()
+        let invariants = Invariants(of: world)
+        let run = world.migrate(observer: invariants.observer)
+        let shortcomings = run.world.shortcomings(keepsLines: invariants)
+        #expect(run.report?.succeeded == true, "\(run.failure ?? "")\n\(run.messages.joined(separator: "\n"))")
+        #expect(shortcomings.isEmpty, "\(run.messages.joined(separator: "\n"))")
+    }
+
+    @Test("a second run finds nothing to do", arguments: [Scenario.statefulSet, .retain])
+    func repeats(scenario: Scenario) throws {
+        let first = scenario.world().migrate()
+        let second = first.world.migrate()
+        #expect(second.report?.claims.isEmpty == true)
+        #expect(second.report?.succeeded == true)
+    }
+}

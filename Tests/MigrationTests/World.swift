@@ -1,0 +1,290 @@
+import ClusterSimulator
+import Kubernetes
+import Synchronization
+import Testing
+
+@testable import Migration
+
+/// A cluster with workloads that write all the time, and what has to be true of it after a migration.
+struct World: Sendable {
+    static let source = "slow"
+    static let destination = "fast"
+
+    var cluster: Cluster
+    /// The workloads as they were made, by kind and name: their scale is to be the same afterwards.
+    private(set) var scales: [ObjectKey: Int] = [:]
+    /// The claims that are to be on the destination class afterwards.
+    private(set) var claims: Set<ObjectName> = []
+    /// The reclaim policy that the source class gives to its volumes.
+    let policy: String
+
+    init(
+        seed: UInt64 = 1,
+        policy: String = "Delete",
+        waitForFirstConsumer: Bool = false,
+        lostRaces: Double = 0,
+        provisioner: String = "network.csi.example.com"
+    ) {
+        cluster = Cluster(seed: seed)
+        self.policy = policy
+        cluster.behaviour.lostRaceProbability = lostRaces
+        for node in ["node-1", "node-2"] { cluster.addNode(node) }
+        make(
+            .storageClasses,
+            nil,
+            [
+                "metadata": [
+                    "name": .string(Self.source), "annotations": .object([StorageClass.defaultAnnotation: "true"]),
+                ],
+                "provisioner": .string(provisioner), "reclaimPolicy": .string(policy),
+            ]
+        )
+        make(
+            .storageClasses,
+            nil,
+            [
+                "metadata": ["name": .string(Self.destination)], "provisioner": .string(provisioner),
+                "reclaimPolicy": "Delete",
+                "volumeBindingMode": waitForFirstConsumer ? "WaitForFirstConsumer" : "Immediate",
+            ]
+        )
+        make(.namespaces, nil, ["metadata": ["name": "shop"]])
+    }
+
+    @discardableResult
+    mutating func make(_ resource: Resource, _ namespace: String?, _ object: JSON) -> JSON {
+        do {
+            return try cluster.create(resource, namespace: namespace, object)
+        } catch {
+            Issue.record("the world could not be made: \(error)")
+            return .null
+        }
+    }
+
+    // MARK: What there is
+
+    mutating func addClaim(_ name: String, in namespace: String = "shop", annotations: [String: JSON] = [:]) {
+        make(
+            .persistentVolumeClaims,
+            namespace,
+            [
+                "metadata": [
+                    "name": .string(name), "labels": ["app": "x"],
+                    "annotations": .object(annotations.merging(["team": "blue"]) { $1 }),
+                ],
+                "spec": [
+                    "accessModes": ["ReadWriteOnce"], "storageClassName": .string(Self.source),
+                    "resources": ["requests": ["storage": "16Mi"]],
+                ],
+            ]
+        )
+        claims.insert(ObjectName(name, in: namespace))
+    }
+
+    /// A Deployment whose pods write into each of the claims.
+    mutating func addDeployment(
+        _ name: String,
+        in namespace: String = "shop",
+        claims names: [String],
+        replicas: Int = 1
+    ) {
+        make(
+            .deployments,
+            namespace,
+            [
+                "metadata": ["name": .string(name)],
+                "spec": [
+                    "replicas": .integer(Int64(replicas)), "selector": ["matchLabels": ["app": .string(name)]],
+                    "template": Self.template(app: name, mounts: names) {
+                        ["persistentVolumeClaim": ["claimName": .string($0)]]
+                    },
+                ],
+            ]
+        )
+        scales[ObjectKey(.deployments, namespace, name)] = replicas
+    }
+
+    /// A StatefulSet whose pods write into a claim of each template.
+    mutating func addStatefulSet(
+        _ name: String,
+        in namespace: String = "shop",
+        templates: [String],
+        replicas: Int,
+        whenScaled: String? = nil
+    ) {
+        var spec: JSON = [
+            "replicas": .integer(Int64(replicas)), "serviceName": .string(name),
+            "selector": ["matchLabels": ["app": .string(name)]],
+            "template": Self.template(app: name, mounts: templates, volume: nil),
+            "volumeClaimTemplates": .array(
+                templates.map { template in
+                    [
+                        "metadata": ["name": .string(template)],
+                        "spec": [
+                            "accessModes": ["ReadWriteOnce"], "storageClassName": .string(Self.source),
+                            "resources": ["requests": ["storage": "16Mi"]],
+                        ],
+                    ]
+                }
+            ),
+        ]
+        if let whenScaled { spec["persistentVolumeClaimRetentionPolicy"] = ["whenScaled": .string(whenScaled)] }
+        make(.statefulSets, namespace, ["metadata": ["name": .string(name)], "spec": spec])
+        scales[ObjectKey(.statefulSets, namespace, name)] = replicas
+        for template in templates {
+            for ordinal in 0..<replicas { claims.insert(ObjectName("\(template)-\(name)-\(ordinal)", in: namespace)) }
+        }
+    }
+
+    private static func template(app: String, mounts: [String], volume: ((String) -> JSON)?) -> JSON {
+        var spec: JSON = [
+            "terminationGracePeriodSeconds": 1, "nodeSelector": ["kubernetes.io/hostname": "node-2"],
+            "containers": .array(
+                mounts.enumerated().map { index, name in
+                    [
+                        "name": .string("c\(index)"), "image": "busybox:latest",
+                        "command": ["writer", .string("/\(name)/log"), "1"],
+                        "volumeMounts": [["name": .string(name), "mountPath": .string("/\(name)")]],
+                    ]
+                }
+            ),
+        ]
+        if let volume {
+            spec["volumes"] = .array(
+                mounts.map { name in
+                    var source = volume(name)
+                    source["name"] = .string(name)
+                    return source
+                }
+            )
+        }
+        return ["metadata": ["labels": ["app": .string(app)]], "spec": spec]
+    }
+
+    /// Lets time pass until all pods run, and puts files into the claims' volumes.
+    mutating func settle() {
+        let end = cluster.now + .seconds(60)
+        while cluster.now < end { cluster.advance(to: cluster.now + .seconds(1)) }
+        for claim in claims {
+            guard let volume = self.volume(of: claim) else {
+                Issue.record("\(claim) is not bound after a minute")
+                continue
+            }
+            let node = cluster.list(.pods, namespace: claim.namespace).lazy
+                .filter { $0.claimNames.contains(claim.name) }
+                .compactMap { $0[path: ["spec", "nodeName"]]?.string }.first
+            cluster.write(Self.files(of: claim), toVolumeNamed: volume, node: node ?? "node-1")
+        }
+    }
+
+    static func files(of claim: ObjectName) -> Content {
+        var private0 = File("secret of \(claim)", mode: 0o600, owner: 999, group: 998)
+        private0.attributes = ["user.origin": "x"]
+        return [
+            "dir": .directory(mode: 0o750), "dir/private": private0, "empty": File(""),
+            "link": .link(to: "dir/private"),
+        ]
+    }
+
+    // MARK: Running
+
+    struct Run: Sendable {
+        var report: Report?
+        var failure: String?
+        var messages: [String]
+        var world: World
+        var requests: Int
+    }
+
+    /// Runs a whole migration in virtual time, as one process.
+    func migrate(
+        _ options: Options = Options(sourceClass: World.source, destinationClass: World.destination),
+        as identity: String = "first",
+        seed: UInt64 = 1,
+        interruption: Interruption = Interruption(),
+        interceptor: Interceptor? = nil,
+        observer: Observer? = nil
+    ) -> Run {
+        let time = VirtualTime(shuffledBy: seed)
+        let messages = Mutex<[String]>([])
+        let count = Mutex(0)
+        let simulator = ClusterSimulator(
+            cluster,
+            time: time.source,
+            latency: .milliseconds(5),
+            interceptor: interceptor,
+            observer: { request, response, cluster in
+                count.withLock { $0 += 1 }
+                observer?(request, response, cluster)
+            }
+        )
+        let journal = Journal(time: time.source) { message in
+            messages.withLock {
+                $0.append("[\(message.elapsed.inWords)] \(message.level) \(message.subject): \(message.text)")
+            }
+        }
+        let client = Client(transport: simulator, time: time.source)
+        let migrator = Migrator(client: client, options: options, journal: journal)
+        var run = Run(messages: [], world: self, requests: 0)
+        do {
+            let (report, cluster) = try time.run {
+                try await withThrowingTaskGroup(of: Report?.self) { group in
+                    group.addTask {
+                        try await simulator.run()
+                        return nil
+                    }
+                    group.addTask {
+                        try await migrator.exclusively(as: identity, interruption: interruption) {
+                            let discovery = try await migrator.discover()
+                            return await migrator.migrate(discovery, interruption: interruption)
+                        }
+                    }
+                    defer { group.cancelAll() }
+                    while let next = try await group.next() {
+                        if let next { return (next, await simulator.snapshot) }
+                    }
+                    throw CancellationError()
+                }
+            }
+            run.report = report
+            run.world.cluster = cluster
+        } catch {
+            run.failure = "\(error)"
+        }
+        run.messages = messages.withLock { $0 }
+        run.requests = count.withLock { $0 }
+        return run
+    }
+
+    // MARK: Looking
+
+    func object(_ resource: Resource, _ name: ObjectName) -> JSON? {
+        cluster.get(ObjectKey(resource, name.namespace, name.name))
+    }
+
+    func volume(of claim: ObjectName) -> String? {
+        object(.persistentVolumeClaims, claim)?[path: ["spec", "volumeName"]]?.string
+    }
+
+    /// How many lines the claim's writer has written, as far as a content has them; nil where other files are wrong.
+    static func lines(in content: Content, of claim: ObjectName) -> Int? {
+        for (path, file) in files(of: claim) {
+            guard let found = content[path], found.content == file.content, found.mode == file.mode,
+                found.kind == file.kind,
+                found.owner == file.owner
+            else { return nil }
+        }
+        // Each pod counts from one; a line that is missing in the middle was lost.
+        let lines = (content["log"]?.content ?? "").split(separator: "\n").map { Int($0) ?? 0 }
+        let isWhole = zip([0] + lines, lines).allSatisfy { $1 == $0 + 1 || $1 == 1 }
+        return isWhole ? lines.count : nil
+    }
+}
+
+extension JSON {
+    fileprivate var claimNames: [String] {
+        (self[path: ["spec", "volumes"]]?.array ?? []).compactMap {
+            $0[path: ["persistentVolumeClaim", "claimName"]]?.string
+        }
+    }
+}
