@@ -46,3 +46,21 @@ public final class Interruption: Sendable {
         }
     }
 }
+
+extension Interruption {
+    /// Does something that is given up when somebody wants to stop.
+    ///
+    /// - Throws: `CancellationError` where it was given up, else what the work throws.
+    func cancelling<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
+        try await withThrowingTaskGroup(of: Value?.self) { group in
+            group.addTask { try await work() }
+            group.addTask {
+                await self.wait()
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next(), let value = first else { throw CancellationError() }
+            return value
+        }
+    }
+}

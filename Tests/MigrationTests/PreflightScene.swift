@@ -67,8 +67,8 @@ struct PreflightScene {
 
     struct Result {
         var rows: [Obstacle]
-        /// The rows as the table shows them, without the random part of a trial's name.
-        var table: [String] { rows.map { "\($0.namespace)|\($0.resource)|\($0.message)" } }
+        /// The rows as the table shows them.
+        var table: [String] { rows.map { "\($0.namespace) | \($0.resource) | \($0.message)" } }
         var messages: [String]
         var before: Cluster
         var after: Cluster
@@ -91,103 +91,72 @@ struct PreflightScene {
         }
     }
 
-    /// Discovers and runs preflight; `meanwhile` runs beside it.
+    /// Creates a workload, or something else that makes pods, and lets it make them.
+    mutating func add(_ resource: Resource, _ object: JSON, in namespace: String = "shop") throws {
+        try cluster.create(resource, namespace: resource.namespaced ? namespace : nil, object)
+        pass(.seconds(10))
+    }
+
+    /// A pod that mounts a claim and runs for long.
+    static func pod(_ name: String, claim: String) -> JSON {
+        [
+            "metadata": ["name": .string(name), "labels": ["app": .string(name)]],
+            "spec": [
+                "containers": [
+                    [
+                        "name": "main", "image": "busybox", "command": ["sleep", "100000"],
+                        "volumeMounts": [["name": "data", "mountPath": "/data"]],
+                    ]
+                ],
+                "volumes": [["name": "data", "persistentVolumeClaim": ["claimName": .string(claim)]]],
+            ],
+        ]
+    }
+
+    /// Discovers and runs preflight in virtual time; `meanwhile` runs beside it.
     func preflight(
-        meanwhile: @escaping @Sendable (ClusterSimulator, Interruption) async throws -> Void = { _, _ in }
-    ) async throws -> Result {
-        let time = SkippingTime()
-        let simulator = ClusterSimulator(cluster, time: time.source, interceptor: interceptor)
+        meanwhile: @escaping @Sendable (ClusterSimulator, Client, Interruption) async throws -> Void = { _, _, _ in }
+    ) throws -> Result {
+        let time = VirtualTime(shuffledBy: 1)
         let messages = Mutex<[String]>([])
-        let box = MessageBox()
+        let simulator = ClusterSimulator(
+            cluster,
+            time: time.source,
+            latency: .milliseconds(5),
+            interceptor: interceptor
+        )
         let migrator = Migrator(
             client: Client(transport: simulator.transport(as: user), time: time.source),
             options: options,
-            journal: Journal(time: time.source) { box.add("\($0.subject): \($0.text)") }
-        )
-        _ = messages
-        let before = cluster
-        return try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask { try await time.run(); return nil }
-            group.addTask { try await simulator.run(); return nil }
-            group.addTask {
-                let interruption = Interruption()
-                async let other: Void = meanwhile(simulator, interruption)
-                let discovery = try await migrator.discover()
-                let rows = await migrator.preflight(discovery, interruption: interruption)
-                try await other
-                return Result(rows: rows, messages: box.all, before: before, after: await simulator.snapshot)
+            journal: Journal(time: time.source) { message in
+                messages.withLock { $0.append("\(message.subject): \(message.text)") }
             }
-            defer { group.cancelAll() }
-            while let next = try await group.next() { if let next { return next } }
-            throw CancellationError()
-        }
-    }
-}
-
-private final class MessageBox: Sendable {
-    private let messages = Mutex<[String]>([])
-    var all: [String] { messages.withLock { $0 } }
-    func add(_ message: String) { messages.withLock { $0.append(message) } }
-}
-
-/// Time that skips to the next moment that somebody sleeps for, as soon as nothing happens any more.
-private final class SkippingTime: Sendable {
-    private struct State {
-        var now = Duration.zero
-        var sleepers: [Int: (until: Duration, continuation: CheckedContinuation<Void, any Error>)] = [:]
-        var nextID = 0
-        var activity = 0
-    }
-
-    private let state = Mutex(State())
-
-    var source: TimeSource {
-        TimeSource(
-            now: { self.state.withLock { $0.activity += 1; return $0.now } },
-            sleep: { try await self.sleep(until: $0) }
         )
-    }
-
-    private func sleep(until moment: Duration) async throws {
-        let id = state.withLock { state in
-            state.nextID += 1
-            return state.nextID
-        }
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let now: Result<Void, any Error>? = state.withLock { state in
-                    state.activity += 1
-                    if Task.isCancelled { return .failure(CancellationError()) }
-                    if moment <= state.now { return .success(()) }
-                    state.sleepers[id] = (moment, continuation)
+        let (rows, after) = try time.run {
+            try await withThrowingTaskGroup(of: ([Obstacle], Cluster)?.self) { group in
+                group.addTask {
+                    try await simulator.run()
                     return nil
                 }
-                if let now { continuation.resume(with: now) }
-            }
-        } onCancel: {
-            state.withLock { $0.sleepers.removeValue(forKey: id) }?.continuation.resume(throwing: CancellationError())
-        }
-    }
-
-    /// Skips ahead until the task is cancelled.
-    func run() async throws {
-        var seen = -1
-        while true {
-            try await Task.sleep(for: .milliseconds(1))
-            let activity = state.withLock { $0.activity }
-            defer { seen = activity }
-            guard activity == seen else { continue }
-            let woken = state.withLock { state in
-                guard let next = state.sleepers.values.map(\.until).min() else {
-                    return [CheckedContinuation<Void, any Error>]()
+                group.addTask {
+                    let interruption = Interruption()
+                    async let other: Void = meanwhile(
+                        simulator,
+                        Client(transport: simulator, time: time.source),
+                        interruption
+                    )
+                    let discovery = try await migrator.discover()
+                    let rows = await migrator.preflight(discovery, interruption: interruption)
+                    try await other
+                    // Whatever is still on its way, for better or worse, arrives.
+                    try await time.source.sleep(time.now + .seconds(30))
+                    return (rows, await simulator.snapshot)
                 }
-                state.now = max(state.now, next)
-                state.activity += 1
-                let due = state.sleepers.filter { $0.value.until <= state.now }
-                for id in due.keys { state.sleepers[id] = nil }
-                return due.values.map(\.continuation)
+                defer { group.cancelAll() }
+                while let next = try await group.next() { if let next { return next } }
+                throw CancellationError()
             }
-            for continuation in woken { continuation.resume() }
         }
+        return Result(rows: rows, messages: messages.withLock { $0 }, before: cluster, after: after)
     }
 }

@@ -103,7 +103,10 @@ struct PreflightTrialTests {
 
     @Test("claims of one namespace with the same access modes share a trial as small as the smallest")
     func shared() throws {
-        let found = discovery([try claim("a", size: "10Gi"), try claim("b", size: "2Gi")], [try claim("c", size: "5Gi")])
+        let found = discovery(
+            [try claim("a", size: "10Gi"), try claim("b", size: "2Gi")],
+            [try claim("c", size: "5Gi")]
+        )
         let trials = try Trial.all(for: found.claimsToStage, options: options)
         #expect(trials.count == 1)
         #expect(trials.first?.claims == ["a", "b", "c"])

@@ -1,56 +1,66 @@
 import Kubernetes
 
+/// What the API server said about a permission.
+struct Review: Sendable {
+    var permission: Permission
+    var namespace: String?
+    /// The verbs that are not permitted.
+    var missing: [String] = []
+    /// Why a verb could not be asked for.
+    var failure: (any Error)?
+}
+
 extension Migrator {
     /// Asks the API server for every permission that the run needs.
     ///
     /// It needs no discovery, so that it can say why discovery failed. What a run can do without is a warning in the
     /// journal.
     public func checkPermissions() async -> [Obstacle] {
-        await Permissions.needed(for: options).sideBySide { await review($0) }.flatMap(\.self)
+        await Permissions.needed(for: options).sideBySide { await review($0) }.flatMap(obstacles)
     }
 
-    private func review(_ permission: Permission) async -> [Obstacle] {
-        let namespace = permission.resource.namespaced ? permission.namespace ?? options.namespace : nil
-        var missing: [String] = []
-        var failure: (any Error)?
+    /// Whether all that a trial needs, to be cleaned up as well, is permitted.
+    func mayTry() async -> Bool {
+        let resources: [APIResource] = [.claims, .pods, .volumes]
+        let reviews = await Permissions.needed(for: options).filter { resources.contains($0.resource) }
+            .sideBySide { await review($0) }
+        return reviews.allSatisfy { $0.missing.isEmpty && $0.failure == nil }
+    }
+
+    private func review(_ permission: Permission) async -> Review {
+        var review = Review(
+            permission: permission,
+            namespace: permission.resource.namespaced ? permission.namespace ?? options.namespace : nil
+        )
         for verb in permission.verbs {
             do {
-                let allowed = try await client.mayI(
+                let isAllowed = try await client.mayI(
                     verb,
                     permission.resource,
                     subresource: permission.subresource,
-                    in: namespace
+                    in: review.namespace
                 )
-                if !allowed { missing.append(verb) }
+                if !isAllowed { review.missing.append(verb) }
             } catch {
-                failure = failure ?? error
+                review.failure = review.failure ?? error
             }
         }
-        var obstacles: [Obstacle] = []
-        if let failure, !Task.isCancelled {
-            obstacles.append(
-                Obstacle(
-                    namespace: namespace,
-                    resource: permission.title,
-                    message: "could not be asked for: \(failure)"
-                )
-            )
+        return review
+    }
+
+    private func obstacles(_ review: Review) -> [Obstacle] {
+        let title = review.permission.title
+        var messages: [String] = []
+        if let failure = review.failure { messages.append("could not be asked for: \(failure)") }
+        if !review.missing.isEmpty {
+            let scope = review.namespace == nil ? " (in the whole cluster)" : ""
+            let message = "not permitted: \(review.missing.joined(separator: ", "))\(scope)"
+            if let otherwise = review.permission.otherwise {
+                journal.warn(title, "\(message); \(otherwise)")
+            } else {
+                messages.append("\(message); \"pvmigrate rbac\" prints what has to be granted")
+            }
         }
-        guard !missing.isEmpty else { return obstacles }
-        let message =
-            "not permitted: \(missing.joined(separator: ", "))"
-            + (namespace == nil ? " (in the whole cluster)" : "")
-        if let otherwise = permission.otherwise {
-            journal.warn(permission.title, "\(message); \(otherwise)")
-        } else {
-            obstacles.append(
-                Obstacle(
-                    namespace: namespace,
-                    resource: permission.title,
-                    message: "\(message); \"pvmigrate rbac\" prints what has to be granted"
-                )
-            )
-        }
-        return obstacles
+        return messages.map { Obstacle(namespace: review.namespace, resource: title, message: $0) }
     }
 }

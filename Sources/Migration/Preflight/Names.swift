@@ -2,7 +2,7 @@ import Kubernetes
 
 extension Migrator {
     /// Each staging claim has a name of its own that no stranger has, and each claim is one that can be carried over.
-    func checkNames(_ discovery: Discovery) async throws -> [Obstacle] {
+    func checkNames(_ discovery: Discovery) async -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims)
         var obstacles = Self.collisions(of: states)
         for state in states where state.seal == nil {

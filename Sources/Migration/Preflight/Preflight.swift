@@ -7,38 +7,48 @@ public struct Check: Sendable {
     public let summary: String
     /// False for a check that says nothing new where the destination class is missing.
     var runsWithoutDestination = true
+    /// True for a check that sees to the interruption itself; all others are simply given up.
+    var cleansUp = false
     /// Finds what stands in the migration's way. It throws where it can't be carried out.
-    let run: @Sendable (Migrator, Discovery) async throws -> [Obstacle]
+    let run: @Sendable (Migrator, Discovery, Interruption) async throws -> [Obstacle]
 }
 
 /// Preflight: the list that runs is the list that `--help` prints.
 public enum Preflight {
     public static let checks: [Check] = [
-        Check(name: "storage classes", summary: "source and destination class exist and differ") {
-            $0.checkStorageClasses($1)
-        },
-        Check(name: "permissions", summary: "the caller may do all that the run will do") { migrator, _ in
-            await migrator.checkPermissions()
-        },
-        Check(name: "owners", summary: "claims are bound, and their pods belong to what can be stopped") {
-            $1.units.flatMap(\.obstacles)
-        },
-        Check(name: "names", summary: "staging claims have names of their own, and claims can be carried over") {
-            try await $0.checkNames($1)
-        },
+        Check(
+            name: "storage classes",
+            summary: "source and destination class exist and differ"
+        ) { migrator, discovery, _ in migrator.checkStorageClasses(discovery) },
+        Check(
+            name: "permissions",
+            summary: "the caller may do all that the run will do"
+        ) { migrator, _, _ in await migrator.checkPermissions() },
+        Check(
+            name: "owners",
+            summary: "claims are bound, and their pods belong to what can be stopped"
+        ) { _, discovery, _ in discovery.units.flatMap(\.obstacles) },
+        Check(
+            name: "names",
+            summary: "staging claims have names of their own, and claims can be carried over"
+        ) { migrator, discovery, _ in await migrator.checkNames(discovery) },
         Check(
             name: "admission",
             summary: "quotas, limits, Pod Security and webhooks let staging claims and movers in",
             runsWithoutDestination: false
-        ) { try await $0.checkAdmission($1) },
+        ) { migrator, discovery, _ in try await migrator.checkAdmission(discovery) },
         Check(
             name: "provisioning",
             summary: "the destination class really makes volumes that a pod can mount",
-            runsWithoutDestination: false
-        ) { try await $0.checkProvisioning($1) },
-        Check(name: "default class", summary: "with --set-defaults, no third class is the default one") {
-            $0.checkDefaultClass($1)
+            runsWithoutDestination: false,
+            cleansUp: true
+        ) { migrator, discovery, interruption in
+            try await migrator.checkProvisioning(discovery, interruption: interruption)
         },
+        Check(
+            name: "default class",
+            summary: "with --set-defaults, no third class is the default one"
+        ) { migrator, discovery, _ in migrator.checkDefaultClass(discovery) },
     ]
 }
 
@@ -48,24 +58,11 @@ extension Migrator {
     /// - Returns: everything that stands in the migration's way, by namespace and resource; a check that could not be
     ///   carried out, or was interrupted, is an obstacle too.
     public func preflight(_ discovery: Discovery, interruption: Interruption) async -> [Obstacle] {
-        let isReady = checkStorageClasses(discovery).isEmpty || discovery.destination(options) != nil
-        let checks = Preflight.checks.filter { $0.runsWithoutDestination || isReady }
+        let hasDestination = discovery.destination(options) != nil
+        let checks = Preflight.checks.filter { $0.runsWithoutDestination || hasDestination }
         var found: Set<Obstacle> = []
-        await withTaskGroup(of: [Obstacle]?.self) { group in
-            for check in checks { group.addTask { await carryOut(check, discovery) } }
-            group.addTask {
-                await interruption.wait()
-                return nil
-            }
-            var open = checks.count
-            for await obstacles in group {
-                if let obstacles {
-                    found.formUnion(obstacles)
-                    open -= 1
-                }
-                // Either all is checked, or the interruption came: what waits is given up then, and cleans up.
-                if open == 0 || obstacles == nil { group.cancelAll() }
-            }
+        for obstacles in await checks.sideBySide({ await carryOut($0, discovery, interruption) }) {
+            found.formUnion(obstacles)
         }
         if interruption.isRequested {
             found.insert(Obstacle(namespace: nil, resource: "preflight", message: "was interrupted"))
@@ -75,12 +72,14 @@ extension Migrator {
         }
     }
 
-    private func carryOut(_ check: Check, _ discovery: Discovery) async -> [Obstacle] {
+    private func carryOut(_ check: Check, _ discovery: Discovery, _ interruption: Interruption) async -> [Obstacle] {
         do {
-            return try await check.run(self, discovery)
+            if check.cleansUp { return try await check.run(self, discovery, interruption) }
+            return try await interruption.cancelling { try await check.run(self, discovery, interruption) }
+        } catch is CancellationError {
+            // The interruption is said once for all checks.
+            return []
         } catch {
-            // Given up because of the interruption, which is said once for all checks.
-            if Task.isCancelled { return [] }
             return [
                 Obstacle(
                     namespace: nil,

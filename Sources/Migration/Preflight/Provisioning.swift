@@ -3,38 +3,41 @@ import Kubernetes
 extension Migrator {
     /// For each distinct need a temporary claim on the destination class, and a pod that mounts it and runs rsync: so
     /// class, scheduling, mounting and the image are tried in one. All is removed again, whatever happens.
-    func checkProvisioning(_ discovery: Discovery) async throws -> [Obstacle] {
+    func checkProvisioning(_ discovery: Discovery, interruption: Interruption) async throws -> [Obstacle] {
+        // What can't be removed again is not created; the check of permissions says what is missing.
+        guard await mayTry() else { return [] }
         let trials = try Trial.all(for: discovery.claimsToStage, options: options)
-        let results = await trials.sideBySide { await carryOut($0) }
+        let results = await trials.sideBySide { await carryOut($0, interruption) }
         let obstacles = results.flatMap(\.obstacles)
-        if Task.isCancelled { return obstacles }
+        if interruption.isRequested { return obstacles }
         return obstacles + (await removeLeftovers(now: results.compactMap(\.created).max()))
     }
 
-    private func carryOut(_ trial: Trial) async -> (obstacles: [Obstacle], created: String?) {
-        if Task.isCancelled { return ([], nil) }
+    private func carryOut(
+        _ trial: Trial,
+        _ interruption: Interruption
+    ) async -> (obstacles: [Obstacle], created: String?) {
+        if interruption.isRequested { return ([], nil) }
         let began = time.now()
         var created: String?
         var obstacles: [Obstacle] = []
         do {
-            // Given up halfway, a request might take effect after everything was removed.
-            created = try await uncancelled {
-                try await client.create(.claims, in: trial.namespace, trial.claim)
-                let pod = try await client.create(.pods, in: trial.namespace, trial.pod)
-                return pod[path: ["metadata", "creationTimestamp"]]?.string
-            }
-            if let why = try await awaitSuccess(of: trial) {
+            // Not given up halfway: a request might take effect after everything was removed.
+            try await client.create(.claims, in: trial.namespace, trial.claim)
+            let pod = try await client.create(.pods, in: trial.namespace, trial.pod)
+            created = pod[path: ["metadata", "creationTimestamp"]]?.string
+            if let why = try await interruption.cancelling({ try await awaitSuccess(of: trial) }) {
                 obstacles.append(trial.failed(why, class: options.destinationClass))
             } else {
                 journal.info("StorageClass \(options.destinationClass)", trial.passed(in: time.now() - began))
             }
+        } catch is CancellationError {
+            // Neither passed nor failed.
         } catch {
-            if !Task.isCancelled {
-                let reason = (error as? APIError)?.message ?? "\(error)"
-                obstacles.append(trial.failed(reason, class: options.destinationClass))
-            }
+            let reason = (error as? APIError)?.message ?? "\(error)"
+            obstacles.append(trial.failed(reason, class: options.destinationClass))
         }
-        obstacles += await uncancelled { await remove(trial) }
+        obstacles += await remove(trial)
         return (obstacles, created)
     }
 
@@ -156,13 +159,4 @@ struct Trial: Sendable {
             message: "\(title) failed: \(reason)"
         )
     }
-}
-
-/// Does something to its end, even where the caller is cancelled in the meantime.
-private func uncancelled<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
-    try await Task { try await work() }.value
-}
-
-private func uncancelled<Value: Sendable>(_ work: @escaping @Sendable () async -> Value) async -> Value {
-    await Task { await work() }.value
 }

@@ -1,0 +1,119 @@
+import ClusterSimulator
+import Kubernetes
+import Testing
+
+@testable import Migration
+
+extension PreflightScene {
+    /// Runs as a user who may do exactly this.
+    fileprivate mutating func permit(_ permissions: [Permission]) throws {
+        user = User("migrator", groups: ["system:authenticated"])
+        let rules = permissions.map { permission -> JSON in
+            [
+                "apiGroups": [.string(permission.resource.group)], "resources": [.string(permission.title)],
+                "verbs": .array(permission.verbs.map(JSON.string)),
+            ]
+        }
+        try add(.clusterRoles, ["metadata": ["name": "migrator"], "rules": .array(rules)])
+        try add(
+            .clusterRoleBindings,
+            [
+                "metadata": ["name": "migrator"],
+                "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "migrator"],
+                "subjects": [["apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "migrator"]],
+            ]
+        )
+    }
+}
+
+@Suite("Permissions in preflight")
+struct PreflightPermissionTests {
+    private func lacking(_ lacks: (Permission) -> Set<String>) -> [Permission] {
+        Permissions.all.map { permission in
+            var permission = permission
+            let lacking = lacks(permission)
+            permission.verbs.removeAll(where: lacking.contains)
+            return permission
+        }
+    }
+
+    @Test("who may do what the manifest grants passes, without a warning")
+    func enough() throws {
+        var scene = try PreflightScene()
+        try scene.addClaim("data")
+        try scene.permit(Permissions.needed(for: scene.options))
+        let result = try scene.preflight()
+        #expect(result.table == [])
+        #expect(result.messages.filter { $0.contains("not permitted") } == [])
+    }
+
+    @Test("what is not permitted is in the table, and nothing is created that could not be removed")
+    func missing() throws {
+        var scene = try PreflightScene()
+        try scene.addClaim("data")
+        try scene.permit(
+            lacking {
+                switch $0.resource {
+                case .volumes: ["patch", "delete"]
+                case .pods: $0.subresource == nil ? ["delete"] : ["get"]
+                default: []
+                }
+            }
+        )
+        let result = try scene.preflight()
+        #expect(
+            result.table == [
+                " | persistentvolumes | not permitted: patch, delete (in the whole cluster); \"pvmigrate rbac\" prints what "
+                    + "has to be granted",
+                " | pods | not permitted: delete (in the whole cluster); \"pvmigrate rbac\" prints what has to be granted",
+                " | pods/log | not permitted: get (in the whole cluster); \"pvmigrate rbac\" prints what has to be granted",
+            ]
+        )
+        #expect(result.difference(.events) == [])
+        result.expectNoTrace()
+    }
+
+    @Test("with --namespace, permissions in that namespace suffice")
+    func namespace() throws {
+        var scene = try PreflightScene()
+        try scene.addClaim("data")
+        try scene.permit(lacking { $0.resource.namespaced ? Set($0.verbs) : [] }.filter { !$0.verbs.isEmpty })
+        for namespace in ["shop", "default"] {
+            try scene.add(
+                .roleBindings,
+                [
+                    "metadata": ["name": "migrator"],
+                    "roleRef": [
+                        "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin",
+                    ],
+                    "subjects": [["apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "migrator"]],
+                ],
+                in: namespace
+            )
+        }
+        scene.options.namespace = "shop"
+        let result = try scene.preflight()
+        #expect(result.table == [])
+        result.expectNoTrace()
+    }
+
+    @Test("what a run can do without is a warning that says what is lost")
+    func optional() throws {
+        var scene = try PreflightScene()
+        try scene.addClaim("data")
+        try scene.permit(lacking { $0.otherwise == nil ? [] : Set($0.verbs) }.filter { !$0.verbs.isEmpty })
+        let result = try scene.preflight()
+        #expect(result.table == [])
+        #expect(
+            result.messages.filter { $0.contains("not permitted") }.sorted() == [
+                "events: not permitted: list (in the whole cluster); failures are reported without the cluster's own "
+                    + "reasons",
+                "leases: not permitted: get, list, watch, create, patch, delete; nothing keeps a second run from "
+                    + "migrating the same class",
+                "resourcequotas: not permitted: list (in the whole cluster); quotas are checked for each claim alone, not "
+                    + "for all together",
+            ]
+        )
+        result.expectNoTrace()
+    }
+}
