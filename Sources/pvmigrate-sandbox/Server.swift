@@ -88,6 +88,12 @@ struct Server {
                 "Request entity too large: limit is \(Self.bodyLimit)"
             )
         }
+        if forwarded.header("Content-Type") == Protobuf.mediaType, let object = forwarded.body.flatMap(Protobuf.object)
+        {
+            forwarded.body = object.text
+            forwarded.headers.removeAll { $0.name.lowercased() == "content-type" }
+            forwarded.headers.append(("Content-Type", "application/json"))
+        }
         let answer = try await transport.send(forwarded)
         return Response(
             status: .init(code: answer.status),

@@ -10,7 +10,11 @@ enum Table {
     }
 
     static func table(of objects: [JSON], _ resource: Resource, version: Int?, in cluster: Cluster) -> JSON {
-        let name = Column(name: "Name") { object, _ in .string(object.name) }
+        let name = Column(name: "Name") { object, _ in
+            let annotations = resource == .storageClasses ? object["metadata"]?["annotations"] : nil
+            let isDefault = annotations?["storageclass.kubernetes.io/is-default-class"] == "true"
+            return .string(object.name + (isDefault ? " (default)" : ""))
+        }
         // Events are known by what they say, not by their names.
         let columns = resource == .events ? columns(of: resource) : [name] + columns(of: resource)
         var metadata: JSON = [:]
@@ -139,7 +143,11 @@ enum Table {
                     return .string((ready ? "Ready" : "NotReady") + (cordoned ? ",SchedulingDisabled" : ""))
                 },
                 Column(name: "Roles") { _, _ in "<none>" }, age,
-                text("Version", ["status", "nodeInfo", "kubeletVersion"]),
+                text("Version", ["status", "nodeInfo", "kubeletVersion"]), address("Internal-IP", "InternalIP"),
+                address("External-IP", "ExternalIP"),
+                text("OS-Image", ["status", "nodeInfo", "osImage"], wide: true, none: "<unknown>"),
+                text("Kernel-Version", ["status", "nodeInfo", "kernelVersion"], wide: true, none: "<unknown>"),
+                text("Container-Runtime", ["status", "nodeInfo", "containerRuntimeVersion"], wide: true),
             ]
         case .namespaces: return [text("Status", ["status", "phase"]), age]
         case .events:
@@ -180,6 +188,12 @@ enum Table {
 
     private static func number(_ name: String, _ path: [String]) -> Column {
         Column(name: name) { object, _ in object[path: path] ?? 0 }
+    }
+
+    private static func address(_ name: String, _ type: String) -> Column {
+        Column(name: name, isWide: true) { node, _ in
+            node["status"]?["addresses"]?.array?.first { $0["type"]?.string == type }?["address"] ?? "<none>"
+        }
     }
 
     private static func counts(_ part: JSON?, _ whole: JSON?) -> JSON {
