@@ -1,4 +1,6 @@
+import ClusterSimulator
 import Kubernetes
+import Synchronization
 import Testing
 
 @testable import Migration
@@ -129,5 +131,52 @@ struct PermissionsTests {
         var options = Options(sourceClass: "slow", destinationClass: "fast")
         options.setDefaults = true
         #expect(Permissions.rbac(for: options).contains("\"storageclasses\"]\n  verbs: [\"patch\"]"))
+    }
+
+    @Test(
+        "a whole migration asks for nothing that is not granted",
+        arguments: [Scenario.deployment, .statefulSet, .retain, .waitForFirstConsumer, .lostRaces]
+    )
+    func nothingElse(scenario: Scenario) {
+        var options = Options(sourceClass: World.source, destinationClass: World.destination)
+        options.setDefaults = true
+        let granted = Set(
+            Permissions.needed(for: options).flatMap { permission in
+                permission.verbs.map { "\($0) \(permission.title)" }
+            }
+        )
+        let asked = Mutex<Set<String>>([])
+        var world = scenario.world()
+        world.settle()
+        let run = world.migrate(
+            options,
+            observer: { request, _, _ in
+                guard let access = Self.access(request) else { return }
+                asked.withLock { _ = $0.insert(access) }
+            }
+        )
+        #expect(run.report?.succeeded == true)
+        #expect(asked.withLock { $0 }.subtracting(granted) == [])
+        #expect(asked.withLock { $0 }.contains("patch storageclasses"))
+    }
+
+    /// What a request needs the permission for, as a rule says it: `get pods/log`.
+    private static func access(_ request: Request) -> String? {
+        let parts = request.target.split(separator: "?", maxSplits: 1)
+        var path = parts[0].split(separator: "/").map(String.init)
+        // Below /api/v1 or /apis/GROUP/VERSION.
+        path.removeFirst(path.first == "api" ? 2 : 3)
+        if path.first == "namespaces", path.count > 2 { path.removeFirst(2) }
+        guard let plural = path.first, plural != "selfsubjectaccessreviews" else { return nil }
+        let query = parts.count > 1 ? parts[1] : ""
+        let verb =
+            switch request.method {
+            case .get: path.count > 1 ? "get" : query.contains("watch=") ? "watch" : "list"
+            case .post: "create"
+            case .patch: "patch"
+            case .delete: "delete"
+            case .put: "update"
+            }
+        return "\(verb) \(plural)" + (path.count > 2 ? "/\(path[2])" : "")
     }
 }

@@ -117,7 +117,7 @@ struct PreflightScene {
     func preflight(
         meanwhile: @escaping @Sendable (ClusterSimulator, Client, Interruption) async throws -> Void = { _, _, _ in }
     ) throws -> Result {
-        let time = VirtualTime(shuffledBy: 1)
+        let time = VirtualTime()
         let messages = Mutex<[String]>([])
         let simulator = ClusterSimulator(
             cluster,
@@ -149,7 +149,7 @@ struct PreflightScene {
                     let rows = await migrator.preflight(discovery, interruption: interruption)
                     try await other
                     // Whatever is still on its way, for better or worse, arrives.
-                    try await time.source.sleep(time.now + .seconds(30))
+                    try await time.source.sleep(time.source.now() + .seconds(30))
                     return (rows, await simulator.snapshot)
                 }
                 defer { group.cancelAll() }
