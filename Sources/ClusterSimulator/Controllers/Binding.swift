@@ -13,6 +13,8 @@ struct Binding: Sendable {
     /// The claim changed meanwhile, so the worker has to look at it again.
     var again = false
 
+    var volumeName: String { volume.name }
+
     /// Begins to bind a claim and a volume to each other.
     static func begin(_ claim: JSON, _ key: ObjectKey, _ volume: JSON, _ cluster: inout Cluster) {
         cluster.controllers.bindings[key] = Binding(claim: claim, volume: volume)

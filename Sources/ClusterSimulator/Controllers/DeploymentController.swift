@@ -171,8 +171,8 @@ enum DeploymentController {
             : ["False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability."]
         var conditions = deployment.object.list("status", "conditions")
         if current != nil {
-            update(&conditions, "Progressing", progressing, cluster.timestamp)
             update(&conditions, "Available", enough, cluster.timestamp)
+            update(&conditions, "Progressing", progressing, cluster.timestamp)
         }
         deployment.setStatus(
             .members([

@@ -82,18 +82,40 @@ extension Cluster {
                 "lastTransitionTime": .string(timestamp), "reason": .string(reason), "message": .string(message),
             ]
         }
-        let resources: JSON = ["cpu": "2", "ephemeral-storage": "264212084Ki", "memory": "24684092Ki", "pods": "110"]
+        var resources: JSON = [
+            "cpu": "2", "ephemeral-storage": "264212084Ki", "hugepages-1Gi": "0", "hugepages-2Mi": "0",
+            "memory": "24684092Ki", "pods": "110",
+        ]
+        let capacity = resources
+        // What the node keeps for itself is missing.
+        resources["ephemeral-storage"] = "267847642337"
+        resources["memory"] = "24632892Ki"
+        let identity = JSON.string(makeUID())
         do {
             try create(
                 .nodes,
                 [
-                    "metadata": ["name": .string(name), "labels": .object(all)], "spec": [:],
+                    "metadata": [
+                        "name": .string(name), "labels": .object(all),
+                        "annotations": [
+                            "node.alpha.kubernetes.io/ttl": "0",
+                            "volumes.kubernetes.io/controller-managed-attach-detach": "true",
+                        ],
+                    ], "spec": [:],
                     "status": [
-                        "capacity": resources, "allocatable": resources, "conditions": .array(conditions),
+                        "capacity": capacity, "allocatable": resources, "conditions": .array(conditions),
                         "addresses": [
                             ["type": "InternalIP", "address": .string(Kubelet.address(ofNode: name))],
                             ["type": "Hostname", "address": .string(name)],
-                        ], "nodeInfo": ["kubeletVersion": "v1.32.13", "containerRuntimeVersion": "containerd://1.7.24"],
+                        ], "daemonEndpoints": ["kubeletEndpoint": ["Port": 10250]],
+                        "nodeInfo": [
+                            "machineID": identity, "systemUUID": identity, "bootID": identity,
+                            "kernelVersion": "6.1.0", "osImage": "Debian GNU/Linux 12 (bookworm)",
+                            "containerRuntimeVersion": "containerd://1.6.20", "kubeletVersion": "v1.32.13",
+                            "kubeProxyVersion": "v1.32.13", "operatingSystem": "linux", "architecture": "amd64",
+                        ],
+                        "images": .array(
+                            behaviour.images.sorted().map { ["names": [.string(Kubelet.wholeName($0))], "sizeBytes": 2_141_017] }),
                     ],
                 ])
         } catch {

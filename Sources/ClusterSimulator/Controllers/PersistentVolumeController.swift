@@ -30,7 +30,9 @@ enum PersistentVolumeController {
 
     static func volumeChanged(_ old: JSON?, _ new: JSON?, _ key: ObjectKey, _ cluster: inout Cluster) {
         if let new {
-            cluster.soon(.sync(.volume, key), 8...12)
+            // While the claim's worker binds it, the volume's comes late, or first (see `Binding`).
+            let isInWork = cluster.controllers.bindings.values.contains { $0.volumeName == key.name }
+            cluster.soon(.sync(.volume, key), isInWork ? 8...12 : 2...4)
             if new.isBeingDeleted { cluster.soon(.sync(.volumeProtection, key), 2...4) }
             if new.text("status", "phase") == "Available", old?.text("status", "phase") != "Available" {
                 for claim in cluster.storedObjects(.persistentVolumeClaims, namespace: nil)

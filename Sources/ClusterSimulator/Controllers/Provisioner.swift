@@ -18,14 +18,14 @@ enum Provisioner {
             }
             guard let written else { return PersistentVolumeController.resync(.sync(.claim, key), &cluster) }
             claim = written
-        }
-        if name != Behaviour.hostPath {
-            cluster.recordEvent(
-                about: claim, type: "Normal", reason: "ExternalProvisioning",
-                message: "Waiting for a volume to be created either by the external provisioner '\(name)' or manually by "
-                    + "the system administrator. If volume creation is delayed, please verify that the provisioner is "
-                    + "running and correctly registered.",
-                component: "persistentvolume-controller")
+            if name != Behaviour.hostPath {
+                cluster.recordEvent(
+                    about: claim, type: "Normal", reason: "ExternalProvisioning",
+                    message: "Waiting for a volume to be created either by the external provisioner '\(name)' or manually "
+                        + "by the system administrator. If volume creation is delayed, please verify that the "
+                        + "provisioner is running and correctly registered.",
+                    component: "persistentvolume-controller")
+            }
         }
         guard let provisioner = cluster.behaviour.provisioners[name],
             cluster.controllers.storageInWork.insert(claim.uid).inserted

@@ -53,7 +53,7 @@ enum VolumeMatching {
     /// Where a volume's content is.
     static func storage(of volume: JSON, _ behaviour: Behaviour) -> Storage {
         if let path = (volume.at("spec", "hostPath", "path") ?? volume.at("spec", "local", "path"))?.string {
-            return .node(handle: path)
+            return behaviour.provisioners[Behaviour.hostPath]?.isLocal == false ? .shared(handle: path) : .node(handle: path)
         }
         if let csi = volume.at("spec", "csi") {
             let isLocal = behaviour.provisioners[csi.text("driver")]?.isLocal ?? false

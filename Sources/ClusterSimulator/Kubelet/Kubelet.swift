@@ -355,7 +355,7 @@ enum Kubelet {
                 }
             }
             if !state.sandboxGone, state.sandboxStopDue == nil {
-                let pause = state.isTerminating ? 100...400 : 1200...1500
+                let pause = state.isTerminating ? 50...110 : 1200...1500
                 let delay = Duration.milliseconds(Int.random(in: pause, using: &cluster.random))
                 state.sandboxStopDue = cluster.now + delay
                 if state.isTerminating { state.statusDue = nil }
@@ -373,7 +373,7 @@ enum Kubelet {
         if let due = state.deletionDue {
             if cluster.now >= due { finishDeletion(pod, key, &cluster) }
         } else {
-            let delay = Duration.milliseconds(Int.random(in: 250...900, using: &cluster.random))
+            let delay = Duration.milliseconds(Int.random(in: 180...300, using: &cluster.random))
             cluster.controllers.pods[pod.uid]?.deletionDue = cluster.now + delay
         }
     }

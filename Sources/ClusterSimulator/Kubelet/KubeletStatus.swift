@@ -118,7 +118,7 @@ extension Kubelet {
     }
 
     /// An image's name with registry and tag, as the runtime knows it.
-    private static func wholeName(_ image: String) -> String {
+    static func wholeName(_ image: String) -> String {
         let tagged = image.split(separator: "/").last?.contains(":") == true ? image : image + ":latest"
         guard let first = tagged.split(separator: "/").first, tagged.contains("/") else { return "docker.io/library/" + tagged }
         return first.contains(".") || first.contains(":") ? tagged : "docker.io/" + tagged

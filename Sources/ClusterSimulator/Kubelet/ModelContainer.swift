@@ -89,7 +89,13 @@ struct ModelContainer: Sendable {
         case "true", "sync", ":": break
         case "false": status = 1
         case "echo": output += arguments.joined(separator: " ") + "\n"
-        case "printf": output += (arguments.first ?? "").replacing("\\n", with: "\n").replacing("\\r", with: "\r")
+        case "printf":
+            var text = (arguments.first ?? "").replacing("\\n", with: "\n").replacing("\\r", with: "\r")
+            for argument in arguments.dropFirst() {
+                guard let place = text.firstRange(of: "%d") ?? text.firstRange(of: "%s") else { break }
+                text.replaceSubrange(place, with: argument)
+            }
+            output += text
         case "sleep":
             let text = arguments.first ?? "0"
             return text == "infinity" ? .seconds(1_000_000_000) : .milliseconds(Int((Double(text) ?? 0) * 1000))
