@@ -106,7 +106,7 @@ extension Cluster {
         try prepareForUpdate(&new, old: old.json, key, subresource: subresource, by: user)
         if new == old.json { return new }
         if new.isBeingDeleted, isFinished(new, key) {
-            remove(old, last: new)
+            remove(old)
             return new
         }
         return commit(.modified, key, old: old, new: new).json
@@ -142,12 +142,17 @@ extension Cluster {
             new["metadata"]?["deletionTimestamp"] = .string(Timestamp.text(epoch + Int(now.components.seconds) + grace))
             new["metadata"]?["deletionGracePeriodSeconds"] = .integer(Int64(grace))
         }
-        if isFinished(new, key) {
-            remove(old, last: new)
-            return old.json
+        guard isFinished(new, key) else {
+            if new == old.json { return new }
+            if key.resource == .customResourceDefinitions { markTerminating(&new) }
+            let marked = commit(.modified, key, old: old, new: new)
+            if key.resource == .customResourceDefinitions { cleanUp(marked) }
+            return marked.json
         }
-        if new == old.json { return new }
-        return commit(.modified, key, old: old, new: new).json
+        // A pod is marked even when it goes at once.
+        guard key.resource == .pods else { return remove(old) }
+        let marked = new == old.json ? old : commit(.modified, key, old: old, new: new)
+        return stored(key) == nil ? marked.json : remove(marked)
     }
 
     /// Whether an object that is being deleted has nothing that holds it any more.
@@ -227,9 +232,13 @@ extension Cluster {
         return object
     }
 
-    private mutating func remove(_ old: StoredObject, last: JSON) {
+    /// Takes an object out of storage.
+    ///
+    /// - Returns: its last stored state with the version of the deletion, as watchers see it.
+    @discardableResult
+    private mutating func remove(_ old: StoredObject) -> JSON {
         let key = old.key
-        var last = last
+        var last = old.json
         resourceVersion += 1
         last["metadata"]?["resourceVersion"] = .string(String(resourceVersion))
         stores[key.resource]?.objects[key.namespace ?? ""]?[key.name] = nil
@@ -243,9 +252,9 @@ extension Cluster {
         reindexOwners(key, old: old.json, new: nil)
         let object = StoredObject(key: key, json: last, resourceVersion: resourceVersion)
         history.append(Change(kind: .deleted, object: object, previous: old))
-        afterDeletion(object)
         refreshQuotas(key.namespace)
         Controllers.changed(old.json, nil, key, &self)
+        return last
     }
 
     private mutating func reindexOwners(_ key: ObjectKey, old: JSON?, new: JSON?) {

@@ -47,7 +47,8 @@ public final class VirtualTime: TaskExecutor {
     public var source: TimeSource {
         TimeSource(
             now: { [self] in state.withLock { $0.now } },
-            sleep: { [self] moment in try await sleep(until: moment) })
+            sleep: { [self] moment in try await sleep(until: moment) }
+        )
     }
 
     /// Runs an operation and everything that it starts, until it returns.

@@ -19,11 +19,10 @@ enum Comparison {
         case .object(let members):
             var kept: [String: JSON] = [:]
             for (key, member) in members where !ignored.contains(key) && member != .null {
-                // A path of a mount or of a kind of volume matters, a hostPath's does not.
-                kept[key] = normalized(member)
-            }
-            if let type = members["type"], members["type"]?.string != nil, members["user"] != nil {
-                kept["type"] = type
+                let plain = normalized(member)
+                // `metadata: {creationTimestamp: null}` of templates says nothing.
+                if key == "metadata", plain == [:] { continue }
+                kept[key] = plain
             }
             return .object(kept)
         case .array(let elements):

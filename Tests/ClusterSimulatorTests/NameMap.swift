@@ -85,7 +85,11 @@ struct NameMap {
         switch recorded {
         case .string(let string):
             if key == "resourceVersion" { return .string(versions[string] ?? string) }
-            return .string(text(string))
+            var text = text(string)
+            if text.contains("in the precondition") {
+                for (recorded, actual) in versions { text = text.replacing("(\(recorded))", with: "(\(actual))") }
+            }
+            return .string(text)
         case .array(let elements): return .array(elements.map { value($0) })
         case .object(let members):
             return .object(

@@ -25,7 +25,7 @@ struct Replay {
         self.transcript = transcript
         cluster = try Self.makeCluster(seed: seed)
         names = NameMap(transcript)
-        try Scenarios.prepare(transcript.name, &cluster)
+        try Scenarios.prepare(transcript, &cluster)
     }
 
     /// The cluster that the recordings were made on.

@@ -37,10 +37,42 @@ extension Cluster {
                         "reason": "InitialNamesAccepted", "message": "the initial names have been accepted",
                     ],
                 ]
-                definition[path: ["metadata", "finalizers"]] = nil
+                definition[path: ["metadata", "finalizers"]] = [.string(Self.cleanUpFinalizer)]
             }
         } catch {
             preconditionFailure("the status of a definition was refused: \(error)")
+        }
+    }
+
+    private static let cleanUpFinalizer = "customresourcecleanup.apiextensions.k8s.io"
+
+    func markTerminating(_ definition: inout JSON) {
+        definition["metadata"]?["deletionGracePeriodSeconds"] = nil
+        let conditions = definition["status"]?["conditions"]?.array ?? []
+        definition[path: ["status", "conditions"]] = .array(
+            conditions + [
+                [
+                    "type": "Terminating", "status": "True", "lastTransitionTime": .string(timestamp),
+                    "reason": "InstanceDeletionPending",
+                    "message":
+                        "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+                ]
+            ]
+        )
+    }
+
+    /// Removes the objects of a definition that is being deleted, and then it.
+    mutating func cleanUp(_ definition: StoredObject) {
+        unregister(definition.json)
+        do {
+            try update(definition.key) { definition in
+                let others = (definition["metadata"]?["finalizers"]?.array ?? []).filter {
+                    $0.string != Self.cleanUpFinalizer
+                }
+                definition[path: ["metadata", "finalizers"]] = others.isEmpty ? nil : .array(others)
+            }
+        } catch {
+            preconditionFailure("a deleted definition stays: \(error)")
         }
     }
 

@@ -146,11 +146,15 @@ extension Cluster {
         if resource.countsGenerations, subresource != "status", Self.content(object) != Self.content(old) {
             object[path: ["metadata", "generation"]] = .integer((old["metadata"]?["generation"]?.integer ?? 0) + 1)
         }
+        if resource == .daemonSets, object["spec"]?["template"] != old["spec"]?["template"] {
+            let field = ["metadata", "annotations", "deprecated.daemonset.template.generation"]
+            object[path: field] = .string(String((old[path: field]?.string.flatMap { Int($0) } ?? 0) + 1))
+        }
         guard subresource == nil || subresource == "scale" else { return }
         try checkResize(from: old, to: object, resource)
         let problems = Validation.problems(changing: old, to: object, resource)
         if !problems.isEmpty { throw .invalid(resource, key.name, problems) }
-        if resource == .customResourceDefinitions { register(object) }
+        if resource == .customResourceDefinitions, !object.isBeingDeleted { register(object) }
     }
 
     private static func content(_ object: JSON) -> JSON {
@@ -194,10 +198,6 @@ extension Cluster {
         case .customResourceDefinitions: establish(object.key)
         default: break
         }
-    }
-
-    mutating func afterDeletion(_ object: StoredObject) {
-        if object.key.resource == .customResourceDefinitions { unregister(object.json) }
     }
 
     // MARK: What every cluster has

@@ -30,12 +30,13 @@ struct ListFilter: Sendable {
 /// Where the next page of a list begins, as the real server writes it (base64url of JSON).
 private struct ContinueToken {
     var version: Int
-    /// The namespace and name after which the page begins; `name` alone within one namespace.
+    /// The first key of the page, `namespace/name` or within one namespace `name`; it ends in a zero byte, so that it
+    /// follows the last object of the page before.
     var start: String
 
     var text: String {
         let json: JSON = [
-            "v": "meta.k8s.io/v1", "rv": .integer(Int64(version)), "start": .string(start + "\0"),
+            "v": "meta.k8s.io/v1", "rv": .integer(Int64(version)), "start": .string(start),
         ]
         return json.compactText.base64EncodedString().replacing("+", with: "-").replacing("/", with: "_")
             .replacing("=", with: "")
@@ -70,7 +71,7 @@ private struct ContinueToken {
             )
         }
         self.version = Int(version)
-        self.start = String(start.prefix { $0 != "\0" })
+        self.start = start
     }
 }
 

@@ -46,7 +46,7 @@ struct RequestInfo {
 }
 
 /// The object or collection that a path names.
-struct Target {
+struct Target: Sendable {
     var resource: Resource
     var namespace: String?
     var name: String?
