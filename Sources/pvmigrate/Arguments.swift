@@ -1,0 +1,232 @@
+import ArgumentParser
+import Kubernetes
+import Migration
+
+/// Whether results are for a person or for a program.
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case text
+    case json
+}
+
+/// The flags of `pvmigrate`.
+///
+/// What is required is checked in `checked`, together with everything else that may be wrong with a value.
+struct MigrateArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate",
+        abstract: "Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.",
+        usage: """
+            pvmigrate --source-sc <name> --dest-sc <name> [flags]
+            pvmigrate rbac [--namespace <name>] [--set-defaults]
+            """,
+        version: "pvmigrate \(version)"
+    )
+
+    @Option(
+        name: .customLong("source-sc"),
+        help: ArgumentHelp("The StorageClass to migrate from. Required.", valueName: "name")
+    )
+    var sourceClass: String?
+
+    @Option(
+        name: .customLong("dest-sc"),
+        help: ArgumentHelp("The StorageClass to migrate to. Required.", valueName: "name")
+    )
+    var destinationClass: String?
+
+    @Option(help: ArgumentHelp("Migrate only the claims of this namespace. (default: all)", valueName: "name"))
+    var namespace: String?
+
+    @Option(help: ArgumentHelp("The image to copy with; must have rsync on its PATH.", valueName: "image"))
+    var rsyncImage = Options(sourceClass: "", destinationClass: "").rsyncImage
+
+    @Option(
+        name: .customLong("rsync-flags"),
+        help: ArgumentHelp(
+            "Further flags for rsync, separated by commas.",
+            discussion: "Given several times, each is one flag as it is, commas and all; empty ones don't count.",
+            valueName: "flags"
+        )
+    )
+    var rsyncFlags: [String] = []
+
+    @Flag(help: "Make the destination class the default class afterwards.")
+    var setDefaults = false
+
+    @Flag(help: "Show rsync's own output, complete.")
+    var verboseCopy = false
+
+    @Flag(help: "Migrate from a class that does not exist any more.")
+    var skipSourceValidation = false
+
+    @Flag(help: "Only check whether the migration would work.")
+    var preflightValidationOnly = false
+
+    @Flag(help: "Migrate without checking first.")
+    var skipPreflightValidation = false
+
+    @Option(help: ArgumentHelp("How long a pod of preflight may take to run.", valueName: "seconds"))
+    var podReadyTimeout = 60
+
+    @Option(
+        name: .customLong("delete-pv-timeout"),
+        help: ArgumentHelp("How long the volume of a temporary claim may take to go.", valueName: "seconds")
+    )
+    var deleteVolumeTimeout = 300
+
+    @Option(
+        help: ArgumentHelp(
+            "The kubeconfig. (default: $KUBECONFIG, the pod's service account, ~/.kube/config)",
+            valueName: "file"
+        )
+    )
+    var kubeconfig: String?
+
+    @Option(help: ArgumentHelp("The kubeconfig's context. (default: its current one)", valueName: "name"))
+    var context: String?
+
+    @Flag(help: "Show what would be done, and change nothing.")
+    var dryRun = false
+
+    @Option(help: ArgumentHelp("How results are written on stdout.", valueName: "format"))
+    var output = OutputFormat.text
+
+    /// Checks every value, and the flags together.
+    ///
+    /// - Throws: `UsageError` with the first thing that is wrong.
+    func checked() throws(UsageError) -> Invocation {
+        let source = try Check.className(sourceClass, "--source-sc")
+        let destination = try Check.className(destinationClass, "--dest-sc")
+        guard source != destination else {
+            throw UsageError("--source-sc and --dest-sc are both \"\(source)\"; they must differ")
+        }
+        if preflightValidationOnly {
+            for (given, other) in [(skipPreflightValidation, "--skip-preflight-validation"), (dryRun, "--dry-run")]
+            where given {
+                throw UsageError("--preflight-validation-only and \(other) exclude each other")
+            }
+        }
+        var options = Options(sourceClass: source, destinationClass: destination)
+        options.namespace = try Check.namespace(namespace)
+        options.rsyncImage = try Check.image(rsyncImage)
+        options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
+        options.setDefaults = setDefaults
+        options.verboseCopy = verboseCopy
+        options.skipSourceValidation = skipSourceValidation
+        options.podReadyTimeout = try Check.seconds(podReadyTimeout, "--pod-ready-timeout")
+        options.deleteVolumeTimeout = try Check.seconds(deleteVolumeTimeout, "--delete-pv-timeout")
+        return Invocation(
+            options: options,
+            kubeconfig: try Check.notEmpty(kubeconfig, "--kubeconfig"),
+            context: try Check.notEmpty(context, "--context"),
+            mode: dryRun
+                ? .plan
+                : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation),
+            format: output
+        )
+    }
+}
+
+/// The flags of `pvmigrate rbac`.
+struct RBACArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate rbac",
+        abstract: "Prints a manifest for kubectl apply: a ServiceAccount that may do what a run does, and no more.",
+        version: "pvmigrate \(version)"
+    )
+
+    @Option(help: ArgumentHelp("Only what a run with this --namespace needs.", valueName: "name"))
+    var namespace: String?
+
+    @Flag(help: "Also what --set-defaults needs.")
+    var setDefaults = false
+
+    func checked() throws(UsageError) -> Options {
+        var options = Options(sourceClass: "", destinationClass: "")
+        options.namespace = try Check.namespace(namespace)
+        options.setDefaults = setDefaults
+        return options
+    }
+}
+
+/// What a person asked for, with every value checked.
+struct Invocation: Sendable {
+    enum Mode: Sendable, Equatable {
+        /// `--dry-run`
+        case plan
+        /// `--preflight-validation-only`
+        case preflight
+        case migrate(afterPreflight: Bool)
+    }
+
+    var options: Options
+    var kubeconfig: String?
+    var context: String?
+    var mode: Mode
+    var format: OutputFormat
+}
+
+/// The checks of single values.
+private enum Check {
+    static func notEmpty(_ text: String?, _ flag: String) throws(UsageError) -> String? {
+        if text == "" { throw UsageError("\(flag) is empty") }
+        return text
+    }
+
+    static func className(_ text: String?, _ flag: String) throws(UsageError) -> String {
+        guard let text = try notEmpty(text, flag) else { throw UsageError("\(flag) is missing") }
+        guard isName(text, limit: 253, dots: true) else {
+            throw UsageError("\(flag) \"\(text)\" is not the name of a StorageClass")
+        }
+        return text
+    }
+
+    static func namespace(_ text: String?) throws(UsageError) -> String? {
+        if text == "" { throw UsageError("--namespace is empty; leave it out for all namespaces") }
+        if let text, !isName(text, limit: 63, dots: false) {
+            throw UsageError("--namespace \"\(text)\" is not the name of a namespace")
+        }
+        return text
+    }
+
+    static func image(_ text: String) throws(UsageError) -> String {
+        if text.isEmpty { throw UsageError("--rsync-image is empty") }
+        guard text.allSatisfy({ $0.isASCII && !$0.isWhitespace && $0 > " " }), !text.hasPrefix("-") else {
+            throw UsageError("--rsync-image \"\(text)\" is not the name of an image")
+        }
+        return text
+    }
+
+    /// One list is split at its commas; several are one flag each.
+    static func rsyncFlags(_ lists: [String]) throws(UsageError) -> [String] {
+        let flags =
+            lists.count == 1
+            ? (lists.first ?? "").split(separator: ",").map { String($0.trimmingPrefix(while: \.isWhitespace)) } : lists
+        let real = flags.filter { !$0.isEmpty }
+        // Later ones may be the value of the flag before: `-e,ssh`.
+        if let first = real.first, !first.hasPrefix("-") {
+            throw UsageError("--rsync-flags \"\(first)\" is no flag of rsync: it must begin with a dash")
+        }
+        return real
+    }
+
+    /// The limit keeps sums of times far from overflowing; nobody waits for eleven days.
+    static func seconds(_ number: Int, _ flag: String) throws(UsageError) -> Duration {
+        guard (1...1_000_000).contains(number) else {
+            throw UsageError("\(flag) must be a whole number of seconds from 1 to 1000000, not \(number)")
+        }
+        return .seconds(number)
+    }
+
+    /// A DNS label, or a subdomain (RFC 1123), as Kubernetes wants names.
+    private static func isName(_ text: String, limit: Int, dots: Bool) -> Bool {
+        guard text.utf8.count <= limit else { return false }
+        return text.split(separator: ".", omittingEmptySubsequences: false).allSatisfy { label in
+            !label.isEmpty && label.first != "-" && label.last != "-"
+                && label.utf8.allSatisfy { byte in
+                    (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                        || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "-")
+                }
+        } && (dots || !text.contains("."))
+    }
+}

@@ -1,0 +1,275 @@
+import FoundationEssentials
+import Kubernetes
+import Migration
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+/// One run: from the kubeconfig to the last line.
+struct Command: Sendable {
+    let invocation: Invocation
+    let surroundings: Surroundings
+    let stop: Stop
+    let log: Log
+
+    init(invocation: Invocation, surroundings: Surroundings, stop: Stop) {
+        self.invocation = invocation
+        self.surroundings = surroundings
+        self.stop = stop
+        log = Log(time: surroundings.time, write: surroundings.errors)
+    }
+
+    private var options: Options { invocation.options }
+
+    /// Does what was asked for and prints the outcome.
+    func run() async -> ExitCode {
+        let outcome = await outcome()
+        switch invocation.format {
+        case .text: surroundings.output(outcome.text)
+        case .json: surroundings.output(String(decoding: outcome.json(options).text, as: UTF8.self) + "\n")
+        }
+        surroundings.errors((outcome.code == .done ? "" : "error: ") + outcome.message.onOneLine + "\n")
+        return outcome.code
+    }
+
+    private func outcome() async -> Outcome {
+        var configuration: Configuration?
+        var discovery: Discovery?
+        do {
+            let found = try Configuration.load(
+                kubeconfig: invocation.kubeconfig,
+                context: invocation.context,
+                environment: surroundings.environment,
+                home: surroundings.environment["HOME"]
+            )
+            configuration = found
+            let migrator = try migrator(on: found)
+            let discovered = try await stop.unlessRequested { try await migrator.discover() }
+            discovery = discovered
+            for note in discovered.notes { log.note(.warning, note.resource, note.message) }
+            switch invocation.mode {
+            case .plan: return plan(discovered)
+            case .preflight: return await preflight(migrator, discovered) ?? passed(discovered)
+            case .migrate(let afterPreflight):
+                let refusal =
+                    afterPreflight
+                    ? await preflight(migrator, discovered) : refusal(classObstacles(discovered), discovered)
+                if let refusal { return refusal }
+                return try await migrate(migrator, discovered)
+            }
+        } catch {
+            let isInterrupted = error is CancellationError || stop.interruption.isRequested
+            return Outcome(
+                kind: isInterrupted ? .interrupted : .failed,
+                code: .failed,
+                message: (isInterrupted ? "interrupted" : explanation(of: error, asking: configuration))
+                    + "; nothing was changed" + leftStopped(discovery),
+                discovery: discovery
+            )
+        }
+    }
+
+    private func migrator(on configuration: Configuration) throws -> Migrator {
+        let warnings = Mutex<Set<String>>([])
+        let client = Client(
+            transport: try surroundings.connect(configuration),
+            time: surroundings.time,
+            onWarning: { [log] text in
+                guard warnings.withLock({ $0.insert(text).inserted }) else { return }
+                log.note(.warning, "", "the API server says: \(text)")
+            }
+        )
+        return Migrator(
+            client: client,
+            options: options,
+            journal: Journal(time: surroundings.time) { [log] in log.note($0) }
+        )
+    }
+
+    // MARK: Before anything is changed
+
+    private func plan(_ discovery: Discovery) -> Outcome {
+        let obstacles = classObstacles(discovery) + discovery.units.flatMap(\.obstacles)
+        if !obstacles.isEmpty {
+            return Outcome(
+                kind: .planned,
+                code: .refused,
+                message: "dry run: \(obstacles.count.of("obstacle")) in the way; nothing was changed",
+                discovery: discovery,
+                obstacles: obstacles
+            )
+        }
+        if discovery.isEmpty { return nothingToDo(discovery) }
+        let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
+        return Outcome(
+            kind: .planned,
+            code: .done,
+            message: "dry run: \(claims.of("claim")) in \(discovery.units.count.of("unit")); nothing was changed",
+            discovery: discovery
+        )
+    }
+
+    /// Runs preflight; nil where nothing stands in the way.
+    private func preflight(_ migrator: Migrator, _ discovery: Discovery) async -> Outcome? {
+        log.note(.info, "preflight", "checking what the migration needs")
+        let obstacles = await migrator.preflight(discovery, interruption: stop.interruption)
+        guard !stop.interruption.isRequested else {
+            return Outcome(
+                kind: .interrupted,
+                code: .failed,
+                message: "interrupted; nothing was changed" + leftStopped(discovery),
+                discovery: discovery,
+                obstacles: obstacles
+            )
+        }
+        return refusal(obstacles, discovery)
+    }
+
+    private func refusal(_ obstacles: [Obstacle], _ discovery: Discovery) -> Outcome? {
+        guard !obstacles.isEmpty else { return nil }
+        return Outcome(
+            kind: .preflightFailed,
+            code: .refused,
+            message: "preflight failed: \(obstacles.count.of("obstacle")); nothing was changed"
+                + leftStopped(discovery),
+            discovery: discovery,
+            obstacles: obstacles
+        )
+    }
+
+    private func passed(_ discovery: Discovery) -> Outcome {
+        Outcome(
+            kind: .preflightPassed,
+            code: .done,
+            message: "preflight passed: nothing stands in the way of "
+                + discovery.units.reduce(0) { $0 + $1.claims.count }.of("claim"),
+            discovery: discovery
+        )
+    }
+
+    private func nothingToDo(_ discovery: Discovery) -> Outcome {
+        let place = options.namespace.map { " in the namespace \($0)" } ?? ""
+        let notes = discovery.notes.count
+        return Outcome(
+            kind: .nothingToDo,
+            code: .done,
+            message: "nothing to do: no claim of the StorageClass \(options.sourceClass) is left\(place)"
+                + (notes > 0 ? "; \(notes.of("object")) left alone, see above" : ""),
+            discovery: discovery
+        )
+    }
+
+    /// Without the destination nothing can be done, preflight or not.
+    private func classObstacles(_ discovery: Discovery) -> [Obstacle] {
+        var names = [options.destinationClass]
+        if !options.skipSourceValidation { names.insert(options.sourceClass, at: 0) }
+        return names.filter { discovery.storageClass($0) == nil }.map {
+            Obstacle(namespace: nil, resource: "StorageClass \($0)", message: "does not exist")
+        }
+    }
+
+    /// The end of a message, where an earlier run has left workloads at zero.
+    private func leftStopped(_ discovery: Discovery?) -> String {
+        let workloads = (discovery?.units.flatMap(\.workloads) ?? []) + (discovery?.forgotten ?? [])
+        let stopped = workloads.filter(\.isStoppedByMigration).map(\.title)
+        return stopped.isEmpty ? "" : "; still stopped since an earlier run: \(stopped.joined(separator: ", "))"
+    }
+
+    // MARK: The migration
+
+    private func migrate(_ migrator: Migrator, _ found: Discovery) async throws -> Outcome {
+        // An earlier run may have failed at nothing but the default class.
+        if found.isEmpty, !options.setDefaults { return nothingToDo(found) }
+        let began = surroundings.time.now()
+        let (discovery, report) = try await migrator.exclusively(
+            as: Self.identity,
+            interruption: stop.interruption
+        ) { [stop, log] in
+            // Preflight takes its time, and until a moment ago another run may have been at work.
+            let discovery = try await migrator.discover()
+            let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
+            log.note(.info, "", "migrating \(claims.of("claim")) in \(discovery.units.count.of("unit"))")
+            return (discovery, await migrator.migrate(discovery, interruption: stop.interruption))
+        }
+        return outcome(
+            await checkingStopped(report, discovery, migrator.client),
+            discovery,
+            took: surroundings.time.now() - began
+        )
+    }
+
+    /// Adds what an earlier run has stopped, and this one has not come to start again.
+    private func checkingStopped(_ report: Report, _ discovery: Discovery, _ client: Client) async -> Report {
+        var report = report
+        let skipped = Set(report.claims.filter { $0.result == .skipped }.map(\.name))
+        for unit in discovery.units where unit.claims.contains(where: { skipped.contains($0.name) }) {
+            for workload in unit.workloads where workload.isStoppedByMigration {
+                guard !report.stopped.contains(workload.title) else { continue }
+                do {
+                    let now: Workload? =
+                        switch workload.kind {
+                        case .statefulSet: try await client.find(StatefulSet.self, workload.name).map(Workload.init)
+                        case .deployment: try await client.find(Deployment.self, workload.name).map(Workload.init)
+                        }
+                    if now?.isStoppedByMigration == true { report.stopped.append(workload.title) }
+                } catch {
+                    log.note(.warning, workload.title, "whether it runs could not be read: \(error)")
+                    report.stopped.append(workload.title)
+                }
+            }
+        }
+        return report
+    }
+
+    private func outcome(_ report: Report, _ discovery: Discovery, took: Duration) -> Outcome {
+        let migrated = report.claims.count { $0.result == .migrated }
+        if report.succeeded {
+            return Outcome(
+                kind: .migrated,
+                code: .done,
+                message: "done: \(migrated.of("claim")) migrated in \(took.inWords)",
+                discovery: discovery,
+                report: report
+            )
+        }
+        let failed = report.claims.count { $0.result == .failed }
+        let skipped = report.claims.count - migrated - failed
+        var parts = ["\(migrated) of \(report.claims.count.of("claim")) migrated, \(failed) failed, \(skipped) skipped"]
+        if report.wasInterrupted { parts.insert("interrupted", at: 0) }
+        parts += report.failures
+        parts.append(
+            report.stopped.isEmpty
+                ? "every workload runs, and it is safe to run again"
+                : "still stopped: \(report.stopped.joined(separator: ", ")); run the same command again to finish"
+        )
+        return Outcome(
+            kind: report.wasInterrupted ? .interrupted : .failed,
+            code: report.stopped.isEmpty ? .failed : .stopped,
+            message: parts.joined(separator: "; "),
+            discovery: discovery,
+            report: report
+        )
+    }
+
+    /// How other runs see who holds the lock: machine, process, and something that no other run has.
+    private static var identity: String {
+        var name = [CChar](repeating: 0, count: 256)
+        let isKnown = gethostname(&name, name.count) == 0
+        let host = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return "\(isKnown ? host : "unknown host") process \(getpid()) \(UUID().uuidString.prefix(8).lowercased())"
+    }
+}
+
+extension Workload {
+    /// True while it is at zero because of a migration.
+    fileprivate var isStoppedByMigration: Bool { replicas == 0 && metadata.annotation(Marks.scale) != nil }
+}
+
+extension Int {
+    /// A number of things: `1 claim`, `3 claims`.
+    fileprivate func of(_ thing: String) -> String { self == 1 ? "1 \(thing)" : "\(self) \(thing)s" }
+}

@@ -1,0 +1,21 @@
+/// What the command's exit code says.
+enum ExitCode: Int32, CaseIterable {
+    case done = 0
+    case failed = 1
+    case refused = 2
+    case stopped = 3
+    /// `EX_USAGE` of sysexits(3).
+    case usage = 64
+
+    /// For `--help`.
+    var meaning: String {
+        switch self {
+        case .done: "done, or nothing to do"
+        case .failed: "failed or interrupted; every workload runs; safe to run again"
+        case .refused: "preflight failed; nothing was changed"
+        case .stopped:
+            "failed or interrupted while something is still stopped; the message lists it; run again to finish"
+        case .usage: "wrong usage"
+        }
+    }
+}

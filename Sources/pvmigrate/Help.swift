@@ -1,0 +1,47 @@
+import ArgumentParser
+import Migration
+
+/// The whole text of `--help`: the flags as the argument parser prints them, and what it does not know.
+enum Help {
+    static var text: String {
+        """
+        \(MigrateArguments.helpMessage(columns: 100).trimmingLineEnds)
+
+        PIPELINE:
+        \(list(Pipeline.first))
+          for each unit, the smallest set of claims and workloads that must stop together:
+        \(list(Pipeline.unitSteps.map { ($0.name, $0.summary) }))
+          after all units:
+        \(list(Pipeline.last))
+
+        PREFLIGHT CHECKS:
+        \(list(Preflight.checks.map { ($0.name, $0.summary) }))
+
+        EXIT CODES:
+        \(list(ExitCode.allCases.map { (String($0.rawValue), $0.meaning) }, width: 4))
+
+        OUTPUT:
+          Progress and messages go to stderr. On stdout are results only: the rows of preflight, the plan, the final
+          table; or with --output json one JSON object with the keys
+          \(Outcome.keys.prefix(6).joined(separator: ", ")),
+          \(Outcome.keys.dropFirst(6).joined(separator: ", ")).
+
+        EXAMPLES:
+          pvmigrate --source-sc default --dest-sc mynewsc --dry-run
+          pvmigrate --source-sc default --dest-sc mynewsc --preflight-validation-only
+          pvmigrate --source-sc default --dest-sc mynewsc --namespace shop --set-defaults
+          pvmigrate --source-sc default --dest-sc mynewsc --rsync-flags=--bwlimit=10000,--partial
+          pvmigrate rbac | kubectl apply -f -
+        """
+    }
+
+    private static func list(_ entries: [(name: String, summary: String)], width: Int = 17) -> String {
+        entries.map { "  " + $0.name.padded(to: width) + " " + $0.summary }.joined(separator: "\n")
+    }
+}
+
+extension String {
+    fileprivate var trimmingLineEnds: Substring {
+        self[..<(lastIndex { !$0.isNewline }.map(index(after:)) ?? startIndex)]
+    }
+}

@@ -1,0 +1,26 @@
+import Kubernetes
+import Migration
+
+/// How the command ended: what both output formats show.
+struct Outcome: Sendable {
+    enum Kind: String, Sendable {
+        case planned
+        case nothingToDo = "nothing-to-do"
+        case preflightPassed = "preflight-passed"
+        case preflightFailed = "preflight-failed"
+        case migrated
+        case failed
+        case interrupted
+    }
+
+    var kind: Kind
+    var code: ExitCode
+    /// The last thing to say, on one line.
+    var message: String
+    /// What discovery found, as soon as it has.
+    var discovery: Discovery?
+    /// What stands in the way: preflight's rows.
+    var obstacles: [Obstacle] = []
+    /// What became of each claim, where the migration was begun.
+    var report: Report?
+}

@@ -1,0 +1,87 @@
+import Kubernetes
+import Migration
+
+extension Outcome {
+    /// The keys of the JSON object, in the order of their documentation at `json`.
+    static let keys = [
+        "outcome", "exitCode", "message", "options", "obstacles", "notes", "units", "claims", "stopped", "failures",
+    ]
+
+    /// The one object that `--output json` prints. Every key is always there; what is unknown is null, what there is
+    /// nothing of is an empty list.
+    ///
+    /// - `outcome`: `planned`, `nothing-to-do`, `preflight-passed`, `preflight-failed`, `migrated`, `failed`,
+    ///   `interrupted`
+    /// - `exitCode`: as the process's
+    /// - `message`: the last line of stderr
+    /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (null for all)
+    /// - `obstacles`: why preflight failed; each with `namespace` (empty where there is none), `resource`, `message`
+    /// - `notes`: what was left alone, such as volumes without a claim; members as those of obstacles
+    /// - `units`: the plan; each with `claims` (`namespace`, `name`, `size`, `volume`, `state`) and `workloads` that
+    ///   stop for it (`kind`, `namespace`, `name`, `replicas`)
+    /// - `claims`: what became of each; `namespace`, `name`, `size`, `files`, `bytes`, `copySeconds`, `outageSeconds`,
+    ///   `result` (`migrated`, `failed`, `skipped`), `reason` (null where it was migrated)
+    /// - `stopped`: the workloads that are still at zero
+    /// - `failures`: what failed besides claims
+    func json(_ options: Options) -> JSON {
+        [
+            "outcome": .string(kind.rawValue), "exitCode": .integer(Int64(code.rawValue)),
+            "message": .string(message),
+            "options": [
+                "sourceStorageClass": .string(options.sourceClass),
+                "destinationStorageClass": .string(options.destinationClass),
+                "namespace": options.namespace.map(JSON.string) ?? .null,
+            ],
+            "obstacles": .array(obstacles.map(Self.json)),
+            "notes": .array((discovery?.notes ?? []).map(Self.json)),
+            "units": .array((discovery?.units ?? []).map(Self.json)),
+            "claims": .array((report?.claims ?? []).map(Self.json)),
+            "stopped": .array((report?.stopped ?? []).map(JSON.string)),
+            "failures": .array((report?.failures ?? []).map(JSON.string)),
+        ]
+    }
+
+    private static func json(_ obstacle: Obstacle) -> JSON {
+        [
+            "namespace": .string(obstacle.namespace), "resource": .string(obstacle.resource),
+            "message": .string(obstacle.message),
+        ]
+    }
+
+    private static func json(_ unit: Unit) -> JSON {
+        let claims: [JSON] = unit.claims.map { state in
+            [
+                "namespace": state.name.namespace.map(JSON.string) ?? .null, "name": .string(state.name.name),
+                "size": state.size.map { .string($0.text) } ?? .null,
+                "volume": state.source.map { .string($0.metadata.name) } ?? .null,
+                "state": .string(state.stage.rawValue),
+            ]
+        }
+        let workloads: [JSON] = unit.workloads.map { workload in
+            [
+                "kind": .string(workload.kind.rawValue),
+                "namespace": workload.name.namespace.map(JSON.string) ?? .null, "name": .string(workload.name.name),
+                "replicas": .integer(Int64(workload.replicas)),
+            ]
+        }
+        return ["claims": .array(claims), "workloads": .array(workloads)]
+    }
+
+    private static func json(_ claim: Report.Claim) -> JSON {
+        [
+            "namespace": claim.name.namespace.map(JSON.string) ?? .null, "name": .string(claim.name.name),
+            "size": .string(claim.size), "files": claim.files.map { .integer(Int64($0)) } ?? .null,
+            "bytes": claim.bytes.map(JSON.integer) ?? .null, "copySeconds": seconds(claim.copyTime),
+            "outageSeconds": seconds(claim.outage), "result": .string(claim.result.rawValue),
+            "reason": claim.reason.map(JSON.string) ?? .null,
+        ]
+    }
+
+    /// In milliseconds at the finest.
+    private static func seconds(_ duration: Duration?) -> JSON {
+        guard let duration else { return .null }
+        let milliseconds =
+            duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000
+        return .number(Double(milliseconds) / 1000)
+    }
+}

@@ -1,0 +1,47 @@
+import Kubernetes
+import Migration
+
+/// Writes down what happens, line by line: `[   12.3s] StatefulSet shop/web: stopped: scale 2 written down`.
+struct Log: Sendable {
+    let time: TimeSource
+    let start: Duration
+    let write: @Sendable (String) -> Void
+
+    init(time: TimeSource, write: @escaping @Sendable (String) -> Void) {
+        self.time = time
+        start = time.now()
+        self.write = write
+    }
+
+    /// Something that happened now.
+    func note(_ level: Message.Level, _ subject: String, _ text: String) {
+        write(Self.line(time.now() - start, level, subject, text))
+    }
+
+    func note(_ message: Message) {
+        write(Self.line(message.elapsed, message.level, message.subject, message.text))
+    }
+
+    /// Further lines of one message are indented, so that each message is seen to begin; rsync's output is given line
+    /// by line with its claim before each.
+    static func line(_ elapsed: Duration, _ level: Message.Level, _ subject: String, _ text: String) -> String {
+        let tenths = elapsed.components.seconds * 10 + elapsed.components.attoseconds / 100_000_000_000_000_000
+        let number = "\(tenths / 10).\(tenths % 10)"
+        let stamp = "[" + String(repeating: " ", count: max(0, 7 - number.count)) + number + "s] "
+        let place = subject.isEmpty ? "" : "\(subject): "
+        let lines = text.split(omittingEmptySubsequences: level != .output, whereSeparator: \.isNewline)
+            .map { String($0).withoutControls }
+        switch level {
+        case .output: return lines.map { stamp + place + $0 + "\n" }.joined()
+        case .info: return stamp + place + indented(lines)
+        case .warning: return stamp + "warning: " + place + indented(lines)
+        case .error: return stamp + "error: " + place + indented(lines)
+        }
+    }
+
+    private static func indented(_ lines: [String]) -> String {
+        let first = lines.first ?? ""
+        let others = lines.dropFirst().map { "\n    " + $0.trimmingPrefix(while: \.isWhitespace) }
+        return first + others.joined() + "\n"
+    }
+}

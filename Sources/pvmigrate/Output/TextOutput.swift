@@ -1,0 +1,76 @@
+import Kubernetes
+import Migration
+
+extension Outcome {
+    /// What goes to stdout for a person: tables, or nothing where the message says it all.
+    var text: String {
+        var tables: [Table] = []
+        if kind == .planned, let discovery { tables.append(Self.plan(discovery)) }
+        if !obstacles.isEmpty { tables.append(Self.table(obstacles)) }
+        if let claims = report?.claims, !claims.isEmpty { tables.append(Self.table(claims)) }
+        return tables.map(\.text).joined(separator: "\n")
+    }
+
+    /// One row a claim; what stops for a unit is said in each of its rows.
+    private static func plan(_ discovery: Discovery) -> Table {
+        var rows: [[String]] = []
+        for (index, unit) in discovery.units.enumerated() {
+            let workloads = unit.workloads.map { "\($0.title) (scale \($0.replicas))" }
+            for state in unit.claims {
+                rows.append([
+                    "\(index + 1)", "\(state.name)", state.size?.text ?? "?", state.source?.metadata.name ?? "-",
+                    state.stage.inWords, workloads.isEmpty ? "-" : workloads.joined(separator: ", "),
+                ])
+            }
+        }
+        for workload in discovery.forgotten {
+            rows.append(["-", "-", "-", "-", "only to be started again", workload.title])
+        }
+        return Table(header: ["UNIT", "CLAIM", "SIZE", "VOLUME", "STATE", "STOPS"], rows: rows)
+    }
+
+    private static func table(_ obstacles: [Obstacle]) -> Table {
+        Table(
+            header: ["NAMESPACE", "RESOURCE", "MESSAGE"],
+            rows: obstacles.map { [$0.namespace.isEmpty ? "-" : $0.namespace, $0.resource, $0.message] }
+        )
+    }
+
+    private static func table(_ claims: [Report.Claim]) -> Table {
+        Table(
+            header: ["CLAIM", "SIZE", "FILES", "BYTES", "COPY TIME", "OUTAGE", "RESULT"],
+            rows: claims.map { claim in
+                [
+                    "\(claim.name)", claim.size.isEmpty ? "?" : claim.size, claim.files.map { "\($0)" } ?? "-",
+                    claim.bytes?.inBytes ?? "-", claim.copyTime?.inWords ?? "-", claim.outage?.inWords ?? "none",
+                    claim.result.rawValue + (claim.reason.map { ": \($0)" } ?? ""),
+                ]
+            }
+        )
+    }
+}
+
+/// How far an earlier run has come with a claim.
+enum Stage: String {
+    case new
+    case protected
+    case staged
+    case sealed
+
+    var inWords: String {
+        switch self {
+        case .new: "not begun"
+        case .protected: "begun: source volume protected"
+        case .staged: "begun: staging claim exists"
+        case .sealed: "copied and sealed; to be finished"
+        }
+    }
+}
+
+extension ClaimState {
+    var stage: Stage {
+        if seal != nil { return .sealed }
+        if staging?.metadata.annotation(Marks.claim) == name.name { return .staged }
+        return isProtected ? .protected : .new
+    }
+}

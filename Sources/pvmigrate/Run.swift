@@ -1,0 +1,45 @@
+import ArgumentParser
+import Kubernetes
+import Migration
+
+/// Everything outside that the command touches.
+struct Surroundings: Sendable {
+    var environment: [String: String]
+    /// Writes results: to stdout.
+    var output: @Sendable (String) -> Void
+    /// Writes progress and messages: to stderr.
+    var errors: @Sendable (String) -> Void
+    var time: TimeSource = .continuous
+    var connect: @Sendable (Configuration) throws -> any Transport
+}
+
+/// The whole command.
+///
+/// - Parameter arguments: without the program's name.
+/// - Returns: what the process is to exit with.
+func run(_ arguments: [String], in surroundings: Surroundings, stop: Stop) async -> ExitCode {
+    do {
+        if arguments.first == "rbac" {
+            let arguments = try GoSpelling.normalise(Array(arguments.dropFirst()))
+            surroundings.output(Permissions.rbac(for: try RBACArguments.parse(arguments).checked()))
+            return .done
+        }
+        let invocation = try MigrateArguments.parse(try GoSpelling.normalise(arguments)).checked()
+        return await Command(invocation: invocation, surroundings: surroundings, stop: stop).run()
+    } catch let error as UsageError {
+        return usage(error.message, surroundings)
+    } catch {
+        let type: any ParsableCommand.Type = arguments.first == "rbac" ? RBACArguments.self : MigrateArguments.self
+        let message = type.message(for: error)
+        // A request for help or the version is an error too, to the argument parser.
+        guard type.exitCode(for: error).isSuccess else { return usage(message, surroundings) }
+        surroundings.output((message == MigrateArguments.helpMessage() ? Help.text : message) + "\n")
+        return .done
+    }
+}
+
+private func usage(_ message: String, _ surroundings: Surroundings) -> ExitCode {
+    let phrase = message.onOneLine
+    surroundings.errors("error: \(phrase.hasSuffix(".") ? String(phrase.dropLast()) : phrase); see pvmigrate --help\n")
+    return .usage
+}
