@@ -1,3 +1,5 @@
+// For `timespec`, which the compiler finds in whichever of the two C modules it read first.
+import Dispatch
 import FoundationEssentials
 import Glibc
 
