@@ -84,11 +84,39 @@ struct PreflightProvisioningTests {
         }
         #expect(
             result.rows.map(\.message) == [
-                "a trial of ReadWriteOnce, for data, failed: \"rsync --version\" in StartError with exit code 128, the "
-                    + "container could not be started; is rsync in the image?: exec: \"rsync\": executable file not "
-                    + "found in $PATH: unknown"
+                "a trial of ReadWriteOnce, for data, failed: rsync ended with exit code 128, the container could not be "
+                    + "started; is rsync in the image?: exec: \"rsync\": executable file not found in $PATH: unknown"
             ]
         )
+        result.expectNoTrace()
+    }
+
+    @Test("a flag that rsync does not know is found before anything stops")
+    func unknownFlag() throws {
+        var scene = try PreflightScene()
+        try scene.addClaim("data")
+        scene.options.rsyncFlags = ["--bwlimit=10m", "--bogus"]
+        let result = try scene.preflight()
+        #expect(result.rows.count == 1)
+        #expect(
+            result.rows.first?.message.hasPrefix(
+                "a trial of ReadWriteOnce, for data, failed: rsync ended with exit code 1, syntax or usage error; check "
+                    + "--rsync-flags: rsync: --bogus: unknown option"
+            ) == true
+        )
+        result.expectNoTrace()
+    }
+
+    @Test("a quota with room for just one staging claim is enough")
+    func tightQuota() throws {
+        var scene = try PreflightScene()
+        try scene.addClaim("data")
+        try scene.add(
+            .resourceQuotas,
+            ["metadata": ["name": "q"], "spec": ["hard": ["persistentvolumeclaims": "2", "requests.storage": "2Gi"]]]
+        )
+        let result = try scene.preflight()
+        #expect(result.table == [])
         result.expectNoTrace()
     }
 

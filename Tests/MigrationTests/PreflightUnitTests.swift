@@ -145,6 +145,39 @@ struct PreflightTrialTests {
     }
 }
 
+@Suite("Reasons in events")
+struct PreflightReasonTests {
+    private func words(_ events: (type: String, reason: String, message: String)...) throws -> String? {
+        Client.words(
+            try events.map { event in
+                let text: JSON = [
+                    "metadata": ["name": "e", "uid": "e", "resourceVersion": "1"], "involvedObject": [:],
+                    "type": .string(event.type), "reason": .string(event.reason), "message": .string(event.message),
+                ]
+                return try JSONDecoder().decode(Event.self, from: text.text)
+            }
+        )
+    }
+
+    @Test("of several warnings the one that tells most is given")
+    func warnings() throws {
+        #expect(
+            try words(
+                ("Normal", "Pulling", "Pulling the image, which is a long message that complains of nothing at all"),
+                ("Warning", "Failed", "Failed to pull image \"x\": not found"),
+                ("Warning", "Failed", "Error: ErrImagePull")
+            ) == "Failed: Failed to pull image \"x\": not found"
+        )
+    }
+
+    @Test("without a warning it is what the provisioner is waited for with, and else nothing")
+    func waits() throws {
+        let waiting = ("Normal", "ExternalProvisioning", "Waiting for a volume to be created")
+        #expect(try words(waiting) == "ExternalProvisioning: Waiting for a volume to be created")
+        #expect(try words(("Normal", "WaitForFirstConsumer", "waiting for first consumer")) == nil)
+    }
+}
+
 @Suite("Quotas")
 struct PreflightQuotaTests {
     private func rows(hard: JSON, used: JSON, _ units: [ClaimState]...) throws -> [String] {

@@ -6,7 +6,7 @@ struct Review: Sendable {
     var namespace: String?
     /// The verbs that are not permitted.
     var missing: [String] = []
-    /// Why a verb could not be asked for.
+    /// Why a verb, and those after it, could not be asked for.
     var failure: (any Error)?
 }
 
@@ -42,7 +42,9 @@ extension Migrator {
                 )
                 if !isAllowed { review.missing.append(verb) }
             } catch {
-                review.failure = review.failure ?? error
+                // The client has tried for long enough.
+                review.failure = error
+                break
             }
         }
         return review

@@ -7,8 +7,9 @@ public struct Check: Sendable {
     public let summary: String
     /// False for a check that says nothing new where the destination class is missing.
     var runsWithoutDestination = true
-    /// True for a check that sees to the interruption itself; all others are simply given up.
-    var cleansUp = false
+    /// True for a check that creates objects for a moment. It runs after all others, as it would take from their
+    /// quotas, and sees to an interruption itself; the others are simply given up.
+    var createsObjects = false
     /// Finds what stands in the migration's way. It throws where it can't be carried out.
     let run: @Sendable (Migrator, Discovery, Interruption) async throws -> [Obstacle]
 }
@@ -41,7 +42,7 @@ public enum Preflight {
             name: "provisioning",
             summary: "the destination class really makes volumes that a pod can mount",
             runsWithoutDestination: false,
-            cleansUp: true
+            createsObjects: true
         ) { migrator, discovery, interruption in
             try await migrator.checkProvisioning(discovery, interruption: interruption)
         },
@@ -53,7 +54,7 @@ public enum Preflight {
 }
 
 extension Migrator {
-    /// Makes all checks side by side, and leaves nothing behind.
+    /// Makes all checks, as many side by side as can be, and leaves nothing behind.
     ///
     /// - Returns: everything that stands in the migration's way, by namespace and resource; a check that could not be
     ///   carried out, or was interrupted, is an obstacle too.
@@ -61,8 +62,10 @@ extension Migrator {
         let hasDestination = discovery.destination(options) != nil
         let checks = Preflight.checks.filter { $0.runsWithoutDestination || hasDestination }
         var found: Set<Obstacle> = []
-        for obstacles in await checks.sideBySide({ await carryOut($0, discovery, interruption) }) {
-            found.formUnion(obstacles)
+        for round in [checks.filter { !$0.createsObjects }, checks.filter(\.createsObjects)] {
+            for obstacles in await round.sideBySide({ await carryOut($0, discovery, interruption) }) {
+                found.formUnion(obstacles)
+            }
         }
         if interruption.isRequested {
             found.insert(Obstacle(namespace: nil, resource: "preflight", message: "was interrupted"))
@@ -74,7 +77,7 @@ extension Migrator {
 
     private func carryOut(_ check: Check, _ discovery: Discovery, _ interruption: Interruption) async -> [Obstacle] {
         do {
-            if check.cleansUp { return try await check.run(self, discovery, interruption) }
+            if check.createsObjects { return try await check.run(self, discovery, interruption) }
             return try await interruption.cancelling { try await check.run(self, discovery, interruption) }
         } catch is CancellationError {
             // The interruption is said once for all checks.

@@ -10,7 +10,7 @@ extension Migrator {
         let results = await trials.sideBySide { await carryOut($0, interruption) }
         let obstacles = results.flatMap(\.obstacles)
         if interruption.isRequested { return obstacles }
-        return obstacles + (await removeLeftovers(now: results.compactMap(\.created).max()))
+        return obstacles + (await removeLeftovers(latest: results.compactMap(\.created).max()))
     }
 
     private func carryOut(
@@ -77,6 +77,8 @@ struct Trial: Sendable {
     var podName: ObjectName
     var claim: JSON
     var image: String
+    /// The person's own flags for rsync: a bad one is better found now than when the workloads are stopped.
+    var flags: [String]
     var accessModes: [String]
     /// The names of the claims that it stands for.
     var claims: [String]
@@ -114,6 +116,7 @@ struct Trial: Sendable {
                 podName: ObjectName("pf-pod-\(run)-\(index)", in: need.namespace),
                 claim: claim,
                 image: options.rsyncImage,
+                flags: options.rsyncFlags,
                 accessModes: need.accessModes,
                 claims: states.map(\.name.name).sorted()
             )
@@ -135,7 +138,7 @@ struct Trial: Sendable {
                 "containers": [
                     [
                         "name": .string(Self.container), "image": .string(image), "imagePullPolicy": "IfNotPresent",
-                        "command": ["rsync"], "args": ["--version"],
+                        "command": ["rsync"], "args": .array((flags + ["--version"]).map(JSON.string)),
                         "volumeMounts": [["name": "dest", "mountPath": "/dest"]],
                         "securityContext": MoverPod.securityContext,
                     ]

@@ -15,7 +15,7 @@ extension Client {
         }
         let words = output.split(whereSeparator: \.isNewline).joined(separator: " ")
         let meaning = RsyncExit.advice(output: output) ?? RsyncExit(ended.exitCode).meaning
-        return "\"rsync --version\" in \(ended.reason ?? "Error") with exit code \(ended.exitCode), \(meaning)"
+        return "rsync ended with exit code \(ended.exitCode), \(meaning)"
             + (words.isEmpty ? "" : ": \(words)")
     }
 

@@ -9,6 +9,10 @@ extension Migrator {
         var obstacles: [Obstacle] = []
         do {
             if let pod = try await client.find(Pod.self, trial.podName) { obstacles += await removeTrial(pod) }
+        } catch {
+            obstacles.append(Self.leftover(trial.namespace, "Pod \(trial.podName)", error))
+        }
+        do {
             if let claim = try await client.find(PersistentVolumeClaim.self, trial.claimName) {
                 obstacles += await removeTrial(claim)
             }
@@ -23,13 +27,13 @@ extension Migrator {
     /// What is younger than ten minutes may be in use by another preflight. The API server's clock counts, and the
     /// newest object tells what it shows at least.
     ///
-    /// - Parameter now: when the latest pod of this preflight was created, as the server wrote it.
-    func removeLeftovers(now: String?) async -> [Obstacle] {
+    /// - Parameter latest: when the latest pod of this preflight was created, as the server wrote it.
+    func removeLeftovers(latest: String?) async -> [Obstacle] {
         do {
             let pods = try await client.list(Pod.self, in: options.namespace)
             let claims = try await client.list(PersistentVolumeClaim.self, in: options.namespace)
             let times = (pods.map(\.metadata) + claims.map(\.metadata)).compactMap(\.creationTimestamp)
-            let now = (times + [now].compactMap(\.self)).compactMap(Self.date).max()
+            let now = (times + [latest].compactMap(\.self)).compactMap(Self.date).max()
             func isLeftover(_ metadata: ObjectMeta) -> Bool {
                 guard metadata.annotation(Marks.kind) == Marks.Kind.preflight, let now,
                     let created = metadata.creationTimestamp.flatMap(Self.date)
