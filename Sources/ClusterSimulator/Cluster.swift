@@ -34,6 +34,8 @@ public struct Cluster: Sendable {
     var appliedFields: [String: AppliedFields] = [:]
     /// The names of events by what they say, so that a repeated one is counted.
     var recordedEvents: [String: String] = [:]
+    /// How many events were recorded.
+    var eventNumber = 0
     /// Container logs by pod uid.
     var logs: [String: [String: ContainerLogs]] = [:]
     /// Counts what was written to any log, so that followers can be woken.

@@ -8,7 +8,7 @@ struct ConformanceTests {
     @Test("the simulator answers as the real cluster did", arguments: Transcript.names)
     func conforms(name: String) throws {
         var replay = try Replay(try Transcript(named: name))
-        replay.run()
+        try replay.run()
         let unexpected = replay.differences.filter { difference in
             !Deviation.all.contains { $0.covers(difference, in: name) }
         }
@@ -23,7 +23,7 @@ struct ConformanceTests {
             var isSeen = false
             for name in Transcript.names where deviation.scenario == nil || deviation.scenario == name {
                 var replay = try Replay(try Transcript(named: name))
-                replay.run()
+                try replay.run()
                 if replay.differences.contains(where: { deviation.covers($0, in: name) }) { isSeen = true }
             }
             #expect(isSeen, "\(deviation.place) does not deviate any more")

@@ -14,14 +14,33 @@ struct NameMap {
 
     init(_ transcript: Transcript) {
         var seen: Set<String> = []
-        for object in transcript.objects where seen.insert(object.uid).inserted {
-            recordedObjects.append((object.uid, object))
+        for object in transcript.objects {
+            for object in [object] + Self.references(in: object) where seen.insert(object.uid).inserted {
+                recordedObjects.append((object.uid, object))
+            }
+        }
+    }
+
+    /// The objects that an object names with their uids.
+    private static func references(in object: JSON) -> [JSON] {
+        let references =
+            [object["involvedObject"], object["spec"]?["claimRef"]].compactMap { $0 }
+            + (object["metadata"]?["ownerReferences"]?.array ?? [])
+        return references.filter { $0["uid"] != nil }.map { reference in
+            var metadata: JSON = ["name": reference["name"] ?? "", "uid": reference["uid"] ?? ""]
+            metadata["namespace"] = reference["namespace"] ?? object["metadata"]?["namespace"]
+            return [
+                "kind": reference["kind"] ?? "", "apiVersion": reference["apiVersion"] ?? "", "metadata": metadata,
+            ]
         }
     }
 
     mutating func learn(recorded: String, actual: String) {
-        guard recorded != actual, !recorded.isEmpty, mapped.insert(recorded).inserted else { return }
-        texts.append((recorded, actual))
+        taken.insert(actual)
+        guard !recorded.isEmpty, mapped.insert(recorded).inserted, recorded != actual else { return }
+        // Longer texts first: a pod's name begins with its ReplicaSet's.
+        let index = texts.firstIndex { $0.recorded.utf8.count < recorded.utf8.count } ?? texts.endIndex
+        texts.insert((recorded, actual), at: index)
     }
 
     mutating func learnVersion(recorded: String?, actual: String?) {
@@ -53,9 +72,8 @@ struct NameMap {
             } else {
                 actual = cluster.get(ObjectKey(resource, namespace, text(object.name)))
             }
-            guard let actual, taken.insert(actual.uid).inserted else { continue }
+            guard let actual, !taken.contains(actual.uid) else { continue }
             learn(recorded: uid, actual: actual.uid)
-            mapped.insert(uid)
             if object.name != actual.name { learn(recorded: object.name, actual: actual.name) }
         }
     }

@@ -11,6 +11,7 @@ enum Scenarios {
         switch transcript.name {
         case "copy_pod", "mover_shapes": claims = [("data", "src-sc"), ("data-pvcmigrate", "dst-sc")]
         case "owners": claims = [("data", "src-sc")]
+        case "rebind_lost_race": claims = (0..<6).map { ("d\($0)", "src-sc") }
         default: break
         }
         for (name, storageClass) in claims {
@@ -44,6 +45,23 @@ enum Scenarios {
         }
         try cluster.create(.pods, namespace: "rec", fill)
         cluster.advance(to: cluster.now + .seconds(10))
+    }
+
+    /// Does after a step what the recorder did beside the recording.
+    static func act(after index: Int, _ scenario: String, _ cluster: inout Cluster) throws {
+        guard scenario == "node_bound_volume", index == 8 else { return }
+        for pod in ["there", "elsewhere"] {
+            try cluster.delete(ObjectKey(.pods, "rec", pod), gracePeriodSeconds: 0)
+        }
+        try cluster.delete(ObjectKey(.persistentVolumeClaims, "rec", "loc"))
+    }
+
+    /// Teaches names that the recording only mentions.
+    static func teach(_ names: inout NameMap, _ scenario: String, _ cluster: Cluster) {
+        guard scenario == "eviction_and_budget", let pod = cluster.list(.pods, namespace: "rec").first else { return }
+        names.learn(recorded: "app-f47cfd64c-xk4d5", actual: pod.name)
+        let owner = pod["metadata"]?["ownerReferences"]?.array?.first?["name"]?.string ?? ""
+        names.learn(recorded: "app-f47cfd64c", actual: owner)
     }
 
     /// The request of an exchange with the simulator's names, and who sends it.

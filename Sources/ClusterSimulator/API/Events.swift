@@ -6,6 +6,7 @@ extension Cluster {
     /// - Parameters:
     ///   - host: the node, for the kubelet's events.
     ///   - fieldPath: the part of the object: `spec.containers{main}`.
+    ///   - action: what was being done, for components that write events of the newer form, as the scheduler does.
     mutating func recordEvent(
         about object: JSON,
         type: String = "Normal",
@@ -13,7 +14,8 @@ extension Cluster {
         message: String,
         component: String,
         host: String? = nil,
-        fieldPath: String? = nil
+        fieldPath: String? = nil,
+        action: String? = nil
     ) {
         let namespace = object.namespace.isEmpty ? "default" : object.namespace
         // Nobody can write into a namespace that goes away; the real recorders only log it.
@@ -34,19 +36,29 @@ extension Cluster {
             }
             var source: JSON = ["component": .string(component)]
             if let host { source["host"] = .string(host) }
-            let name = object.name.prefix(230) + "." + String(names.next(), radix: 16)
+            // Named by the moment in nanoseconds, as the real ones, so that a list shows them in order.
+            eventNumber += 1
+            let (seconds, attoseconds) = now.components
+            let moment = (epoch + Int(seconds)) * 1_000_000_000 + Int(attoseconds / 1_000_000_000) + eventNumber
+            let name = object.name.prefix(230) + "." + String(moment, radix: 16)
             recordedEvents[identity] = String(name)
-            try create(
-                .events,
-                namespace: namespace,
-                [
-                    "metadata": ["name": .string(String(name))], "involvedObject": involved,
-                    "reason": .string(reason), "message": .string(message), "source": source,
-                    "firstTimestamp": .string(timestamp), "lastTimestamp": .string(timestamp), "count": 1,
-                    "type": .string(type), "reportingComponent": .string(component),
-                    "reportingInstance": .string(host ?? ""),
-                ]
-            )
+            var event: JSON = [
+                "metadata": ["name": .string(String(name))], "involvedObject": involved,
+                "reason": .string(reason), "message": .string(message), "type": .string(type),
+                "reportingComponent": .string(component), "reportingInstance": .string(host ?? ""),
+            ]
+            if let action {
+                event["action"] = .string(action)
+                event["eventTime"] = .string(microTimestamp)
+                event["source"] = [:]
+                event["reportingInstance"] = .string(component + "-simulated")
+            } else {
+                event["source"] = source
+                event["firstTimestamp"] = .string(timestamp)
+                event["lastTimestamp"] = .string(timestamp)
+                event["count"] = 1
+            }
+            try create(.events, namespace: namespace, event)
         } catch {
             preconditionFailure("an event was refused: \(error)")
         }

@@ -179,7 +179,7 @@ extension Cluster {
             propagation: options.propagation,
             gracePeriodSeconds: options.gracePeriodSeconds
         )
-        if stored(key) == nil, !key.resource.returnsDeletedObject {
+        if stored(key) == nil, !object.isBeingDeleted, !key.resource.returnsDeletedObject {
             var details = Refusal.details(key.resource, name: key.name)
             details["uid"] = .string(object.uid)
             return .json(

@@ -137,6 +137,15 @@ extension Cluster {
             where field != "status" && field != "metadata" { object[field] = old[field] }
             if !resource.isBuiltIn { object["metadata"] = old["metadata"] }
         case "finalize": break
+        case "binding":
+            // The assignment and the condition that tells of it are one write.
+            var conditions = (old["status"]?["conditions"]?.array ?? []).filter { $0["type"] != "PodScheduled" }
+            conditions.append([
+                "type": "PodScheduled", "status": "True", "lastProbeTime": nil,
+                "lastTransitionTime": .string(timestamp),
+            ])
+            object["status"] = old["status"]
+            object[path: ["status", "conditions"]] = .array(conditions)
         default:
             if resource.separatesStatus { object["status"] = old["status"] }
             if resource == .namespaces { object["spec"] = old["spec"] }
