@@ -93,6 +93,7 @@ struct KubeletTests {
         }
         world.pass(.seconds(13))
         #expect(world.phase(.pods, "noimage") == "Pending")
+        world.pass(.seconds(15))
         let waits = world.changes(.pods, "noimage").compactMap {
             $0.object.json.list("status", "containerStatuses").first?.text("state", "waiting", "reason")
         }

@@ -138,7 +138,9 @@ enum Controllers {
             "Deployment": (.deployments, .deployment), "Job": (.jobs, .job), "CronJob": (.cronJobs, .cronJob),
         ]
         guard let (resource, controller) = controllers[kind] else { return }
-        cluster.soon(.sync(controller, ObjectKey(resource, key.namespace, reference.text("name"))))
+        // The Job controller collects the changes of its pods for a second.
+        let delay = controller == .job ? 1000...1050 : 1...4
+        cluster.soon(.sync(controller, ObjectKey(resource, key.namespace, reference.text("name"))), delay)
     }
 
     /// A pod without a controller may be taken by one whose selector matches.

@@ -46,9 +46,11 @@ enum JobController {
                     .filter { !$0.isOver && !$0.isBeingDeleted }
             }
         }
+        let ending = cluster.dependents(of: job.object.uid).compactMap { cluster.get($0) }
+            .filter { $0.isBeingDeleted && !$0.isOver }
         status["active"] = Workload.count(left.count)
         status["ready"] = JSON(left.filter(\.isReady).count)
-        status["terminating"] = JSON(pods.filter { $0.isBeingDeleted && !$0.isOver }.count + active.count - (left.isEmpty ? 0 : active.count))
+        status["terminating"] = JSON(ending.count)
         status["uncountedTerminatedPods"] = [:]
         job.setStatus(status, &cluster)
     }

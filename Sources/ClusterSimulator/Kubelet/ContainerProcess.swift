@@ -1,20 +1,112 @@
+import Dispatch
 import Foundation
 import Glibc
 import Synchronization
 
-/// A process of the machine whose output is read line by line and whose end is waited for, by a thread of its own.
+/// A process of the machine with a thread of its own, which starts it, reads its output and waits for its end.
+///
+/// It must be the same thread: the kernel ends a process that is to die with its parent when the thread ends that made
+/// it (prctl(2), `PR_SET_PDEATHSIG`), and threads that serve tasks come and go.
 final class ContainerProcess: Sendable {
-    private let identifier: pid_t
-    private let output: FileHandle
-    /// False as soon as the process was waited for, when its number may be another's.
-    private let running = Mutex(true)
+    private struct State {
+        var identifier: pid_t = 0
+        /// False as soon as the process was waited for, when its number may be another's.
+        var isRunning = false
+        var wasKilled = false
+        var failure: POSIXError?
+        var line: @Sendable (String) -> Void = { _ in }
+        var ended: @Sendable (Int) -> Void = { _ in }
+    }
 
-    /// Starts a process with no input, its output and errors in one pipe.
+    private let state = Mutex(State())
+    private let started = DispatchSemaphore(value: 0)
+    private let followed = DispatchSemaphore(value: 0)
+
+    /// Starts a process with no input, its output and errors in one pipe. `follow` has to be called afterwards.
     ///
     /// - Throws: `POSIXError` where the process could not be made.
     init(_ arguments: [String]) throws {
-        (identifier, output) = try Self.spawning.withLock { _ in try Self.spawn(arguments) }
+        Thread.detachNewThread { [self] in
+            do {
+                let (identifier, output) = try Self.spawning.withLock { _ in try Self.spawn(arguments) }
+                state.withLock { ($0.identifier, $0.isRunning) = (identifier, true) }
+                started.signal()
+                followed.wait()
+                read(output)
+                wait(identifier)
+            } catch {
+                state.withLock { $0.failure = error as? POSIXError ?? POSIXError(.EIO) }
+                started.signal()
+            }
+        }
+        started.wait()
+        if let failure = state.withLock({ $0.failure }) { throw failure }
     }
+
+    /// Tells of the process until it has ended: whole lines as they come, a partial one only at the end; then its exit
+    /// code, 128 and the signal's number where a signal ended it.
+    func follow(_ line: @escaping @Sendable (String) -> Void, ended: @escaping @Sendable (Int) -> Void) {
+        state.withLock { ($0.line, $0.ended) = (line, ended) }
+        followed.signal()
+    }
+
+    private func read(_ output: FileHandle) {
+        let line = state.withLock { $0.line }
+        var pending = Data()
+        while true {
+            let data = output.availableData
+            if data.isEmpty { break }
+            pending += data
+            guard let end = pending.lastIndex(of: UInt8(ascii: "\n")) else { continue }
+            line(String(decoding: pending[...end], as: UTF8.self))
+            pending = Data(pending[(end + 1)...])
+        }
+        if !pending.isEmpty { line(String(decoding: pending, as: UTF8.self)) }
+    }
+
+    private func wait(_ identifier: pid_t) {
+        // Waits without collecting first, so that nobody signals the number of a process that is gone.
+        var information = siginfo_t()
+        while waitid(P_PID, id_t(identifier), &information, WEXITED | WNOWAIT) == -1, errno == EINTR {}
+        let (ended, wasKilled) = state.withLock { state in
+            state.isRunning = false
+            return (state.ended, state.wasKilled)
+        }
+        var status: Int32 = 0
+        while waitpid(identifier, &status, 0) == -1, errno == EINTR {}
+        let signal = status & 0x7f
+        let code = Int(signal == 0 ? (status >> 8) & 0xff : 128 + signal)
+        // `unshare` of util-linux 2.38 ends with 1 where a signal ended its child.
+        ended(wasKilled && code == 1 ? 128 + Int(SIGKILL) : code)
+    }
+
+    /// The process in the container: the child of the one that set its view up.
+    var containerProcess: pid_t? {
+        state.withLock { state in
+            guard state.isRunning else { return nil }
+            let path = "/proc/\(state.identifier)/task/\(state.identifier)/children"
+            // Gone when the process is.
+            guard let children = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
+            return children.split(separator: " ").first.flatMap { pid_t($0) }
+        }
+    }
+
+    /// Sends a signal to the process in the container; as the first one of its namespace it gets only those that it
+    /// handles, and SIGKILL, just as in any container.
+    func signal(_ signal: Int32) {
+        let container = containerProcess
+        state.withLock { state in
+            guard state.isRunning else { return }
+            if signal == SIGKILL { state.wasKilled = true }
+            if let container {
+                kill(container, signal)
+            } else if signal == SIGKILL {
+                kill(state.identifier, signal)
+            }
+        }
+    }
+
+    // MARK: Starting
 
     /// Held while a process is made, so that it does not inherit the pipe of another one.
     private static let spawning = Mutex(())
@@ -53,56 +145,6 @@ final class ContainerProcess: Sendable {
             throw error(failure)
         }
         return (identifier, FileHandle(fileDescriptor: ends[0], closeOnDealloc: true))
-    }
-
-    /// Reads until the process has ended: whole lines as they come, a partial one only at the end; then its exit code,
-    /// 128 and the signal's number where a signal ended it.
-    func follow(_ line: @escaping @Sendable (String) -> Void, ended: @escaping @Sendable (Int) -> Void) {
-        Thread.detachNewThread { [self] in
-            var pending = Data()
-            while true {
-                let data = output.availableData
-                if data.isEmpty { break }
-                pending += data
-                guard let end = pending.lastIndex(of: UInt8(ascii: "\n")) else { continue }
-                line(String(decoding: pending[...end], as: UTF8.self))
-                pending = Data(pending[(end + 1)...])
-            }
-            if !pending.isEmpty { line(String(decoding: pending, as: UTF8.self)) }
-            // Waits without collecting first, so that nobody signals the number of a process that is gone.
-            var information = siginfo_t()
-            while waitid(P_PID, id_t(identifier), &information, WEXITED | WNOWAIT) == -1, errno == EINTR {}
-            running.withLock { $0 = false }
-            var status: Int32 = 0
-            while waitpid(identifier, &status, 0) == -1, errno == EINTR {}
-            let signal = status & 0x7f
-            ended(Int(signal == 0 ? (status >> 8) & 0xff : 128 + signal))
-        }
-    }
-
-    /// The process in the container: the child of the one that set its view up.
-    var containerProcess: pid_t? {
-        running.withLock { running in
-            guard running else { return nil }
-            let path = "/proc/\(identifier)/task/\(identifier)/children"
-            // Gone when the process is.
-            guard let children = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
-            return children.split(separator: " ").first.flatMap { pid_t($0) }
-        }
-    }
-
-    /// Sends a signal to the process in the container; as the first one of its namespace it gets only those that it
-    /// handles, and SIGKILL, just as in any container.
-    func signal(_ signal: Int32) {
-        let container = containerProcess
-        running.withLock { running in
-            guard running else { return }
-            if let container {
-                kill(container, signal)
-            } else if signal == SIGKILL {
-                kill(identifier, signal)
-            }
-        }
     }
 
     private static func error(_ code: Int32) -> POSIXError { POSIXError(POSIXErrorCode(rawValue: code) ?? .EIO) }

@@ -165,7 +165,9 @@ enum Kubelet {
             return true
         }
         known.attempts += 1
-        let why = "failed to pull and unpack image \"\(image)\": failed to resolve reference \"\(image)\": \(image): not found"
+        let why =
+            "failed to pull and unpack image \"\(image)\": failed to resolve reference \"\(image)\": "
+            + refusal(ofRegistryFor: image, node: state.node)
         switch known.attempts % 3 {
         case 1:
             tell("Normal", "Pulling", "Pulling image \"\(image)\"")
@@ -181,8 +183,20 @@ enum Kubelet {
             known.state = .waiting(reason: "ImagePullBackOff", message: "Back-off pulling image \"\(image)\": ErrImagePull: \(why)")
             known.due = cluster.now + .seconds(min(300, 10 << min(5, known.attempts / 3)))
         }
-        if known.attempts % 3 != 1 { statusSoon(pod.uid, 200...400, &cluster) }
+        // The kubelet writes the second state late.
+        let pauses = [0: 10_000...14_000, 2: 900...980]
+        if let pause = pauses[known.attempts % 3] { statusSoon(pod.uid, pause, &cluster) }
         return false
+    }
+
+    /// What the container runtime says of a registry: nobody resolves its name, or it does not have the image.
+    private static func refusal(ofRegistryFor image: String, node: String) -> String {
+        let parts = image.split(separator: "/").map(String.init)
+        guard parts.count > 1, let host = parts.first, host.contains(".") else { return "\(wholeName(image)): not found" }
+        let path = parts.dropFirst().joined(separator: "/").split(separator: ":").map(String.init)
+        let url = "https://\(host)/v2/\(path.first ?? "")/manifests/\(path.count > 1 ? path[1] : "latest")"
+        return "failed to do request: Head \"\(url)\": dial tcp: lookup \(host) on 10.255.255.53:53: "
+            + "read udp \(address(ofNode: node)):33328->10.255.255.53:53: i/o timeout"
     }
 
     static func event(

@@ -78,6 +78,8 @@ enum ModelShell {
             } else if character == ";" || character == "\n" {
                 endWord()
                 result.append(.separator(";"))
+            } else if character == "&", word?.hasSuffix(">") == true {
+                word?.append(character)
             } else if character == "&" || character == "|" {
                 endWord()
                 if result.last == .separator(String(character)) {

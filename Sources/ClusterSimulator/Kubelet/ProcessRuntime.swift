@@ -15,9 +15,11 @@ public actor ProcessRuntime: ContainerRuntime {
     private var idle: [CheckedContinuation<Void, Never>] = []
 
     /// - Parameter root: the directory that holds the volumes; it is made when it is not there.
-    public init(root: URL) throws {
+    public init(root: URL) throws { try self.init(root: root, bubblewrap: ProcessSandbox.program("bwrap")) }
+
+    init(root: URL, bubblewrap: String?) throws {
         try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
-        sandbox = ProcessSandbox(root: root.path)
+        sandbox = ProcessSandbox(root: root.path, bubblewrap: bubblewrap)
         (reports, report) = AsyncStream.makeStream()
     }
 

@@ -6,9 +6,9 @@ import Glibc
 struct ProcessSandbox: Sendable {
     /// The directory that holds all volumes, one tree for each node.
     let root: String
+    /// Where bubblewrap is; without it `unshare` and bind mounts do, which only root may.
+    let bubblewrap: String?
 
-    /// bubblewrap where it is installed, else `unshare` with bind mounts, which only root may do.
-    static let bubblewrap: String? = program("bwrap", path: "/usr/bin:/bin:/usr/local/bin")
     static let hostDirectories = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc"]
     static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -61,11 +61,12 @@ struct ProcessSandbox: Sendable {
                 ["setpriv", "--reuid=\(run.user)", "--regid=\(run.group)", "--clear-groups", "--inh-caps=-all"] + command
         }
         let mounts = zip(run.mounts, directories).sorted { $0.0.path < $1.0.path }
-        if let bubblewrap = Self.bubblewrap {
+        if let bubblewrap {
             return [bubblewrap] + bubblewrapOptions(run, mounts) + ["--"] + command
         }
-        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", unshareScript(run, mounts), "sh"]
-            + command
+        // What unshare itself has to say is not the container's.
+        let start = "exec unshare --mount --pid --fork --kill-child sh -c \"$0\" sh \"$@\" 2> /dev/null"
+        return ["sh", "-c", start, unshareScript(run, mounts)] + command
     }
 
     private func bubblewrapOptions(_ run: ContainerRun, _ mounts: [(Mount, String)]) -> [String] {
@@ -89,7 +90,7 @@ struct ProcessSandbox: Sendable {
     private func unshareScript(_ run: ContainerRun, _ mounts: [(Mount, String)]) -> String {
         let new = quoted(podDirectory(run.id.pod) + "/root")
         var lines = [
-            "set -e", "mount --make-rprivate /", "mkdir -p \(new)", "mount -t tmpfs tmpfs \(new)", "cd \(new)",
+            "exec 2>&1", "set -e", "mount --make-rprivate /", "mkdir -p \(new)", "mount -t tmpfs tmpfs \(new)", "cd \(new)",
             "mkdir -p proc dev tmp",
         ]
         for directory in Self.hostDirectories where FileManager.default.fileExists(atPath: directory) {
