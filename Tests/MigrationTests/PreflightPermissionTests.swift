@@ -55,7 +55,8 @@ struct PreflightPermissionTests {
             lacking {
                 switch $0.resource {
                 case .volumes: ["patch", "delete"]
-                case .pods: $0.subresource == nil ? ["delete"] : ["get"]
+                case .claims: ["create"]
+                case .pods: $0.subresource == nil ? ["create", "delete"] : ["get"]
                 default: []
                 }
             }
@@ -63,9 +64,12 @@ struct PreflightPermissionTests {
         let result = try scene.preflight()
         #expect(
             result.table == [
+                " | persistentvolumeclaims | not permitted: create (in the whole cluster); \"pvmigrate rbac\" prints what "
+                    + "has to be granted",
                 " | persistentvolumes | not permitted: patch, delete (in the whole cluster); \"pvmigrate rbac\" prints what "
                     + "has to be granted",
-                " | pods | not permitted: delete (in the whole cluster); \"pvmigrate rbac\" prints what has to be granted",
+                " | pods | not permitted: create, delete (in the whole cluster); \"pvmigrate rbac\" prints what has to be "
+                    + "granted",
                 " | pods/log | not permitted: get (in the whole cluster); \"pvmigrate rbac\" prints what has to be granted",
             ]
         )

@@ -4,13 +4,15 @@ extension Migrator {
     /// Lets the API server check and admit every staging claim, and a mover for each namespace, without keeping them;
     /// what each of them passes alone is then added up against the quotas.
     func checkAdmission(_ discovery: Discovery) async throws -> [Obstacle] {
-        let states = discovery.claimsToStage
-        async let claims = states.sideBySide { await dryRun(stagingClaimOf: $0) }
-        let firsts = Dictionary(grouping: discovery.units.flatMap(\.claims).filter(\.isToBeCopied)) {
-            $0.name.namespace ?? ""
-        }
-        async let movers = firsts.values.compactMap(\.first).sideBySide { await dryRun(moverOf: $0) }
         async let quotas = checkQuotas(discovery)
+        // Whoever may not create them at all is told so once, by the check of permissions.
+        let mayCreateClaims = try await client.mayI("create", .claims, in: options.namespace)
+        let mayCreatePods = try await client.mayI("create", .pods, in: options.namespace)
+        let states = mayCreateClaims ? discovery.claimsToStage : []
+        let copies = mayCreatePods ? discovery.units.flatMap(\.claims).filter(\.isToBeCopied) : []
+        let firsts = Dictionary(grouping: copies) { $0.name.namespace ?? "" }.values.compactMap(\.first)
+        async let claims = states.sideBySide { await dryRun(stagingClaimOf: $0) }
+        async let movers = firsts.sideBySide { await dryRun(moverOf: $0) }
         return await claims.flatMap(\.self) + (await movers.flatMap(\.self)) + (try await quotas)
     }
 

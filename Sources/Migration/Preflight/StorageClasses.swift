@@ -2,7 +2,7 @@ import Kubernetes
 
 extension Migrator {
     /// Source and destination class exist and differ.
-    func checkStorageClasses(_ discovery: Discovery) -> [Obstacle] {
+    public func checkStorageClasses(_ discovery: Discovery) -> [Obstacle] {
         if options.sourceClass == options.destinationClass {
             return [
                 Obstacle(
