@@ -26,6 +26,7 @@ struct DefaultClassTests {
                 try await scene.createClaim("data")
                 try await scene.deploy("app", claims: ["/data": "data"])
                 scene.expect(try await scene.migrate("--set-defaults=false"), exit: 0)
+                try await scene.expectMigrated("data")
                 #expect(try await scene.defaultClasses() == [scene.sourceClass])
             }
         }

@@ -63,7 +63,8 @@ final class Sandbox: Sendable {
         let process = Process()
         let (input, output) = (Pipe(), Pipe())
         process.executableURL = Program.directory.appending(path: "pvmigrate-sandbox")
-        process.arguments = ["--empty", "--until-stdin-closes"]
+        // The volume binder loses its race now and then, as a real one does.
+        process.arguments = ["--empty", "--until-stdin-closes", "--slow-binder", "0.3"]
         process.standardInput = input
         process.standardOutput = output
         try process.run()
