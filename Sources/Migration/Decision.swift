@@ -17,6 +17,8 @@ public enum Action: Sendable, Equatable {
     case awaitAvailable
     case create
     case awaitBound
+    /// Takes the mark that woke the binder off the claim again.
+    case dropWake
     case disposeOfSource
     case dropMarks
     case done
@@ -90,6 +92,7 @@ extension ClaimState {
                 return .awaitBound
             }
             if stagingRemains { return .deleteClaims }
+            if claim.metadata.annotation(Marks.wake) != nil { return .dropWake }
             if sourceIsOurs { return .disposeOfSource }
             return .dropMarks
         }

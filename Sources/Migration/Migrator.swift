@@ -30,7 +30,7 @@ struct Progress: Sendable {
     func next(_ state: ClaimState) -> Action { state.next(stagingBindsAtOnce: stagingBindsAtOnce) }
     /// True when some claim has yet to be copied, or its source claim to be deleted: its pods must not run.
     var needsQuiet: Bool {
-        unit.claims.contains { next($0) != .done && next($0) != .dropMarks && next($0) != .disposeOfSource }
+        unit.claims.contains { ![.dropWake, .disposeOfSource, .dropMarks, .done].contains(next($0)) }
     }
     var isDone: Bool { unit.claims.allSatisfy { next($0) == .done } }
 }

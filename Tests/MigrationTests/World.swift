@@ -205,7 +205,7 @@ struct World: Sendable {
         interceptor: Interceptor? = nil,
         observer: Observer? = nil
     ) -> Run {
-        let time = VirtualTime(shuffledBy: seed)
+        let time = VirtualTime(seed: seed)
         let messages = Mutex<[String]>([])
         let count = Mutex(0)
         let simulator = ClusterSimulator(

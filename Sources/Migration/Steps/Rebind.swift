@@ -221,12 +221,11 @@ extension Migrator {
                 patience = min(patience * 2, .seconds(10))
             }
         }
-        if touched, let claim = state.claim { state.claim = try await wake(claim, mark: false) }
         return try await client.observe(state)
     }
 
     /// Changes a claim a little: sets the mark that wakes the binder, or removes it again.
-    private func wake(_ claim: PersistentVolumeClaim, mark: Bool) async throws -> PersistentVolumeClaim {
+    func wake(_ claim: PersistentVolumeClaim, mark: Bool) async throws -> PersistentVolumeClaim {
         try await client.patch(
             PersistentVolumeClaim.self,
             claim.name,

@@ -8,12 +8,19 @@ extension Migrator {
     func release(_ progress: inout Progress) async throws {
         try await advanceAll(&progress) { state, action in
             switch action {
+            case .dropWake: return try await dropWake(state)
             case .disposeOfSource: return try await disposeOfSource(state)
             case .dropMarks: return try await dropMarks(state)
             case .blocked(let why): throw why
             default: return nil
             }
         }
+    }
+
+    private func dropWake(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        if let claim = state.claim { state.claim = try await wake(claim, mark: false) }
+        return state
     }
 
     /// Where the policy was Delete it is given back, and the controller frees the storage of the Released volume.
