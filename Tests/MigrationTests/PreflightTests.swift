@@ -109,6 +109,24 @@ struct PreflightTests {
         result.expectNoTrace()
     }
 
+    @Test("claims whose staging claims would share a name are named, each with the other")
+    func collision() throws {
+        var scene = try PreflightScene()
+        func name(_ middle: String) -> String {
+            String(repeating: "a", count: 105) + middle + String(repeating: "z", count: 145)
+        }
+        for middle in ["1", "2"] { try scene.addClaim(name(middle)) }
+        let result = try scene.preflight()
+        #expect(
+            result.table
+                == [("1", "2"), ("2", "1")].map { own, other in
+                    "shop | PersistentVolumeClaim shop/\(name(own)) | its staging claim's name, shortened to what Kubernetes "
+                        + "allows, is also that of \(name(other)); copy one of them to a claim of a shorter name"
+                }
+        )
+        result.expectNoTrace()
+    }
+
     @Test("a claim whose manifest is too large to be kept is named with its size")
     func largeManifest() throws {
         var scene = try PreflightScene()
