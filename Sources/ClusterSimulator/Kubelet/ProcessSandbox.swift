@@ -18,7 +18,8 @@ struct ProcessSandbox: Sendable {
         case .node(let handle): "\(root)/nodes/\(node)/volumes/\(Self.fileName(handle))"
         case .shared(let handle): "\(root)/shared/\(Self.fileName(handle))"
         case .pod(let name): "\(podDirectory(pod))/volumes/\(Self.fileName(name))"
-        case .files(let files): "\(podDirectory(pod))/files/\(Self.fileName(files.keys.sorted().joined(separator: ",")))"
+        case .files(let files):
+            "\(podDirectory(pod))/files/\(Self.fileName(files.keys.sorted().joined(separator: ",")))"
         }
     }
 
@@ -58,7 +59,8 @@ struct ProcessSandbox: Sendable {
         var command = run.command
         if run.user != 0 || run.group != 0 {
             command =
-                ["setpriv", "--reuid=\(run.user)", "--regid=\(run.group)", "--clear-groups", "--inh-caps=-all"] + command
+                ["setpriv", "--reuid=\(run.user)", "--regid=\(run.group)", "--clear-groups", "--inh-caps=-all"]
+                + command
         }
         let mounts = zip(run.mounts, directories).sorted { $0.0.path < $1.0.path }
         if let bubblewrap {
@@ -73,7 +75,8 @@ struct ProcessSandbox: Sendable {
         var options = ["--die-with-parent", "--new-session", "--unshare-pid", "--as-pid-1", "--clearenv"]
         if geteuid() != 0 {
             // One user is all that an ordinary user can map: owners other than him cannot be kept.
-            options += ["--unshare-user", "--uid", "0", "--gid", "0"]
+            // Among his own files the container's root may do what root may: read what has no read permission, say.
+            options += ["--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"]
         }
         for directory in Self.hostDirectories where FileManager.default.fileExists(atPath: directory) {
             options += ["--ro-bind", directory, directory]
@@ -82,7 +85,9 @@ struct ProcessSandbox: Sendable {
         for (mount, directory) in mounts {
             options += [mount.readOnly ? "--ro-bind" : "--bind", directory, mount.path]
         }
-        for (name, value) in environment(of: run).sorted(by: { $0.key < $1.key }) { options += ["--setenv", name, value] }
+        for (name, value) in environment(of: run).sorted(by: { $0.key < $1.key }) {
+            options += ["--setenv", name, value]
+        }
         return options + ["--chdir", run.workingDirectory]
     }
 
@@ -90,12 +95,15 @@ struct ProcessSandbox: Sendable {
     private func unshareScript(_ run: ContainerRun, _ mounts: [(Mount, String)]) -> String {
         let new = quoted(podDirectory(run.id.pod) + "/root")
         var lines = [
-            "exec 2>&1", "set -e", "mount --make-rprivate /", "mkdir -p \(new)", "mount -t tmpfs tmpfs \(new)", "cd \(new)",
+            "exec 2>&1", "set -e", "mount --make-rprivate /", "mkdir -p \(new)", "mount -t tmpfs tmpfs \(new)",
+            "cd \(new)",
             "mkdir -p proc dev tmp",
         ]
         for directory in Self.hostDirectories where FileManager.default.fileExists(atPath: directory) {
             let target = quoted("." + directory)
-            lines += ["mkdir -p \(target)", "mount --bind \(directory) \(target)", "mount -o remount,bind,ro \(target)"]
+            lines += [
+                "mkdir -p \(target)", "mount --bind \(directory) \(target)", "mount -o remount,bind,ro \(target)",
+            ]
         }
         lines += ["mount -t proc proc proc", "mount --rbind /dev dev"]
         for (mount, directory) in mounts {
@@ -104,7 +112,9 @@ struct ProcessSandbox: Sendable {
             if mount.readOnly { lines.append("mount -o remount,bind,ro \(target)") }
         }
         let variables = environment(of: run).map { quoted("\($0.key)=\($0.value)") }.sorted().joined(separator: " ")
-        lines.append("exec env -i \(variables) chroot . sh -c \(quoted("cd \(quoted(run.workingDirectory)) && exec \"$@\"")) sh \"$@\"")
+        lines.append(
+            "exec env -i \(variables) chroot . sh -c \(quoted("cd \(quoted(run.workingDirectory)) && exec \"$@\"")) sh \"$@\""
+        )
         return lines.joined(separator: "\n")
     }
 
