@@ -18,13 +18,15 @@ struct World {
         pass(.seconds(1))
     }
 
-    mutating func addClass(_ name: String, provisioner: String = Behaviour.hostPath, mode: String = "Immediate") throws {
+    mutating func addClass(_ name: String, provisioner: String = Behaviour.hostPath, mode: String = "Immediate") throws
+    {
         try cluster.create(
             .storageClasses,
             [
                 "metadata": ["name": .string(name)], "provisioner": .string(provisioner), "reclaimPolicy": "Delete",
                 "volumeBindingMode": .string(mode),
-            ])
+            ]
+        )
     }
 
     mutating func pass(_ time: Duration) { cluster.advance(to: cluster.now + time) }
@@ -49,14 +51,21 @@ struct World {
     func volume(_ claim: String) -> String { get(.persistentVolumeClaims, claim)?.text("spec", "volumeName") ?? "" }
 
     mutating func claim(
-        _ name: String, class storageClass: String = "src-sc", volume: String? = nil, mode: String = "ReadWriteOnce"
+        _ name: String,
+        class storageClass: String = "src-sc",
+        volume: String? = nil,
+        mode: String = "ReadWriteOnce"
     ) throws {
         var spec: JSON = [
             "accessModes": [.string(mode)], "resources": ["requests": ["storage": "16Mi"]],
             "storageClassName": .string(storageClass),
         ]
         if let volume { spec["volumeName"] = .string(volume) }
-        try cluster.create(.persistentVolumeClaims, namespace: "rec", ["metadata": ["name": .string(name)], "spec": spec])
+        try cluster.create(
+            .persistentVolumeClaims,
+            namespace: "rec",
+            ["metadata": ["name": .string(name)], "spec": spec]
+        )
     }
 
     /// The spec of a pod that mounts claims at `/v0`, `/v1` and so on.
@@ -66,20 +75,26 @@ struct World {
             "terminationGracePeriodSeconds": 1,
             "containers": [
                 [
-                    "name": "main", "image": .string(image), "imagePullPolicy": "IfNotPresent", "command": JSON(command),
+                    "name": "main", "image": .string(image), "imagePullPolicy": "IfNotPresent",
+                    "command": JSON(command),
                     "volumeMounts": .array(
-                        volumes.map { ["name": .string("v\($0.offset)"), "mountPath": .string("/v\($0.offset)")] }),
+                        volumes.map { ["name": .string("v\($0.offset)"), "mountPath": .string("/v\($0.offset)")] }
+                    ),
                 ]
             ],
             "volumes": .array(
                 volumes.map {
                     ["name": .string("v\($0.offset)"), "persistentVolumeClaim": ["claimName": .string($0.element)]]
-                }),
+                }
+            ),
         ]
     }
 
     mutating func pod(
-        _ name: String, _ command: [String], _ claims: [String] = [], _ change: (inout JSON) -> Void = { _ in }
+        _ name: String,
+        _ command: [String],
+        _ claims: [String] = [],
+        _ change: (inout JSON) -> Void = { _ in }
     ) throws {
         var spec = Self.podSpec(command, claims)
         spec["restartPolicy"] = "Never"
@@ -90,7 +105,10 @@ struct World {
 
     /// A workload whose pods sleep.
     mutating func workload(
-        _ resource: Resource, _ name: String, replicas: Int? = 2, _ change: (inout JSON) -> Void = { _ in }
+        _ resource: Resource,
+        _ name: String,
+        replicas: Int? = 2,
+        _ change: (inout JSON) -> Void = { _ in }
     ) throws {
         var object: JSON = [
             "metadata": ["name": .string(name)],

@@ -5,7 +5,10 @@ import Testing
 
 @Suite("Volume controllers")
 struct ControllerVolumeTests {
-    @Test("a claim of an Immediate class gets a volume, and its storage goes with it", arguments: 1...20 as ClosedRange<UInt64>)
+    @Test(
+        "a claim of an Immediate class gets a volume, and its storage goes with it",
+        arguments: 1...20 as ClosedRange<UInt64>
+    )
     func provision(seed: UInt64) throws {
         var world = try World(seed: seed)
         try world.claim("data")
@@ -47,7 +50,9 @@ struct ControllerVolumeTests {
         try world.claim("thief", class: "dst-sc", volume: volume)
         world.pass(.seconds(30))
         #expect(world.phase(.persistentVolumeClaims, "thief") == "Pending")
-        #expect(world.events("thief").contains("FailedBinding: volume \"\(volume)\" already bound to a different claim."))
+        #expect(
+            world.events("thief").contains("FailedBinding: volume \"\(volume)\" already bound to a different claim.")
+        )
         try world.claim("data", class: "dst-sc", volume: volume)
         world.pass(.seconds(1))
         #expect(world.phase(.persistentVolumeClaims, "data") == "Bound")
@@ -142,7 +147,9 @@ struct ControllerVolumeTests {
         try world.claim("late", class: "local")
         world.pass(.seconds(30))
         #expect(world.phase(.persistentVolumeClaims, "late") == "Pending")
-        #expect(world.events("late") == ["WaitForFirstConsumer: waiting for first consumer to be created before binding"])
+        #expect(
+            world.events("late") == ["WaitForFirstConsumer: waiting for first consumer to be created before binding"]
+        )
         try world.pod("user", ["sleep", "3600"], ["late"]) {
             $0.put(["kubernetes.io/hostname": "node-2"], "spec", "nodeSelector")
         }
@@ -160,7 +167,8 @@ struct ControllerVolumeTests {
             world.get(.pods, "elsewhere")?.condition("PodScheduled")?.text("message")
                 == "0/2 nodes are available: 1 node(s) didn't match Pod's node affinity/selector, 1 node(s) had volume "
                 + "node affinity conflict. preemption: 0/2 nodes are available: 2 Preemption is not helpful for "
-                + "scheduling.")
+                + "scheduling."
+        )
     }
 
     @Test("a claim whose class nobody provisions, or is not there, stays Pending and says why")
@@ -172,7 +180,9 @@ struct ControllerVolumeTests {
         try world.pod("user", ["true"], ["stuck"])
         world.pass(.seconds(30))
         #expect(world.phase(.persistentVolumeClaims, "stuck") == "Pending")
-        #expect(world.events("stuck").first?.hasPrefix("ExternalProvisioning: Waiting for a volume to be created") == true)
+        #expect(
+            world.events("stuck").first?.hasPrefix("ExternalProvisioning: Waiting for a volume to be created") == true
+        )
         #expect(world.events("missing") == ["ProvisioningFailed: storageclass.storage.k8s.io \"nosuch\" not found"])
         #expect(world.events("user").first?.contains("pod has unbound immediate PersistentVolumeClaims") == true)
         try world.delete(.persistentVolumeClaims, "stuck")
@@ -228,5 +238,17 @@ struct ControllerVolumeTests {
         try world.delete(.pods, "first")
         world.pass(.seconds(10))
         #expect(world.phase(.pods, "second") == "Succeeded")
+    }
+
+    @Test("a claim that asks for more gets it where its class allows that")
+    func growth() throws {
+        var world = try World()
+        try world.change(.storageClasses, "src-sc") { $0["allowVolumeExpansion"] = true }
+        try world.claim("data")
+        world.pass(.seconds(1))
+        try world.change(.persistentVolumeClaims, "data") { $0.put("32Mi", "spec", "resources", "requests", "storage") }
+        world.pass(.seconds(3))
+        #expect(world.get(.persistentVolumeClaims, "data")?.text("status", "capacity", "storage") == "32Mi")
+        #expect(world.get(.persistentVolumes, world.volume("data"))?.text("spec", "capacity", "storage") == "32Mi")
     }
 }

@@ -146,11 +146,13 @@ struct ControllerWorkloadTests {
         var spec = World.podSpec(command)
         spec["restartPolicy"] = "Never"
         try world.cluster.create(
-            .jobs, namespace: "rec",
+            .jobs,
+            namespace: "rec",
             [
                 "metadata": ["name": "job"],
                 "spec": ["backoffLimit": JSON(backoffLimit), "template": ["spec": spec]],
-            ])
+            ]
+        )
     }
 
     @Test("a Job completes; its pod stays")
@@ -194,11 +196,13 @@ struct ControllerWorkloadTests {
         var spec = World.podSpec(["true"])
         spec["restartPolicy"] = "Never"
         try world.cluster.create(
-            .cronJobs, namespace: "rec",
+            .cronJobs,
+            namespace: "rec",
             [
                 "metadata": ["name": "cj"],
                 "spec": ["schedule": "* * * * *", "jobTemplate": ["spec": ["template": ["spec": spec]]]],
-            ])
+            ]
+        )
         world.pass(.seconds(150))
         #expect(world.cluster.list(.jobs).count == 2)
         try world.change(.cronJobs, "cj") { $0.put(true, "spec", "suspend") }
@@ -224,8 +228,10 @@ struct ControllerWorkloadTests {
         var world = try World()
         try world.workload(.deployments, "app")
         try world.cluster.create(
-            .podDisruptionBudgets, namespace: "rec",
-            ["metadata": ["name": "b"], "spec": ["minAvailable": 1, "selector": ["matchLabels": ["app": "app"]]]])
+            .podDisruptionBudgets,
+            namespace: "rec",
+            ["metadata": ["name": "b"], "spec": ["minAvailable": 1, "selector": ["matchLabels": ["app": "app"]]]]
+        )
         world.pass(.seconds(5))
         #expect(world.get(.podDisruptionBudgets, "b")?.number("status", "disruptionsAllowed") == 1)
         try world.change(.deployments, "app") { $0.put(1, "spec", "replicas") }

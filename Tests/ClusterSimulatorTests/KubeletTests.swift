@@ -16,7 +16,8 @@ struct KubeletTests {
         try world.pod("copy", ["sh", "-c", "sleep 2; echo done"])
         world.pass(.seconds(10))
         let steps = world.changes(.pods, "copy").map { change in
-            let state = change.object.json.list("status", "containerStatuses").first?["state"]?.object?.keys.first ?? "-"
+            let state =
+                change.object.json.list("status", "containerStatuses").first?["state"]?.object?.keys.first ?? "-"
             let ready = change.object.json.isReady ? "ready" : "unready"
             let node = change.object.json.at("spec", "nodeName") == nil ? "nowhere" : "placed"
             return "\(node) \(change.object.json.text("status", "phase")) \(state) \(ready)"
@@ -25,14 +26,16 @@ struct KubeletTests {
             steps.filter { $0 != "placed Pending - unready" } == [
                 "nowhere Pending - unready", "placed Pending waiting unready", "placed Running running ready",
                 "placed Running terminated unready", "placed Succeeded terminated unready",
-            ])
+            ]
+        )
         let node = try #require(world.get(.pods, "copy")).text("spec", "nodeName")
         #expect(
             world.events("copy") == [
                 "Scheduled: Successfully assigned rec/copy to \(node)",
                 "Pulled: Container image \"busybox:latest\" already present on machine",
                 "Created: Created container: main", "Started: Started container main",
-            ])
+            ]
+        )
         #expect(world.log("copy") == "done\n")
         #expect(container(world, "copy")?.text("state", "terminated", "reason") == "Completed")
     }
@@ -59,7 +62,8 @@ struct KubeletTests {
         try world.pod("writer", ["writer", "/v0/log", "0.2"], ["data"])
         world.pass(.seconds(5))
         func lines() -> Int {
-            world.cluster.content(ofVolumeNamed: world.volume("data"))?["log"]?.content.split(separator: "\n").count ?? 0
+            world.cluster.content(ofVolumeNamed: world.volume("data"))?["log"]?.content.split(separator: "\n").count
+                ?? 0
         }
         try world.cluster.delete(World.key(.pods, "writer"), gracePeriodSeconds: 0)
         #expect(world.get(.pods, "writer") == nil)
@@ -126,7 +130,11 @@ struct KubeletTests {
                     "volumeMounts": [["name": "v0", "mountPath": "/v0"]],
                 ]
             }
-            pod.put([container("one", "sleep 3; touch /v0/a"), container("two", "test -e /v0/a && touch /v0/b")], "spec", "initContainers")
+            pod.put(
+                [container("one", "sleep 3; touch /v0/a"), container("two", "test -e /v0/a && touch /v0/b")],
+                "spec",
+                "initContainers"
+            )
         }
         world.pass(.milliseconds(2500))
         #expect(world.get(.pods, "two")?.condition("Initialized")?.text("reason") == "ContainersNotInitialized")
@@ -249,7 +257,8 @@ struct KubeletTests {
         try copy(&world, "check", ["-aHAXSni", "--delete"])
         #expect(
             world.log("check")
-                == ">f+++++++++ a\nhf+++++++++ b => a\ncd+++++++++ d/\n>f+++++++++ d/e\ncL+++++++++ l -> a\n")
+                == ">f+++++++++ a\nhf+++++++++ b => a\ncd+++++++++ d/\n>f+++++++++ d/e\ncL+++++++++ l -> a\n"
+        )
         #expect(world.cluster.content(ofVolumeNamed: world.volume("staging")) == nil)
     }
 
@@ -303,7 +312,8 @@ struct KubeletTests {
             world.log("bad")
                 == "rsync: [sender] change_dir \"/missing\" failed: No such file or directory (2)\n"
                 + "rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c(1394) "
-                + "[sender=3.5.0]\n")
+                + "[sender=3.5.0]\n"
+        )
         #expect(container(world, "option")?.number("state", "terminated", "exitCode") == 1)
         #expect(world.log("ro").contains("Read-only file system (30)"))
         #expect(container(world, "ro")?.number("state", "terminated", "exitCode") == 23)

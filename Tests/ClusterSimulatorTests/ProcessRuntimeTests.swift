@@ -47,11 +47,20 @@ private actor Watcher {
     }
 }
 
-private func container(_ command: [String], _ mounts: [Mount] = [], pod: String = "p1", node: String = "node-1") -> ContainerRun {
-    ContainerRun(id: ContainerID(pod: pod, container: "main", restarts: 0), node: node, command: command, mounts: mounts)
+private func container(_ command: [String], _ mounts: [Mount] = [], pod: String = "p1", node: String = "node-1")
+    -> ContainerRun
+{
+    ContainerRun(
+        id: ContainerID(pod: pod, container: "main", restarts: 0),
+        node: node,
+        command: command,
+        mounts: mounts
+    )
 }
 
-private func shell(_ script: String, _ mounts: [Mount] = []) -> ContainerRun { container(["sh", "-c", script], mounts) }
+private func shell(_ script: String, _ mounts: [Mount] = []) -> ContainerRun {
+    container(["sh", "-c", script], mounts)
+}
 
 /// With bubblewrap, and without it, which only root can do.
 private let views = geteuid() == 0 ? [true, false] : [true]
@@ -61,7 +70,10 @@ struct ProcessRuntimeTests {
     private let source = Storage.node(handle: "/tmp/hostpath_pv/a")
     private let destination = Storage.shared(handle: "b")
 
-    @Test("real rsync moves real files with hard links, symlinks, owners, sparse files and extended attributes", arguments: views)
+    @Test(
+        "real rsync moves real files with hard links, symlinks, owners, sparse files and extended attributes",
+        arguments: views
+    )
     func rsync(bubblewrap: Bool) async throws {
         try await withRuntime(bubblewrap: bubblewrap) { runtime, watcher in
             await runtime.perform(
@@ -70,7 +82,11 @@ struct ProcessRuntimeTests {
                         """
                         cd /s && echo one > a && ln a b && ln -s a l && truncate -s 50M sparse && mkdir -p d/e && \
                         chown 1234:77 a && touch -d 2001-02-03 d/e/old && setfattr -n user.k -v v a && : > 'ä ü'
-                        """, [Mount(path: "/s", storage: source)])))
+                        """,
+                        [Mount(path: "/s", storage: source)]
+                    )
+                )
+            )
             #expect(await watcher.exitCode() == 0)
             await runtime.perform(
                 .start(
@@ -79,7 +95,10 @@ struct ProcessRuntimeTests {
                         [
                             Mount(path: "/s", storage: source, readOnly: true),
                             Mount(path: "/d", storage: destination),
-                        ])))
+                        ]
+                    )
+                )
+            )
             #expect(await watcher.exitCode() == 0)
             let path = runtime.directory(of: destination, node: "node-1").path
             var a = stat()
@@ -103,7 +122,10 @@ struct ProcessRuntimeTests {
                 .start(
                     container(
                         ["getfattr", "--only-values", "-n", "user.k", "--absolute-names", "/d/b"],
-                        [Mount(path: "/d", storage: destination)])))
+                        [Mount(path: "/d", storage: destination)]
+                    )
+                )
+            )
             #expect(await watcher.exitCode() == 0)
             #expect(await watcher.log.last == "v")
         }
@@ -116,7 +138,8 @@ struct ProcessRuntimeTests {
             await runtime.perform(.start(shell("touch /l/x /n/x", mounts)))
             #expect(await watcher.exitCode() == 0)
             await runtime.perform(
-                .start(container(["sh", "-c", "ls /l; echo --; ls /n"], mounts, pod: "p2", node: "node-2")))
+                .start(container(["sh", "-c", "ls /l; echo --; ls /n"], mounts, pod: "p2", node: "node-2"))
+            )
             #expect(await watcher.exitCode() == 0)
             #expect(await watcher.log.joined() == "--\nx\n")
         }
@@ -129,7 +152,10 @@ struct ProcessRuntimeTests {
                 .start(
                     shell(
                         "touch /v/x; echo $?; touch /etc/x; echo $?; ls /root /home /work",
-                        [Mount(path: "/v", storage: source, readOnly: true)])))
+                        [Mount(path: "/v", storage: source, readOnly: true)]
+                    )
+                )
+            )
             #expect(await watcher.exitCode() != 0)
             let log = await watcher.log.joined()
             #expect(log.contains("/v/x': Read-only file system\n1\n"))
@@ -138,7 +164,10 @@ struct ProcessRuntimeTests {
         }
     }
 
-    @Test("the first process ignores SIGTERM unless it handles it, and is killed when its grace is over", arguments: views)
+    @Test(
+        "the first process ignores SIGTERM unless it handles it, and is killed when its grace is over",
+        arguments: views
+    )
     func termination(bubblewrap: Bool) async throws {
         try await withRuntime(bubblewrap: bubblewrap) { runtime, watcher in
             let stubborn = container(["sleep", "1000"])
@@ -147,7 +176,10 @@ struct ProcessRuntimeTests {
             let code = await watcher.exitCode()
             let said = await watcher.log
             #expect(code == 137, "\(said)")
-            let polite = container(["sh", "-c", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done"], pod: "p2")
+            let polite = container(
+                ["sh", "-c", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done"],
+                pod: "p2"
+            )
             await runtime.perform(.start(polite))
             _ = await watcher.wait { if case .log = $0 { true } else { false } }
             await runtime.perform(.stop(polite.id, grace: .seconds(20)))
@@ -185,9 +217,13 @@ struct ProcessRuntimeTests {
             await runtime.perform(.start(run))
             _ = await watcher.wait { if case .log = $0 { true } else { false } }
             await runtime.perform(.probe(run.id, command: ["test", "-e", "/v/ready"], timeout: .seconds(10)))
-            #expect(await watcher.wait { if case .probed = $0 { true } else { false } } == .probed(run.id, succeeded: true))
+            #expect(
+                await watcher.wait { if case .probed = $0 { true } else { false } } == .probed(run.id, succeeded: true)
+            )
             await runtime.perform(.probe(run.id, command: ["test", "-e", "/v/nothing"], timeout: .seconds(10)))
-            #expect(await watcher.wait { if case .probed = $0 { true } else { false } } == .probed(run.id, succeeded: false))
+            #expect(
+                await watcher.wait { if case .probed = $0 { true } else { false } } == .probed(run.id, succeeded: false)
+            )
         }
     }
 
@@ -196,7 +232,8 @@ struct ProcessRuntimeTests {
         try await withRuntime { runtime, watcher in
             for node in ["node-1", "node-2"] {
                 await runtime.perform(
-                    .start(container(["touch", "/v/x"], [Mount(path: "/v", storage: source)], pod: node, node: node)))
+                    .start(container(["touch", "/v/x"], [Mount(path: "/v", storage: source)], pod: node, node: node))
+                )
                 #expect(await watcher.exitCode() == 0)
             }
             await runtime.perform(.reclaim(source))

@@ -10,7 +10,9 @@ enum AttachDetachController {
     static func volumes(of pod: JSON, _ cluster: Cluster) -> [JSON] {
         pod.claimNames.compactMap { name in
             let claim = cluster.get(ObjectKey(.persistentVolumeClaims, pod.namespace, name))
-            let volume = claim.flatMap { cluster.get(ObjectKey(.persistentVolumes, nil, $0.text("spec", "volumeName"))) }
+            let volume = claim.flatMap {
+                cluster.get(ObjectKey(.persistentVolumes, nil, $0.text("spec", "volumeName")))
+            }
             guard let volume, let driver = volume.at("spec", "csi", "driver")?.string,
                 cluster.behaviour.provisioners[driver]?.attaches == true
             else { return nil }
@@ -19,7 +21,11 @@ enum AttachDetachController {
     }
 
     static func key(_ volume: JSON, _ node: String) -> ObjectKey {
-        ObjectKey(.volumeAttachments, nil, "csi-" + Workload.hash(.string(volume.uid + node)) + Workload.hash(.string(node + volume.uid)))
+        ObjectKey(
+            .volumeAttachments,
+            nil,
+            "csi-" + Workload.hash(.string(volume.uid + node)) + Workload.hash(.string(node + volume.uid))
+        )
     }
 
     /// Attaches what a pod needs; where the pod has gone, detaches what nobody on its node needs.
@@ -41,10 +47,14 @@ enum AttachDetachController {
             let isShared = volume.list("spec", "accessModes").contains { $0 == "ReadWriteMany" || $0 == "ReadOnlyMany" }
             if !others.isEmpty, !isShared {
                 cluster.recordEvent(
-                    about: pod, type: "Warning", reason: "FailedAttachVolume",
-                    message: "Multi-Attach error for volume \"\(volume.name)\" Volume is already exclusively attached to "
+                    about: pod,
+                    type: "Warning",
+                    reason: "FailedAttachVolume",
+                    message:
+                        "Multi-Attach error for volume \"\(volume.name)\" Volume is already exclusively attached to "
                         + "one node and can't be attached to another",
-                    component: "attachdetach-controller")
+                    component: "attachdetach-controller"
+                )
                 detachUnused(&cluster)
                 cluster.soon(.sync(.attachment, key), 2000...4000)
                 continue

@@ -33,7 +33,10 @@ public struct Behaviour: Sendable {
         "network.csi.example.com": Provisioner(delay: .milliseconds(800)),
         "disk.csi.example.com": Provisioner(attaches: true, delay: .milliseconds(1500)),
         "local.csi.example.com": Provisioner(
-            isLocal: true, topologyKey: "kubernetes.io/hostname", delay: .milliseconds(300)),
+            isLocal: true,
+            topologyKey: "kubernetes.io/hostname",
+            delay: .milliseconds(300)
+        ),
     ]
     /// How often the binder's claim worker loses the race for a reserved volume's phase, from 0 to 1.
     public var lostRaceProbability = 0.0

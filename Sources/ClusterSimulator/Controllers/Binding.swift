@@ -75,7 +75,10 @@ struct Binding: Sendable {
                 [
                     "kind": "PersistentVolumeClaim", "namespace": .string(claim.namespace), "name": .string(claim.name),
                     "uid": .string(claim.uid), "apiVersion": "v1", "resourceVersion": .string(claim.resourceVersion),
-                ], "spec", "claimRef")
+                ],
+                "spec",
+                "claimRef"
+            )
         case .volumePhase:
             if object.text("status", "phase") == "Bound" { return }
             object.put("Bound", "status", "phase")

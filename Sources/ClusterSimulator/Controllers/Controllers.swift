@@ -100,7 +100,7 @@ enum Controllers {
         } else if new == nil {
             cluster.controllers.unscheduled.remove(key)
         } else if old == nil {
-            cluster.soon(.sync(.scheduler, key), 2...5)
+            cluster.soon(.sync(.scheduler, key), 5...7)
         }
         if old == nil, pod.list("spec", "volumes").contains(where: { $0["ephemeral"] != nil }) {
             cluster.soon(.sync(.ephemeralVolume, key))
@@ -200,8 +200,11 @@ extension Cluster {
     mutating func remove(_ key: ObjectKey, uid: String, gracePeriodSeconds: Int? = nil) {
         do {
             try delete(
-                key, preconditions: Preconditions(uid: uid), propagation: .background,
-                gracePeriodSeconds: gracePeriodSeconds)
+                key,
+                preconditions: Preconditions(uid: uid),
+                propagation: .background,
+                gracePeriodSeconds: gracePeriodSeconds
+            )
         } catch {
             // Gone, or another one by now.
         }

@@ -33,13 +33,21 @@ enum DaemonSetController {
                 "desiredNumberScheduled": JSON(nodes.count), "numberReady": JSON(ready),
                 "observedGeneration": JSON(set.object.generation), "updatedNumberScheduled": Workload.count(updated),
                 "numberAvailable": Workload.count(ready), "numberUnavailable": Workload.count(nodes.count - ready),
-            ]), &cluster)
+            ]),
+            &cluster
+        )
     }
 
     /// The node that a pod is for, whether the scheduler has seen it or not.
     private static func target(of pod: JSON) -> String {
         if let node = pod.at("spec", "nodeName")?.string { return node }
-        let terms = pod.list("spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+        let terms = pod.list(
+            "spec",
+            "affinity",
+            "nodeAffinity",
+            "requiredDuringSchedulingIgnoredDuringExecution",
+            "nodeSelectorTerms"
+        )
         return terms.first?.list("matchFields").first?.list("values").first?.string ?? ""
     }
 
@@ -53,19 +61,31 @@ enum DaemonSetController {
     }
 
     private static func create(
-        _ set: Workload, _ node: String, _ template: JSON?, _ hash: String, _ cluster: inout Cluster
+        _ set: Workload,
+        _ node: String,
+        _ template: JSON?,
+        _ hash: String,
+        _ cluster: inout Cluster
     ) {
         var pod = set.pod(template)
         pod.put(.string(hash), "metadata", "labels", hashLabel)
         pod.put(
-            set.object.annotations?["deprecated.daemonset.template.generation"] ?? "1", "metadata", "labels",
-            generationLabel)
+            set.object.annotations?["deprecated.daemonset.template.generation"] ?? "1",
+            "metadata",
+            "labels",
+            generationLabel
+        )
         pod.put(
             [
                 "nodeSelectorTerms": [
                     ["matchFields": [["key": "metadata.name", "operator": "In", "values": [.string(node)]]]]
                 ]
-            ], "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+            ],
+            "spec",
+            "affinity",
+            "nodeAffinity",
+            "requiredDuringSchedulingIgnoredDuringExecution"
+        )
         pod.put(.array(tolerations(template)), "spec", "tolerations")
         guard let created = set.create(pod, .sync(.daemonSet, set.key), &cluster) else { return }
         set.event("SuccessfulCreate", "Created pod: \(created.name)", &cluster)

@@ -52,9 +52,12 @@ enum DeploymentController {
         let surge = limits(deployment).surge
         let others = sets.reduce(0) { $0 + $1.number("spec", "replicas") }
         let isRolling = object.text("spec", "strategy", "type") != "Recreate"
-        let replicas = others == 0 ? deployment.replicas : isRolling ? max(0, min(deployment.replicas, deployment.replicas + surge - others)) : 0
+        let replicas =
+            others == 0
+            ? deployment.replicas
+            : isRolling ? max(0, min(deployment.replicas, deployment.replicas + surge - others)) : 0
         var annotations: JSON = [
-            revision: .string(String((sets.map(\.revisionNumber).max() ?? 0) + 1)),
+            revision: .string(String((sets.map(\.revisionNumber).max() ?? 0) + 1))
         ]
         for (name, value) in sizes(deployment) { annotations[name] = value }
         let set: JSON = [
@@ -138,12 +141,18 @@ enum DeploymentController {
     }
 
     private static func scaled(
-        _ deployment: Workload, _ one: JSON, from before: Int, to after: Int? = nil, _ cluster: inout Cluster
+        _ deployment: Workload,
+        _ one: JSON,
+        from before: Int,
+        to after: Int? = nil,
+        _ cluster: inout Cluster
     ) {
         let after = after ?? one.number("spec", "replicas")
         deployment.event(
             "ScalingReplicaSet",
-            "Scaled \(after > before ? "up" : "down") replica set \(one.name) from \(before) to \(after)", &cluster)
+            "Scaled \(after > before ? "up" : "down") replica set \(one.name) from \(before) to \(after)",
+            &cluster
+        )
     }
 
     private static func setStatus(_ deployment: Workload, _ sets: [JSON], _ current: JSON?, _ cluster: inout Cluster) {
@@ -156,7 +165,9 @@ enum DeploymentController {
         let total = sum("status", "replicas")
         let isEnough = available >= wanted - limits(deployment).unavailable
         let isComplete = updated == wanted && total == wanted && available == wanted
-        var progressing = ["True", "NewReplicaSetAvailable", "ReplicaSet \"\(current?.name ?? "")\" has successfully progressed."]
+        var progressing = [
+            "True", "NewReplicaSetAvailable", "ReplicaSet \"\(current?.name ?? "")\" has successfully progressed.",
+        ]
         let before = deployment.object.condition("Progressing")
         let sameSet = before?.text("message").contains("\"\(current?.name ?? "")\"") == true
         if !isComplete, !(sameSet && before?.text("reason") == "NewReplicaSetAvailable") {
@@ -183,7 +194,9 @@ enum DeploymentController {
                 "unavailableReplicas": Workload.count(max(0, sum("spec", "replicas") - available)),
                 "conditions": conditions.isEmpty ? nil : .array(conditions),
                 "collisionCount": deployment.object.at("status", "collisionCount"),
-            ]), &cluster)
+            ]),
+            &cluster
+        )
     }
 
     /// Sets a condition; one whose status changes goes to the end.

@@ -70,13 +70,18 @@ enum EphemeralVolumeController {
             metadata["annotations"] = template.annotations
             do {
                 try cluster.create(
-                    .persistentVolumeClaims, namespace: key.namespace,
-                    ["metadata": metadata, "spec": template["spec"] ?? [:]])
+                    .persistentVolumeClaims,
+                    namespace: key.namespace,
+                    ["metadata": metadata, "spec": template["spec"] ?? [:]]
+                )
             } catch {
                 cluster.recordEvent(
-                    about: pod, type: "Warning", reason: "FailedToCreate",
+                    about: pod,
+                    type: "Warning",
+                    reason: "FailedToCreate",
                     message: "ephemeral volume \(volume.text("name")): create PVC \(claim.name): \(error)",
-                    component: "ephemeral_volume")
+                    component: "ephemeral_volume"
+                )
                 cluster.enqueue(.sync(.ephemeralVolume, key), after: .seconds(5))
             }
         }

@@ -11,7 +11,9 @@ enum GarbageCollector {
             guard let old else { return }
             for dependent in cluster.dependents(of: old.uid) { cluster.soon(.sync(.garbage, dependent), 3...25) }
             for reference in old.list("metadata", "ownerReferences") {
-                guard let owner = cluster.object(uid: reference.text("uid")), owner.json.isBeingDeleted else { continue }
+                guard let owner = cluster.object(uid: reference.text("uid")), owner.json.isBeingDeleted else {
+                    continue
+                }
                 cluster.soon(.sync(.garbage, owner.key), 2...10)
             }
             if let namespace = key.namespace {

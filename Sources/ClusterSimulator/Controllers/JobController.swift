@@ -24,13 +24,25 @@ enum JobController {
         var left = active
         if !isOver, !job.object.isBeingDeleted {
             if status.number("succeeded") >= completions {
-                add(["SuccessCriteriaMet", "Complete"], "CompletionsReached", "Reached expected number of succeeded pods", &status, cluster.timestamp)
+                add(
+                    ["SuccessCriteriaMet", "Complete"],
+                    "CompletionsReached",
+                    "Reached expected number of succeeded pods",
+                    &status,
+                    cluster.timestamp
+                )
                 status["completionTime"] = .string(cluster.timestamp)
                 job.event("Completed", "Job completed", &cluster)
             } else if status.number("failed") > job.object.number("spec", "backoffLimit") {
                 for pod in active { stop(job, pod, &cluster) }
                 left = []
-                add(["FailureTarget", "Failed"], "BackoffLimitExceeded", "Job has reached the specified backoff limit", &status, cluster.timestamp)
+                add(
+                    ["FailureTarget", "Failed"],
+                    "BackoffLimitExceeded",
+                    "Job has reached the specified backoff limit",
+                    &status,
+                    cluster.timestamp
+                )
                 job.event("Warning", "BackoffLimitExceeded", "Job has reached the specified backoff limit", &cluster)
             } else if suspended {
                 for pod in active { stop(job, pod, &cluster) }
@@ -75,7 +87,11 @@ enum JobController {
     }
 
     private static func add(
-        _ types: [String], _ reason: String, _ message: String, _ status: inout JSON, _ now: String
+        _ types: [String],
+        _ reason: String,
+        _ message: String,
+        _ status: inout JSON,
+        _ now: String
     ) {
         let conditions: [JSON] = types.map { type in
             [
@@ -86,7 +102,8 @@ enum JobController {
         status["conditions"] = .array(status.list("conditions") + conditions)
     }
 
-    private static func setSuspended(_ suspended: Bool, _ job: Workload, _ status: inout JSON, _ cluster: inout Cluster) {
+    private static func setSuspended(_ suspended: Bool, _ job: Workload, _ status: inout JSON, _ cluster: inout Cluster)
+    {
         var conditions = status.list("conditions")
         let index = conditions.firstIndex { $0.text("type") == "Suspended" }
         let was = index.map { conditions[$0].text("status") == "True" } ?? false
@@ -109,10 +126,13 @@ enum CronJobController {
         guard let cron = Workload(key, component: "cronjob-controller", cluster), !cron.object.isBeingDeleted else {
             return
         }
-        let jobs = cluster.dependents(of: cron.object.uid).filter { $0.resource == .jobs }.compactMap { cluster.get($0) }
+        let jobs = cluster.dependents(of: cron.object.uid).filter { $0.resource == .jobs }.compactMap {
+            cluster.get($0)
+        }
         let running = jobs.filter { $0.at("status", "completionTime") == nil && $0.condition("Failed") == nil }
         var status = cron.object["status"] ?? [:]
-        guard cron.object.at("spec", "suspend") != true, let minutes = interval(cron.object.text("spec", "schedule")) else {
+        guard cron.object.at("spec", "suspend") != true, let minutes = interval(cron.object.text("spec", "schedule"))
+        else {
             return report(cron, running, status, &cluster)
         }
         let now = cluster.epoch + Int(cluster.now.components.seconds)
@@ -144,13 +164,17 @@ enum CronJobController {
     private static func start(_ cron: Workload, _ moment: Int, _ cluster: inout Cluster) {
         let template = cron.object.at("spec", "jobTemplate")
         var metadata: JSON = [
-            "name": .string("\(cron.key.name)-\(moment / 60)"), "ownerReferences": [cron.object.ownerReference(.cronJobs)],
+            "name": .string("\(cron.key.name)-\(moment / 60)"),
+            "ownerReferences": [cron.object.ownerReference(.cronJobs)],
         ]
         metadata["labels"] = template?.at("metadata", "labels")
         metadata["annotations"] = template?.at("metadata", "annotations")
         do {
             let job = try cluster.create(
-                .jobs, namespace: cron.key.namespace, ["metadata": metadata, "spec": template?["spec"] ?? [:]])
+                .jobs,
+                namespace: cron.key.namespace,
+                ["metadata": metadata, "spec": template?["spec"] ?? [:]]
+            )
             cron.event("SuccessfulCreate", "Created job \(job.name)", &cluster)
         } catch {
             cron.event("Warning", "FailedCreate", "Error creating job: \(error)", &cluster)

@@ -9,8 +9,12 @@ enum NodeController {
             cluster.controllers.lostNodes.contains(pod.text("spec", "nodeName"))
         else { return }
         cluster.recordEvent(
-            about: pod, type: "Normal", reason: "TaintManagerEviction",
-            message: "Marking for deletion Pod \(key.namespace ?? "")/\(key.name)", component: "taint-eviction-controller")
+            about: pod,
+            type: "Normal",
+            reason: "TaintManagerEviction",
+            message: "Marking for deletion Pod \(key.namespace ?? "")/\(key.name)",
+            component: "taint-eviction-controller"
+        )
         cluster.remove(key, uid: uid)
     }
 
@@ -29,13 +33,18 @@ enum NodeController {
                             var condition = condition
                             condition["status"] = "False"
                             return condition
-                        }), "status", "conditions")
+                        }
+                    ),
+                    "status",
+                    "conditions"
+                )
             }
             let toleration = stored.json.list("spec", "tolerations").first { Scheduler.tolerates($0, taints[1]) }
             if let toleration, toleration["tolerationSeconds"] == nil { continue }
             cluster.enqueue(
                 .evict(pod: stored.key, uid: stored.json.uid),
-                after: .seconds(toleration?.number("tolerationSeconds") ?? 0))
+                after: .seconds(toleration?.number("tolerationSeconds") ?? 0)
+            )
         }
     }
 
@@ -44,7 +53,12 @@ enum NodeController {
     }
 
     private static func set(
-        _ name: String, ready: String, _ reason: String, _ message: String, _ taints: [JSON], _ cluster: inout Cluster
+        _ name: String,
+        ready: String,
+        _ reason: String,
+        _ message: String,
+        _ taints: [JSON],
+        _ cluster: inout Cluster
     ) {
         let key = ObjectKey(.nodes, nil, name)
         let now = JSON.string(cluster.timestamp)
@@ -115,9 +129,13 @@ extension Cluster {
                             "kubeProxyVersion": "v1.32.13", "operatingSystem": "linux", "architecture": "amd64",
                         ],
                         "images": .array(
-                            behaviour.images.sorted().map { ["names": [.string(Kubelet.wholeName($0))], "sizeBytes": 2_141_017] }),
+                            behaviour.images.sorted().map {
+                                ["names": [.string(Kubelet.wholeName($0))], "sizeBytes": 2_141_017]
+                            }
+                        ),
                     ],
-                ])
+                ]
+            )
         } catch {
             // It is there already.
         }

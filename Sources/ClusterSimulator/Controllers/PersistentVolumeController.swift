@@ -53,7 +53,11 @@ enum PersistentVolumeController {
     }
 
     private static func event(
-        _ about: JSON, _ type: String, _ reason: String, _ message: String, _ cluster: inout Cluster
+        _ about: JSON,
+        _ type: String,
+        _ reason: String,
+        _ message: String,
+        _ cluster: inout Cluster
     ) {
         cluster.recordEvent(about: about, type: type, reason: reason, message: message, component: component)
     }
@@ -76,20 +80,45 @@ enum PersistentVolumeController {
 
     private static func syncBoundClaim(_ claim: JSON, _ key: ObjectKey, _ cluster: inout Cluster) {
         guard let name = claim.at("spec", "volumeName")?.string else {
-            return lose(claim, key, "ClaimLost", "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!", &cluster)
+            return lose(
+                claim,
+                key,
+                "ClaimLost",
+                "Bound claim has lost reference to PersistentVolume. Data on the volume is lost!",
+                &cluster
+            )
         }
         guard let volume = cluster.get(ObjectKey(.persistentVolumes, nil, name)) else {
-            return lose(claim, key, "ClaimLost", "Bound claim has lost its PersistentVolume. Data on the volume is lost!", &cluster)
+            return lose(
+                claim,
+                key,
+                "ClaimLost",
+                "Bound claim has lost its PersistentVolume. Data on the volume is lost!",
+                &cluster
+            )
         }
         let owner = volume.at("spec", "claimRef", "uid")?.string
         if volume.at("spec", "claimRef") == nil || owner == claim.uid {
+            if Provisioner.grow(claim, volume, &cluster) { return }
             Binding.begin(claim, key, volume, &cluster)
         } else {
-            lose(claim, key, "ClaimMisbound", "Two claims are bound to the same volume, this one is bound incorrectly", &cluster)
+            lose(
+                claim,
+                key,
+                "ClaimMisbound",
+                "Two claims are bound to the same volume, this one is bound incorrectly",
+                &cluster
+            )
         }
     }
 
-    private static func lose(_ claim: JSON, _ key: ObjectKey, _ reason: String, _ message: String, _ cluster: inout Cluster) {
+    private static func lose(
+        _ claim: JSON,
+        _ key: ObjectKey,
+        _ reason: String,
+        _ message: String,
+        _ cluster: inout Cluster
+    ) {
         guard claim.text("status", "phase") != "Lost" else { return }
         event(claim, "Warning", reason, message, &cluster)
         cluster.writeStatus(key, ["phase": "Lost"])
@@ -100,14 +129,26 @@ enum PersistentVolumeController {
             guard let volume = cluster.get(ObjectKey(.persistentVolumes, nil, name)) else { return }
             guard let reference = volume.at("spec", "claimRef") else {
                 if let problem = VolumeMatching.problem(volume, claim) {
-                    event(claim, "Warning", "VolumeMismatch", "Cannot bind to requested volume \"\(name)\": \(problem)", &cluster)
+                    event(
+                        claim,
+                        "Warning",
+                        "VolumeMismatch",
+                        "Cannot bind to requested volume \"\(name)\": \(problem)",
+                        &cluster
+                    )
                     return
                 }
                 return Binding.begin(claim, key, volume, &cluster)
             }
             if VolumeMatching.isFor(reference, claim) { return Binding.begin(claim, key, volume, &cluster) }
             if claim.annotations?[boundByController] == nil {
-                event(claim, "Warning", "FailedBinding", "volume \"\(name)\" already bound to a different claim.", &cluster)
+                event(
+                    claim,
+                    "Warning",
+                    "FailedBinding",
+                    "volume \"\(name)\" already bound to a different claim.",
+                    &cluster
+                )
             }
             return
         }
@@ -119,13 +160,31 @@ enum PersistentVolumeController {
         }
         let className = claim.text("spec", "storageClassName")
         if delayed {
-            event(claim, "Normal", "WaitForFirstConsumer", "waiting for first consumer to be created before binding", &cluster)
+            event(
+                claim,
+                "Normal",
+                "WaitForFirstConsumer",
+                "waiting for first consumer to be created before binding",
+                &cluster
+            )
         } else if className.isEmpty {
-            event(claim, "Normal", "FailedBinding", "no persistent volumes available for this claim and no storage class is set", &cluster)
+            event(
+                claim,
+                "Normal",
+                "FailedBinding",
+                "no persistent volumes available for this claim and no storage class is set",
+                &cluster
+            )
         } else if let storageClass {
             Provisioner.begin(claim, key, storageClass, &cluster)
         } else {
-            event(claim, "Warning", "ProvisioningFailed", "storageclass.storage.k8s.io \"\(className)\" not found", &cluster)
+            event(
+                claim,
+                "Warning",
+                "ProvisioningFailed",
+                "storageclass.storage.k8s.io \"\(className)\" not found",
+                &cluster
+            )
         }
     }
 

@@ -6,7 +6,9 @@ enum Protection {
     static let volumeFinalizer = "kubernetes.io/pv-protection"
 
     static func syncClaim(_ key: ObjectKey, _ cluster: inout Cluster) {
-        guard let claim = cluster.get(key), claim.isBeingDeleted, claim.finalizers.contains(claimFinalizer) else { return }
+        guard let claim = cluster.get(key), claim.isBeingDeleted, claim.finalizers.contains(claimFinalizer) else {
+            return
+        }
         let inUse = cluster.storedObjects(.pods, namespace: key.namespace).contains { stored in
             let pod = stored.json
             // A pod that has ended counts as long as its object exists; one without a node does not, since none is

@@ -20,11 +20,15 @@ enum Provisioner {
             claim = written
             if name != Behaviour.hostPath {
                 cluster.recordEvent(
-                    about: claim, type: "Normal", reason: "ExternalProvisioning",
-                    message: "Waiting for a volume to be created either by the external provisioner '\(name)' or manually "
+                    about: claim,
+                    type: "Normal",
+                    reason: "ExternalProvisioning",
+                    message:
+                        "Waiting for a volume to be created either by the external provisioner '\(name)' or manually "
                         + "by the system administrator. If volume creation is delayed, please verify that the "
                         + "provisioner is running and correctly registered.",
-                    component: "persistentvolume-controller")
+                    component: "persistentvolume-controller"
+                )
             }
         }
         guard let provisioner = cluster.behaviour.provisioners[name],
@@ -45,9 +49,13 @@ enum Provisioner {
         let component = builtIn ? "persistentvolume-controller" : name + "_provisioner"
         if let problem = problem(claim, provisioner, name) {
             cluster.recordEvent(
-                about: claim, type: "Warning", reason: "ProvisioningFailed",
-                message: "\(builtIn ? "F" : "f")ailed to provision volume with StorageClass \"\(storageClass.name)\": \(problem)",
-                component: component)
+                about: claim,
+                type: "Warning",
+                reason: "ProvisioningFailed",
+                message:
+                    "\(builtIn ? "F" : "f")ailed to provision volume with StorageClass \"\(storageClass.name)\": \(problem)",
+                component: component
+            )
             return PersistentVolumeController.resync(.sync(.claim, key), &cluster)
         }
         let volume = volume(for: claim, storageClass, provisioner, &cluster)
@@ -57,9 +65,12 @@ enum Provisioner {
             return PersistentVolumeController.resync(.sync(.claim, key), &cluster)
         }
         cluster.recordEvent(
-            about: claim, type: "Normal", reason: "ProvisioningSucceeded",
+            about: claim,
+            type: "Normal",
+            reason: "ProvisioningSucceeded",
             message: "Successfully provisioned volume \(volume.name)" + (builtIn ? " using \(name)" : ""),
-            component: component)
+            component: component
+        )
     }
 
     private static func problem(_ claim: JSON, _ provisioner: Behaviour.Provisioner, _ name: String) -> String? {
@@ -75,7 +86,10 @@ enum Provisioner {
     }
 
     private static func volume(
-        for claim: JSON, _ storageClass: JSON, _ provisioner: Behaviour.Provisioner, _ cluster: inout Cluster
+        for claim: JSON,
+        _ storageClass: JSON,
+        _ provisioner: Behaviour.Provisioner,
+        _ cluster: inout Cluster
     ) -> JSON {
         let name = storageClass.text("provisioner")
         let policy = storageClass.text("reclaimPolicy")
@@ -122,7 +136,27 @@ enum Provisioner {
         if let node = claim.annotations?[PersistentVolumeController.selectedNode]?.string {
             return cluster.get(ObjectKey(.nodes, nil, node))?.at("metadata", "labels", key)
         }
-        return cluster.list(.nodes).compactMap { $0.at("metadata", "labels", key) }.randomElement(using: &cluster.random)
+        return cluster.list(.nodes).compactMap { $0.at("metadata", "labels", key) }.randomElement(
+            using: &cluster.random
+        )
+    }
+
+    // MARK: Growing
+
+    /// Makes a volume larger whose claim asks for more, where its class allows that.
+    ///
+    /// - Returns: whether it did; the claim's status follows when the claim is looked at again.
+    static func grow(_ claim: JSON, _ volume: JSON, _ cluster: inout Cluster) -> Bool {
+        let wanted = claim.text("spec", "resources", "requests", "storage")
+        guard bytes(wanted) > bytes(volume.text("spec", "capacity", "storage")),
+            VolumeMatching.storageClass(of: claim, cluster)?["allowVolumeExpansion"] == true
+        else { return false }
+        let key = ObjectKey(.persistentVolumes, nil, volume.name)
+        guard cluster.write(key, { $0.put(.string(wanted), "spec", "capacity", "storage") }) != nil else {
+            return false
+        }
+        cluster.soon(.sync(.claim, ObjectKey(.persistentVolumeClaims, claim.namespace, claim.name)), 500...1500)
+        return true
     }
 
     // MARK: Reclaiming

@@ -9,7 +9,8 @@ enum ReplicaSetController {
         if !set.object.isBeingDeleted {
             let missing = set.replicas - pods.count
             for _ in 0..<max(0, missing) {
-                guard let pod = set.create(set.pod(set.object.at("spec", "template")), .sync(.replicaSet, key), &cluster)
+                guard
+                    let pod = set.create(set.pod(set.object.at("spec", "template")), .sync(.replicaSet, key), &cluster)
                 else { break }
                 set.event("SuccessfulCreate", "Created pod: \(pod.name)", &cluster)
             }
@@ -32,6 +33,8 @@ enum ReplicaSetController {
                 "readyReplicas": Workload.count(ready), "availableReplicas": Workload.count(ready),
                 "observedGeneration": JSON(set.object.generation),
                 "conditions": set.object.at("status", "conditions"),
-            ]), &cluster)
+            ]),
+            &cluster
+        )
     }
 }

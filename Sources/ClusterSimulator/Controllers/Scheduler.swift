@@ -4,7 +4,9 @@ import Kubernetes
 enum Scheduler {
     /// Pods without a node are tried again after a while when something changes that could help.
     static func wake(_ cluster: inout Cluster) {
-        for pod in cluster.controllers.unscheduled.sorted(by: { ($0.namespace ?? "", $0.name) < ($1.namespace ?? "", $1.name) }) {
+        for pod in cluster.controllers.unscheduled.sorted(by: {
+            ($0.namespace ?? "", $0.name) < ($1.namespace ?? "", $1.name)
+        }) {
             cluster.soon(.sync(.scheduler, pod), 1000...1400)
         }
     }
@@ -22,7 +24,11 @@ enum Scheduler {
         var reasons: [String: Int] = [:]
         var fitting: [JSON] = []
         for node in nodes {
-            if let reason = obstacle(pod, node, cluster) { reasons[reason, default: 0] += 1 } else { fitting.append(node) }
+            if let reason = obstacle(pod, node, cluster) {
+                reasons[reason, default: 0] += 1
+            } else {
+                fitting.append(node)
+            }
         }
         guard let node = choose(fitting, &cluster) else {
             let parts = reasons.map { "\($0.value) \($0.key)" }.sorted()
@@ -55,9 +61,12 @@ enum Scheduler {
             }
         }
         cluster.recordEvent(
-            about: pod, type: "Normal", reason: "Scheduled",
+            about: pod,
+            type: "Normal",
+            reason: "Scheduled",
             message: "Successfully assigned \(key.namespace ?? "")/\(key.name) to \(node.name)",
-            component: "default-scheduler")
+            component: "default-scheduler"
+        )
     }
 
     private static func fail(_ pod: JSON, _ key: ObjectKey, _ problem: String, _ nodes: Int, _ cluster: inout Cluster) {
@@ -68,7 +77,12 @@ enum Scheduler {
             : "0/\(nodes) nodes are available: \(problem). preemption: 0/\(nodes) nodes are available: "
                 + "\(nodes) Preemption is not helpful for scheduling."
         cluster.recordEvent(
-            about: pod, type: "Warning", reason: "FailedScheduling", message: message, component: "default-scheduler")
+            about: pod,
+            type: "Warning",
+            reason: "FailedScheduling",
+            message: message,
+            component: "default-scheduler"
+        )
         if pod.condition("PodScheduled")?.text("message") == message { return }
         let since = pod.condition("PodScheduled")?["lastTransitionTime"] ?? .string(cluster.timestamp)
         cluster.write(key, subresource: "status") { pod in
@@ -87,7 +101,9 @@ enum Scheduler {
     private static func obstacle(_ pod: JSON, _ node: JSON, _ cluster: Cluster) -> String? {
         let tolerations = pod.list("spec", "tolerations")
         if node.at("spec", "unschedulable") == true,
-            !tolerations.contains(where: { tolerates($0, ["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"]) })
+            !tolerations.contains(where: {
+                tolerates($0, ["key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"])
+            })
         {
             return "node(s) were unschedulable"
         }
@@ -103,7 +119,9 @@ enum Scheduler {
         let labels = node.at("metadata", "labels")
         return (spec?["nodeSelector"]?.object ?? [:]).allSatisfy { labels?[$0.key] == $0.value }
             && nodeSelector(
-                spec?.at("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"), matches: node)
+                spec?.at("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"),
+                matches: node
+            )
     }
 
     /// The first taint of a node that keeps a pod away.
@@ -159,7 +177,8 @@ enum Scheduler {
             }
             if claim.isBeingDeleted { return "persistentvolumeclaim \"\(name)\" is being deleted" }
             if claim.text("status", "phase") == "Lost" {
-                return "persistentvolumeclaim \"\(name)\" bound to non-existent persistentvolume \"\(claim.text("spec", "volumeName"))\""
+                return
+                    "persistentvolumeclaim \"\(name)\" bound to non-existent persistentvolume \"\(claim.text("spec", "volumeName"))\""
             }
             if !isBound(claim), !waits(claim, cluster) { return "pod has unbound immediate PersistentVolumeClaims" }
             guard claim.list("spec", "accessModes").contains("ReadWriteOncePod") else { continue }

@@ -32,7 +32,11 @@ enum StatefulSetController {
 
     /// Creates and deletes pods, one after the other unless the set is `Parallel`.
     private static func run(
-        _ set: Workload, _ pods: [Int: JSON], _ wanted: Range<Int>, _ condemned: [Int], _ update: String,
+        _ set: Workload,
+        _ pods: [Int: JSON],
+        _ wanted: Range<Int>,
+        _ condemned: [Int],
+        _ update: String,
         _ cluster: inout Cluster
     ) {
         let inOrder = set.object.text("spec", "podManagementPolicy") != "Parallel"
@@ -51,7 +55,8 @@ enum StatefulSetController {
                     pod.text("status", "phase") == "Failed" ? "Warning" : "Normal",
                     pod.text("status", "phase") == "Failed" ? "RecreatingFailedPod" : "RecreatingTerminatedPod",
                     "StatefulSet \(set.key.namespace ?? "")/\(set.key.name) is recreating \(pod.text("status", "phase").lowercased()) Pod \(pod.name)",
-                    &cluster)
+                    &cluster
+                )
                 delete(set, pod, &cluster)
                 return
             }
@@ -120,25 +125,43 @@ enum StatefulSetController {
             let key = ObjectKey(.persistentVolumeClaims, set.key.namespace, "\(template.name)-\(pod)")
             if let claim = cluster.get(key) {
                 if !claim.isBeingDeleted { continue }
-                set.event("Warning", "FailedCreate", "create Pod \(pod) in StatefulSet \(set.key.name) failed error: pvc \(key.name) is being deleted", &cluster)
+                set.event(
+                    "Warning",
+                    "FailedCreate",
+                    "create Pod \(pod) in StatefulSet \(set.key.name) failed error: pvc \(key.name) is being deleted",
+                    &cluster
+                )
                 cluster.enqueue(.sync(.statefulSet, set.key), after: .milliseconds(500))
                 return false
             }
             var labels = template.at("metadata", "labels") ?? [:]
-            for (name, value) in set.object.at("spec", "selector", "matchLabels")?.object ?? [:] { labels[name] = value }
+            for (name, value) in set.object.at("spec", "selector", "matchLabels")?.object ?? [:] {
+                labels[name] = value
+            }
             var metadata: JSON = ["name": .string(key.name), "labels": labels]
             metadata["annotations"] = template.annotations
             if policy(set, "whenDeleted") { metadata["ownerReferences"] = [set.object.ownerReference(.statefulSets)] }
             do {
                 try cluster.create(
-                    .persistentVolumeClaims, namespace: key.namespace,
-                    ["metadata": metadata, "spec": template["spec"] ?? [:]])
+                    .persistentVolumeClaims,
+                    namespace: key.namespace,
+                    ["metadata": metadata, "spec": template["spec"] ?? [:]]
+                )
             } catch {
-                set.event("Warning", "FailedCreate", "create Claim \(key.name) for Pod \(pod) in StatefulSet \(set.key.name) failed error: \(error)", &cluster)
+                set.event(
+                    "Warning",
+                    "FailedCreate",
+                    "create Claim \(key.name) for Pod \(pod) in StatefulSet \(set.key.name) failed error: \(error)",
+                    &cluster
+                )
                 cluster.enqueue(.sync(.statefulSet, set.key), after: .seconds(5))
                 return false
             }
-            set.event("SuccessfulCreate", "create Claim \(key.name) Pod \(pod) in StatefulSet \(set.key.name) success", &cluster)
+            set.event(
+                "SuccessfulCreate",
+                "create Claim \(key.name) Pod \(pod) in StatefulSet \(set.key.name) success",
+                &cluster
+            )
         }
         return true
     }
@@ -182,17 +205,20 @@ enum StatefulSetController {
         let name = set.key.name + "-" + Workload.hash(template)
         let key = ObjectKey(.controllerRevisions, set.key.namespace, name)
         if cluster.get(key) != nil { return name }
-        let number = cluster.dependents(of: set.object.uid).filter { $0.resource == .controllerRevisions }
+        let number =
+            cluster.dependents(of: set.object.uid).filter { $0.resource == .controllerRevisions }
             .compactMap { cluster.get($0)?.number("revision") }.max() ?? 0
         do {
             try cluster.create(
-                .controllerRevisions, namespace: set.key.namespace,
+                .controllerRevisions,
+                namespace: set.key.namespace,
                 [
                     "metadata": [
                         "name": .string(name), "labels": set.object.at("spec", "selector", "matchLabels") ?? [:],
                         "ownerReferences": [set.object.ownerReference(.statefulSets)],
                     ], "data": ["spec": ["template": template ?? [:]]], "revision": JSON(number + 1),
-                ])
+                ]
+            )
         } catch {
             set.event("Warning", "FailedCreate", "\(error)", &cluster)
         }
@@ -200,7 +226,12 @@ enum StatefulSetController {
     }
 
     private static func setStatus(
-        _ set: Workload, _ pods: [JSON], _ current: String, _ update: String, _ wanted: Int, _ cluster: inout Cluster
+        _ set: Workload,
+        _ pods: [JSON],
+        _ current: String,
+        _ update: String,
+        _ wanted: Int,
+        _ cluster: inout Cluster
     ) {
         func count(_ revision: String) -> Int {
             pods.filter { !$0.isBeingDeleted && $0.at("metadata", "labels", hashLabel)?.string == revision }.count
@@ -216,6 +247,8 @@ enum StatefulSetController {
                 "updatedReplicas": Workload.count(updated),
                 "currentRevision": .string(isDone ? update : current), "updateRevision": .string(update),
                 "collisionCount": 0,
-            ]), &cluster)
+            ]),
+            &cluster
+        )
     }
 }

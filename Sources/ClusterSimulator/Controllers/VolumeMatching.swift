@@ -39,7 +39,9 @@ enum VolumeMatching {
                 if isFor(reference, claim), problem(volume, claim) == nil { return volume }
                 continue
             }
-            if onlyReserved || volume.text("status", "phase") != "Available" || problem(volume, claim) != nil { continue }
+            if onlyReserved || volume.text("status", "phase") != "Available" || problem(volume, claim) != nil {
+                continue
+            }
             let selector = Selector(claim.at("spec", "selector"))
             if !selector.matches(volume.at("metadata", "labels")) { continue }
             if let node, !nodeSelector(volume.at("spec", "nodeAffinity", "required"), matches: node) { continue }
@@ -53,7 +55,8 @@ enum VolumeMatching {
     /// Where a volume's content is.
     static func storage(of volume: JSON, _ behaviour: Behaviour) -> Storage {
         if let path = (volume.at("spec", "hostPath", "path") ?? volume.at("spec", "local", "path"))?.string {
-            return behaviour.provisioners[Behaviour.hostPath]?.isLocal == false ? .shared(handle: path) : .node(handle: path)
+            return behaviour.provisioners[Behaviour.hostPath]?.isLocal == false
+                ? .shared(handle: path) : .node(handle: path)
         }
         if let csi = volume.at("spec", "csi") {
             let isLocal = behaviour.provisioners[csi.text("driver")]?.isLocal ?? false

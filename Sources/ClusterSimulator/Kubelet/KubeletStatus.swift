@@ -20,7 +20,9 @@ extension Kubelet {
             status["podIPs"] = [["ip": .string(address)]]
         }
         status["startTime"] = .string(state.started)
-        if !initContainers.isEmpty { status["initContainerStatuses"] = .array(initContainers.map { containerStatus($0, state) }) }
+        if !initContainers.isEmpty {
+            status["initContainerStatuses"] = .array(initContainers.map { containerStatus($0, state) })
+        }
         status["containerStatuses"] = .array(containers.map { containerStatus($0, state) })
         if let failure = state.failure {
             status["reason"] = .string(failure.reason)
@@ -59,7 +61,9 @@ extension Kubelet {
         }
         var initialization: (reason: String, message: String?)?
         if !incomplete.isEmpty {
-            initialization = ("ContainersNotInitialized", "containers with incomplete status: [\(incomplete.joined(separator: " "))]")
+            initialization = (
+                "ContainersNotInitialized", "containers with incomplete status: [\(incomplete.joined(separator: " "))]"
+            )
         } else if succeeded {
             initialization = ("PodCompleted", nil)
         }
@@ -120,13 +124,17 @@ extension Kubelet {
     /// An image's name with registry and tag, as the runtime knows it.
     static func wholeName(_ image: String) -> String {
         let tagged = image.split(separator: "/").last?.contains(":") == true ? image : image + ":latest"
-        guard let first = tagged.split(separator: "/").first, tagged.contains("/") else { return "docker.io/library/" + tagged }
+        guard let first = tagged.split(separator: "/").first, tagged.contains("/") else {
+            return "docker.io/library/" + tagged
+        }
         return first.contains(".") || first.contains(":") ? tagged : "docker.io/" + tagged
     }
 
     /// 64 hexadecimal digits that are always the same for the same text.
     private static func digest(_ text: String) -> String {
-        var generator = SeededGenerator(seed: text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
+        var generator = SeededGenerator(
+            seed: text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        )
         return (0..<4).map { _ in
             let digits = String(generator.next(), radix: 16)
             return String(repeating: "0", count: 16 - digits.count) + digits

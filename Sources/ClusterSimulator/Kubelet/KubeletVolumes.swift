@@ -13,7 +13,10 @@ enum KubeletVolumes {
                     "Unable to attach or mount volumes: unmounted volumes=[\(volume.name_)], unattached volumes=[], "
                     + "failed to process volumes=[\(volume.name_)]: error processing PVC \(pod.namespace)/\(claim): "
                 guard let found = cluster.get(key) else {
-                    return (prefix + "failed to fetch PVC from API server: persistentvolumeclaims \"\(claim)\" not found", false)
+                    return (
+                        prefix + "failed to fetch PVC from API server: persistentvolumeclaims \"\(claim)\" not found",
+                        false
+                    )
                 }
                 if found.isBeingDeleted { return (prefix + "PVC is being deleted", false) }
                 if found.text("status", "phase") != "Bound" { return (prefix + "PVC is not bound", false) }
@@ -42,12 +45,14 @@ enum KubeletVolumes {
     }
 
     /// What a container runs with.
-    static func run(_ container: JSON, _ pod: JSON, _ id: ContainerID, node: String, _ cluster: Cluster) -> ContainerRun {
+    static func run(_ container: JSON, _ pod: JSON, _ id: ContainerID, node: String, _ cluster: Cluster) -> ContainerRun
+    {
         let environment = environment(container, pod, node, cluster)
         let words = (container.list("command") + container.list("args")).compactMap(\.string).map { word in
             environment.reduce(word) { $0.replacing("$(\($1.key))", with: $1.value) }
         }
-        let mounts = container.list("volumeMounts").map { ($0, $0.text("mountPath")) }
+        let mounts =
+            container.list("volumeMounts").map { ($0, $0.text("mountPath")) }
             + container.list("volumeDevices").map { ($0, $0.text("devicePath")) }
         func user(_ field: String) -> Int {
             (container.at("securityContext", field) ?? pod.at("spec", "securityContext", field))
@@ -60,10 +65,16 @@ enum KubeletVolumes {
             environment: environment,
             workingDirectory: container["workingDir"]?.string ?? "/",
             mounts: mounts.compactMap { mount, path in
-                guard let volume = pod.list("spec", "volumes").first(where: { $0.name_ == mount.name_ }) else { return nil }
+                guard let volume = pod.list("spec", "volumes").first(where: { $0.name_ == mount.name_ }) else {
+                    return nil
+                }
                 let readOnly = mount["readOnly"] == true || volume.at("persistentVolumeClaim", "readOnly") == true
                 return Mount(
-                    path: path, storage: storage(volume, pod, cluster), subPath: mount.text("subPath"), readOnly: readOnly)
+                    path: path,
+                    storage: storage(volume, pod, cluster),
+                    subPath: mount.text("subPath"),
+                    readOnly: readOnly
+                )
             },
             user: user("runAsUser"),
             group: user("runAsGroup")
@@ -88,7 +99,9 @@ enum KubeletVolumes {
         return volume["emptyDir"] == nil ? .files([:]) : .pod(name: volume.name_)
     }
 
-    private static func environment(_ container: JSON, _ pod: JSON, _ node: String, _ cluster: Cluster) -> [String: String] {
+    private static func environment(_ container: JSON, _ pod: JSON, _ node: String, _ cluster: Cluster) -> [String:
+        String]
+    {
         var result = ["HOSTNAME": pod.name]
         for variable in container.list("env") {
             var value = variable["value"]?.string
@@ -99,7 +112,10 @@ enum KubeletVolumes {
                 ]
                 value = fields[field]
             } else if let source = variable.at("valueFrom", "configMapKeyRef") {
-                value = cluster.get(ObjectKey(.configMaps, pod.namespace, source.text("name")))?.text("data", source.text("key"))
+                value = cluster.get(ObjectKey(.configMaps, pod.namespace, source.text("name")))?.text(
+                    "data",
+                    source.text("key")
+                )
             } else if let source = variable.at("valueFrom", "secretKeyRef") {
                 let secret = cluster.get(ObjectKey(.secrets, pod.namespace, source.text("name")))
                 value = decoded(secret?.text("data", source.text("key")))

@@ -41,7 +41,9 @@ struct ModelContainer: Sendable {
     ///
     /// - Parameter injected: the exit codes that coming runs of rsync are to have.
     /// - Returns: what it printed, and the time until it goes on or the exit code.
-    mutating func step(_ files: inout ModelFiles, injected: inout [Int]) -> (output: String, pause: Duration?, code: Int?) {
+    mutating func step(_ files: inout ModelFiles, injected: inout [Int]) -> (
+        output: String, pause: Duration?, code: Int?
+    ) {
         var output = ""
         while true {
             if var current = rsync {
@@ -112,10 +114,15 @@ struct ModelContainer: Sendable {
         case "writer":
             let interval = arguments.count > 1 ? Double(arguments[1]) ?? 1 : 1
             writer = Writer(path: arguments.first ?? "", interval: .milliseconds(Int(interval * 1000)))
-        case "test": status = arguments.count > 1 && (files[arguments[1]] != nil || files.isDirectory(arguments[1])) ? 0 : 1
+        case "test":
+            status = arguments.count > 1 && (files[arguments[1]] != nil || files.isDirectory(arguments[1])) ? 0 : 1
         case "cat":
             for path in arguments {
-                if let file = files[path] { output += file.content } else { missing("cat: can't open '\(path)'", &output) }
+                if let file = files[path] {
+                    output += file.content
+                } else {
+                    missing("cat: can't open '\(path)'", &output)
+                }
             }
         case "ls":
             for path in arguments where !path.hasPrefix("-") {
@@ -149,7 +156,9 @@ struct ModelContainer: Sendable {
             arguments.compactMap { argument -> (String, String)? in
                 let parts = argument.split(separator: "=", maxSplits: 1).map(String.init)
                 return parts.count == 2 ? (parts[0], parts[1]) : nil
-            }, uniquingKeysWith: { $1 })
+            },
+            uniquingKeysWith: { $1 }
+        )
         let paths = arguments.filter { !$0.hasPrefix("-") && !$0.contains("=") }
         var target = paths.last ?? options["of"] ?? ""
         var file: File?

@@ -57,7 +57,9 @@ struct ModelRsync: Sendable {
                 let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
                 guard let name = parts.first, known.contains(name) else {
                     return .end(
-                        output: "rsync: \(argument): unknown option\n" + errorLine(1), code: 1)
+                        output: "rsync: \(argument): unknown option\n" + errorLine(1),
+                        code: 1
+                    )
                 }
                 switch name {
                 case "archive": options.archive = true
@@ -111,12 +113,16 @@ struct ModelRsync: Sendable {
         guard let from = files.place(source), files.isDirectory(source) else {
             let path = source.hasSuffix("/") ? String(source.dropLast()) : source
             return (
-                "rsync: [sender] change_dir \"\(path)\" failed: No such file or directory (2)\n" + Self.errorLine(23), nil,
+                "rsync: [sender] change_dir \"\(path)\" failed: No such file or directory (2)\n" + Self.errorLine(23),
+                nil,
                 23
             )
         }
         guard let to = files.place(destination) else {
-            return ("rsync: [Receiver] mkdir \"\(destination)\" failed: No such file or directory (2)\n" + Self.errorLine(11), nil, 11)
+            return (
+                "rsync: [Receiver] mkdir \"\(destination)\" failed: No such file or directory (2)\n"
+                    + Self.errorLine(11), nil, 11
+            )
         }
         // `source` without a slash at its end means the directory itself, below the destination.
         let name = source.hasSuffix("/") ? "" : (source.split(separator: "/").last.map(String.init) ?? "") + "/"
@@ -137,7 +143,11 @@ struct ModelRsync: Sendable {
                         continue
                     }
                     let shown = path + (file?.kind == .directory ? "/" : "")
-                    if options.itemize { output += "*deleting   \(shown)\n" } else if options.verbose { output += "deleting \(shown)\n" }
+                    if options.itemize {
+                        output += "*deleting   \(shown)\n"
+                    } else if options.verbose {
+                        output += "deleting \(shown)\n"
+                    }
                 }
             }
             if injectedExit != nil { pending = pending.prefix(pending.count / 2) }
@@ -212,7 +222,10 @@ struct ModelRsync: Sendable {
         let total = all.reduce(0) { $0 + ($1.kind == .regular ? $1.size : 0) }
         let sent = transferredBytes + 100 + 30 * all.count
         var output = ""
-        if options.progress { output += "\r\(Self.padded(transferredBytes)) 100%  200.00MB/s    0:00:00 (xfr#\(transferred), to-chk=0/\(all.count + 1))\n" }
+        if options.progress {
+            output +=
+                "\r\(Self.padded(transferredBytes)) 100%  200.00MB/s    0:00:00 (xfr#\(transferred), to-chk=0/\(all.count + 1))\n"
+        }
         if options.stats {
             output += """
 
@@ -234,8 +247,10 @@ struct ModelRsync: Sendable {
         }
         if options.stats || options.verbose {
             let speedup = total * 100 / (sent + 144)
-            output += "\nsent \(Self.grouped(sent)) bytes  received 144 bytes  \(Self.grouped((sent + 144) * 2)).00 bytes/sec\n"
-            output += "total size is \(Self.grouped(total))  speedup is \(speedup / 100).\(speedup % 100 < 10 ? "0" : "")\(speedup % 100)"
+            output +=
+                "\nsent \(Self.grouped(sent)) bytes  received 144 bytes  \(Self.grouped((sent + 144) * 2)).00 bytes/sec\n"
+            output +=
+                "total size is \(Self.grouped(total))  speedup is \(speedup / 100).\(speedup % 100 < 10 ? "0" : "")\(speedup % 100)"
             output += options.dryRun ? " (DRY RUN)\n" : "\n"
         }
         return output

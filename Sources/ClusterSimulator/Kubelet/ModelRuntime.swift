@@ -120,7 +120,9 @@ extension Cluster {
     ///
     /// - Parameter node: whose directory is meant, for volumes that have one on each node; `node-1` where none is named.
     public mutating func write(_ files: Content, toVolumeNamed name: String, node: String = "node-1") {
-        guard let storage = storage(ofVolumeNamed: name), let key = ModelFiles.Key(storage, node: node, pod: "") else { return }
+        guard let storage = storage(ofVolumeNamed: name), let key = ModelFiles.Key(storage, node: node, pod: "") else {
+            return
+        }
         controllers.model.change(key) { $0.merge(files) { $1 } }
     }
 }

@@ -62,7 +62,9 @@ public actor ProcessRuntime: ContainerRuntime {
             processes[run.id] = process
             report.yield(.started(run.id))
             let report = report
-            process.follow { report.yield(.log(run.id, $0)) } ended: { code in
+            process.follow {
+                report.yield(.log(run.id, $0))
+            } ended: { code in
                 Task { await self.ended(run.id, code) }
             }
         } catch {
@@ -96,9 +98,13 @@ public actor ProcessRuntime: ContainerRuntime {
         do {
             let user = geteuid() == 0 ? [] : ["--user", "--preserve-credentials"]
             let process = try ContainerProcess(
-                ["nsenter", "--target", "\(container)", "--mount", "--pid", "--root", "--wd"] + user + ["--"] + command)
+                ["nsenter", "--target", "\(container)", "--mount", "--pid", "--root", "--wd"] + user + ["--"] + command
+            )
             let report = report
-            process.follow { _ in } ended: { report.yield(.probed(id, succeeded: $0 == 0)) }
+            process.follow { _ in
+            } ended: {
+                report.yield(.probed(id, succeeded: $0 == 0))
+            }
             Task {
                 try await Task.sleep(for: timeout)
                 process.signal(SIGKILL)
