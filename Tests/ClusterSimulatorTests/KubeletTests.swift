@@ -251,6 +251,18 @@ struct KubeletTests {
         #expect(world.log("check") == "")
     }
 
+    @Test("rsync leaves alone what a filter protects")
+    func filters() throws {
+        var world = try twoVolumes()
+        let own: Content = ["lost+found": .directory(mode: 0o700), "lost+found/x": File("y")]
+        world.cluster.write(own.merging(["old": File("x")]) { $1 }, toVolumeNamed: world.volume("staging"))
+        try copy(&world, "copy", ["-aHAX", "--delete", "--filter=P /lost+found", "--filter=-x user.k"])
+        let content = try #require(world.cluster.content(ofVolumeNamed: world.volume("staging")))
+        #expect(content["lost+found/x"]?.content == "y")
+        #expect(content["old"] == nil)
+        #expect(content["a"]?.attributes == [:])
+    }
+
     @Test("a dry run names what differs and changes nothing")
     func dryRun() throws {
         var world = try twoVolumes()

@@ -44,28 +44,17 @@ enum Scheduler {
     }
 
     private static func bind(_ pod: JSON, _ key: ObjectKey, _ node: JSON, _ cluster: inout Cluster) {
-        let condition: JSON = [
-            "type": "PodScheduled", "status": "True", "lastProbeTime": nil,
-            "lastTransitionTime": .string(cluster.timestamp),
-        ]
         let written = cluster.write(key, subresource: "binding", expecting: pod.resourceVersion) { pod in
             pod.put(.string(node.name), "spec", "nodeName")
-            let others = pod.list("status", "conditions").filter { $0.text("type") != "PodScheduled" }
-            pod.put(.array(others + [condition]), "status", "conditions")
         }
-        guard let written else { return cluster.soon(.sync(.scheduler, key)) }
-        if written.condition("PodScheduled")?.text("status") != "True" {
-            cluster.write(key, subresource: "status") { pod in
-                let others = pod.list("status", "conditions").filter { $0.text("type") != "PodScheduled" }
-                pod.put(.array(others + [condition]), "status", "conditions")
-            }
-        }
+        guard written != nil else { return cluster.soon(.sync(.scheduler, key)) }
         cluster.recordEvent(
             about: pod,
             type: "Normal",
             reason: "Scheduled",
             message: "Successfully assigned \(key.namespace ?? "")/\(key.name) to \(node.name)",
-            component: "default-scheduler"
+            component: "default-scheduler",
+            action: "Binding"
         )
     }
 
@@ -81,7 +70,8 @@ enum Scheduler {
             type: "Warning",
             reason: "FailedScheduling",
             message: message,
-            component: "default-scheduler"
+            component: "default-scheduler",
+            action: "Scheduling"
         )
         if pod.condition("PodScheduled")?.text("message") == message { return }
         let since = pod.condition("PodScheduled")?["lastTransitionTime"] ?? .string(cluster.timestamp)

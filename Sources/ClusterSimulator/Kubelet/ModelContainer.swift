@@ -1,6 +1,8 @@
 /// A container of the model: its command as a list of steps that take time, write to volumes and print.
 struct ModelContainer: Sendable {
     let run: ContainerRun
+    /// The beginning of a line that has not ended.
+    var unwritten = ""
     private var commands: ArraySlice<ModelShell.Command>
     private var rsync: ModelRsync?
     private var writer: Writer?

@@ -15,6 +15,31 @@ struct ModelRsync: Sendable {
         var attributes = false
         var archive = false
         var numericIDs = false
+        /// Paths from the transfer's root that are left alone at the destination.
+        var protected: [String] = []
+        /// Paths from the transfer's root that are left alone on both sides.
+        var excluded: [String] = []
+        /// Extended attributes that are not looked at.
+        var excludedAttributes: [String] = []
+
+        /// Takes in a filter rule, as far as the model knows it: `P /path`, `- /path` and `-x attribute`.
+        mutating func filter(_ rule: String) {
+            let words = rule.split(separator: " ", maxSplits: 1).map(String.init)
+            guard words.count == 2 else { return }
+            switch words[0] {
+            case "P": protected.append(words[1])
+            case "-": excluded.append(words[1])
+            case "-x": excludedAttributes.append(words[1])
+            default: break
+            }
+        }
+
+        static func matches(_ path: String, _ patterns: [String]) -> Bool {
+            patterns.contains { pattern in
+                let pattern = pattern.split(separator: "/").joined(separator: "/")
+                return path == pattern || path.hasPrefix(pattern + "/")
+            }
+        }
     }
 
     private(set) var options = Options()
@@ -72,6 +97,8 @@ struct ModelRsync: Sendable {
                 case "hard-links": options.hardLinks = true
                 case "xattrs": options.attributes = true
                 case "numeric-ids": options.numericIDs = true
+                case "filter": options.filter(parts.count > 1 ? parts[1] : "")
+                case "exclude": options.filter("- " + (parts.count > 1 ? parts[1] : ""))
                 case "info":
                     let flags = parts.count > 1 ? parts[1].split(separator: ",").map(String.init) : []
                     options.progress = options.progress || flags.contains { $0.hasPrefix("progress") }
@@ -129,13 +156,14 @@ struct ModelRsync: Sendable {
         var output = ""
         if !listed {
             listed = true
-            let paths = files.paths(below: from)
+            let paths = files.paths(below: from).filter { !Options.matches($0, options.excluded) }
             pending = paths[...]
             all = paths.compactMap { files.file(from, $0) }
             if options.verbose { output += "sending incremental file list\n" }
             if options.delete {
                 let kept = Set(paths)
                 for path in files.paths(below: to).reversed() where name.isEmpty && !kept.contains(path) {
+                    if Options.matches(path, options.protected + options.excluded) { continue }
                     let file = files.file(to, path)
                     deleted += 1
                     if !options.dryRun, !files.write(to, path, nil) {
@@ -165,11 +193,12 @@ struct ModelRsync: Sendable {
             if change.line.hasPrefix(">") {
                 transferred += 1
                 transferredBytes += file.size
+                if options.progress { output += progress(remaining: pending.count) }
             }
             if options.dryRun { continue }
             var copy = file
             copy.hardLink = options.hardLinks ? file.hardLink : nil
-            if !options.attributes { copy.attributes = [:] }
+            copy.attributes = attributes(of: copy)
             if !files.write(to, name + path, copy) {
                 failures += 1
                 output += "rsync: [receiver] mkstemp \"\(destination)\(path)\" failed: Read-only file system (30)\n"
@@ -210,7 +239,7 @@ struct ModelRsync: Sendable {
             ("c", contentDiffers), ("s", letter == "f" && old.size != file.size),
             ("t", letter == "f" && old.modified != file.modified), ("p", letter != "L" && old.mode != file.mode),
             ("o", old.owner != file.owner), ("g", old.group != file.group), ("u", false), ("a", false),
-            ("x", options.attributes && old.attributes != file.attributes),
+            ("x", attributes(of: old) != attributes(of: file)),
         ]
         let relinked = options.hardLinks && (file.hardLink == nil) != (old.hardLink == nil)
         guard transfer || relinked || flags.contains(where: \.1) else { return nil }
@@ -218,14 +247,23 @@ struct ModelRsync: Sendable {
         return ("\(action)\(letter)" + flags.map { $0.1 ? $0.0 : "." }.joined() + " \(shown)", false)
     }
 
+    /// What `--info=progress2` shows of the whole transfer after each file.
+    private func progress(remaining: Int) -> String {
+        let total = all.reduce(0) { $0 + ($1.kind == .regular ? $1.size : 0) }
+        let percent = String(total == 0 ? 100 : transferredBytes * 100 / total)
+        return "\r" + Self.padded(transferredBytes) + String(repeating: " ", count: 4 - min(3, percent.count)) + percent
+            + "%  200.00MB/s    0:00:00 (xfr#\(transferred), to-chk=\(remaining)/\(all.count + 1))"
+    }
+
+    private func attributes(of file: File) -> [String: String] {
+        options.attributes ? file.attributes.filter { !options.excludedAttributes.contains($0.key) } : [:]
+    }
+
     private func summary() -> String {
         let total = all.reduce(0) { $0 + ($1.kind == .regular ? $1.size : 0) }
         let sent = transferredBytes + 100 + 30 * all.count
         var output = ""
-        if options.progress {
-            output +=
-                "\r\(Self.padded(transferredBytes)) 100%  200.00MB/s    0:00:00 (xfr#\(transferred), to-chk=0/\(all.count + 1))\n"
-        }
+        if options.progress { output += progress(remaining: 0) + "\n" }
         if options.stats {
             output += """
 

@@ -23,11 +23,17 @@ struct ModelRuntime: Sendable {
         cluster.controllers.model.contents = [:]
         let (output, pause, code) = container.step(&files, injected: &cluster.controllers.behaviour.rsyncExits)
         cluster.controllers.model.contents = files.contents
-        if !output.isEmpty { cluster.report(.log(id, output)) }
+        container.unwritten += output
         if let pause {
+            // A line reaches the log with its end.
+            if let end = container.unwritten.utf8.lastIndex(of: UInt8(ascii: "\n")) {
+                cluster.report(.log(id, String(container.unwritten[...end])))
+                container.unwritten = String(container.unwritten[container.unwritten.utf8.index(after: end)...])
+            }
             cluster.controllers.model.containers[id] = container
             cluster.enqueue(.container(id), after: pause)
         } else {
+            if !container.unwritten.isEmpty { cluster.report(.log(id, container.unwritten)) }
             cluster.controllers.model.containers[id] = nil
             cluster.report(.exited(id, code: code ?? 0))
         }
@@ -38,7 +44,7 @@ struct ModelRuntime: Sendable {
         guard let container = cluster.controllers.model.containers[id] else { return }
         if container.endsOnTermination {
             cluster.controllers.model.containers[id] = nil
-            cluster.report(.log(id, ModelRsync.errorLine(20)))
+            cluster.report(.log(id, container.unwritten + ModelRsync.errorLine(20)))
             cluster.report(.exited(id, code: 20))
         } else {
             cluster.enqueue(.kill(id), after: grace)
@@ -46,7 +52,8 @@ struct ModelRuntime: Sendable {
     }
 
     static func kill(_ id: ContainerID, _ cluster: inout Cluster) {
-        guard cluster.controllers.model.containers.removeValue(forKey: id) != nil else { return }
+        guard let container = cluster.controllers.model.containers.removeValue(forKey: id) else { return }
+        if !container.unwritten.isEmpty { cluster.report(.log(id, container.unwritten)) }
         cluster.report(.exited(id, code: 137))
     }
 
