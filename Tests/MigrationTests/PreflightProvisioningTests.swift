@@ -1,6 +1,7 @@
 import ClusterSimulator
 import FoundationEssentials
 import Kubernetes
+import Synchronization
 import Testing
 
 @testable import Migration
@@ -52,6 +53,22 @@ struct PreflightProvisioningTests {
         let result = try scene.preflight()
         #expect(result.rows.count == 1)
         #expect(result.rows.first?.message.contains("failed to resolve reference \"registry.invalid/none:1\"") == true)
+        result.expectNoTrace()
+    }
+
+    @Test("an image that is still being pulled is named, and not what the scheduler said before")
+    func slowImage() throws {
+        var scene = try PreflightScene()
+        try scene.addClaim("data")
+        scene.options.rsyncImage = "registry.invalid/none:1"
+        scene.options.podReadyTimeout = .seconds(6)
+        let result = try scene.preflight()
+        #expect(
+            result.rows.map(\.message) == [
+                "a trial of ReadWriteOnce, for data, failed: its pod did not run within 6.0 s: Pulling: Pulling image "
+                    + "\"registry.invalid/none:1\""
+            ]
+        )
         result.expectNoTrace()
     }
 
@@ -115,6 +132,18 @@ struct PreflightProvisioningTests {
             .resourceQuotas,
             ["metadata": ["name": "q"], "spec": ["hard": ["persistentvolumeclaims": "2", "requests.storage": "2Gi"]]]
         )
+        // The dry run comes late: the trial must not take the room before it.
+        let isFirst = Mutex(true)
+        scene.interceptor = { request, _ in
+            guard request.target.contains("/persistentvolumeclaims?"), request.target.contains("dryRun=All") else {
+                return nil
+            }
+            let waits = isFirst.withLock { isFirst in
+                defer { isFirst = false }
+                return isFirst
+            }
+            return waits ? .answer(Response(status: 429, headers: [("Retry-After", "2")])) : nil
+        }
         let result = try scene.preflight()
         #expect(result.table == [])
         result.expectNoTrace()
@@ -221,6 +250,16 @@ struct PreflightProvisioningTests {
             interruption.request()
         }
         #expect(result.table == [" | preflight | was interrupted"])
+        result.expectNoTrace()
+    }
+
+    @Test("an interruption before the trials keeps them from being begun")
+    func interruptedBefore() throws {
+        var scene = try PreflightScene()
+        try scene.addClaim("data")
+        let result = try scene.preflight { _, _, interruption in interruption.request() }
+        #expect(result.table == [" | preflight | was interrupted"])
+        #expect(result.difference(.events) == [])
         result.expectNoTrace()
     }
 

@@ -248,6 +248,16 @@ struct PreflightQuotaTests {
         )
     }
 
+    @Test("sizes that no number can add up are no crash")
+    func enormous() throws {
+        let messages = try rows(
+            hard: ["requests.storage": "1Gi"],
+            used: [:],
+            [try claim("a", size: "7Ei"), try claim("b", size: "7Ei")]
+        )
+        #expect(messages.count == 1)
+    }
+
     @Test("a quota of other things, and of another namespace, is none of ours")
     func others() throws {
         #expect(try rows(hard: ["requests.cpu": "100m", "pods": "0"], used: [:], [try claim("a")]).isEmpty)

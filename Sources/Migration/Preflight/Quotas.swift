@@ -52,19 +52,21 @@ extension Migrator {
         staged: [ClaimState],
         options: Options
     ) -> [Obstacle] {
+        /// Sizes are what anybody may write: the sum stops at the largest number.
+        func sum(_ left: Int64, _ right: Int64) -> Int64 { left > .max - right ? .max : left + right }
         let sizes = Dictionary(staged.map { ($0.name, $0.size?.bytes ?? 0) }, uniquingKeysWith: { $1 })
         let demands = units.map { unit in
             unit.claims.filter { $0.name.namespace == quota.metadata.namespace }.compactMap { sizes[$0.name] }
         }
         let counts = demands.map { Int64($0.count) }
-        let bytes = demands.map { $0.reduce(0, +) }
+        let bytes = demands.map { $0.reduce(0, sum) }
         let ofClass = "\(options.destinationClass).storageclass.storage.k8s.io/"
         let limited: [(resource: String, needed: Int64, isSize: Bool)] = [
             ("persistentvolumeclaims", counts.max() ?? 0, false),
             ("count/persistentvolumeclaims", counts.max() ?? 0, false),
             ("requests.storage", bytes.max() ?? 0, true),
             (ofClass + "persistentvolumeclaims", counts.reduce(0, +), false),
-            (ofClass + "requests.storage", bytes.reduce(0, +), true),
+            (ofClass + "requests.storage", bytes.reduce(0, sum), true),
         ]
         return limited.compactMap { resource, needed, isSize in
             guard needed > 0, let left = quota.left(of: resource), needed > left else { return nil }

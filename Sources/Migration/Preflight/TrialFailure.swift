@@ -33,7 +33,9 @@ extension Client {
                 return words
             }
             if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }
+            // What the scheduler complained of before it found a node is over.
             let events = try await events(of: "Pod", pod.name)
+                .filter { pod.spec.nodeName == nil || $0.reason != "FailedScheduling" }
             if let words = Self.words(events) { return words }
             // No complaint: what was done last takes its time, such as pulling the image.
             let last = events.max { ($0.metadata.creationTimestamp ?? "") < ($1.metadata.creationTimestamp ?? "") }
