@@ -144,7 +144,7 @@ extension Cluster {
         }
         guard isFinished(new, key) else {
             if new == old.json { return new }
-            if key.resource == .customResourceDefinitions { markTerminating(&new) }
+            if key.resource == .customResourceDefinitions { markTerminating(&new, old: old.json) }
             let marked = commit(.modified, key, old: old, new: new)
             if key.resource == .customResourceDefinitions { cleanUp(marked) }
             return marked.json

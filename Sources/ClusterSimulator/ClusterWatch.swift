@@ -15,6 +15,8 @@ struct Watch: Sendable {
     private var pending: [Data] = []
     private var isEnded = false
     private var isFirstRow = true
+    /// Until when a version that is not reached yet is waited for.
+    private var freshness: (version: Int, until: Duration)?
 
     /// How often a watch without events says how far it is.
     private static let bookmarkInterval: Duration = .seconds(60)
@@ -53,6 +55,9 @@ struct Watch: Sendable {
             )
         }
         version = start
+        if start > cluster.resourceVersion {
+            freshness = (start, cluster.now + .seconds(3))
+        }
         let floor = cluster.history.floor(of: target.resource)
         if start < floor {
             pending.append(Self.error(.expired(start, floor)))
@@ -66,7 +71,9 @@ struct Watch: Sendable {
     }
 
     /// The next moment at which the watch has something to say by itself.
-    var nextMoment: Duration { bookmarks ? min(deadline, nextBookmark) : deadline }
+    var nextMoment: Duration {
+        min(bookmarks ? min(deadline, nextBookmark) : deadline, freshness?.until ?? deadline)
+    }
 
     enum Step {
         case piece(Data)
@@ -78,6 +85,14 @@ struct Watch: Sendable {
     mutating func next(in cluster: Cluster) -> Step {
         if !pending.isEmpty { return .piece(pending.removeFirst()) }
         if isEnded { return .end }
+        if let freshness {
+            if cluster.resourceVersion >= freshness.version {
+                self.freshness = nil
+            } else if cluster.now >= freshness.until, freshness.until <= deadline {
+                isEnded = true
+                return .piece(Self.error(.tooLarge(freshness.version, cluster.resourceVersion, prefix: "Timeout: ")))
+            }
+        }
         if version < cluster.resourceVersion {
             guard let changes = cluster.history.changes(of: target.resource, after: version) else {
                 isEnded = true
@@ -161,6 +176,22 @@ extension Refusal {
     /// What a watch gets from a version whose changes are forgotten.
     static func expired(_ version: Int, _ floor: Int) -> Refusal {
         Refusal(410, "Expired", "too old resource version: \(version) (\(floor))")
+    }
+}
+
+extension Refusal {
+    /// What a version from the future gets.
+    static func tooLarge(_ version: Int, _ current: Int, prefix: String = "") -> Refusal {
+        Refusal(
+            504,
+            "Timeout",
+            "\(prefix)Too large resource version: \(version), current: \(current)",
+            details: [
+                "causes": [["reason": "ResourceVersionTooLarge", "message": "Too large resource version"]],
+                "retryAfterSeconds": 1,
+            ],
+            retryAfter: 1
+        )
     }
 }
 

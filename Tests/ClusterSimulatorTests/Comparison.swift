@@ -10,7 +10,7 @@ enum Comparison {
         "resourceVersion", "creationTimestamp", "managedFields", "containerID", "imageID", "podIP", "podIPs",
         "hostIP", "hostIPs", "storageVersionHash", "startedAt", "finishedAt", "controller-revision-hash",
         "pod-template-hash", "currentRevision", "updateRevision", "gitCommit", "serverAddressByClientCIDRs",
-        "user", "path", "remainingItemCount",
+        "user", "path", "remainingItemCount", "reportingInstance",
     ]
 
     /// A value without what is ignored, and with moments and random endings made equal.

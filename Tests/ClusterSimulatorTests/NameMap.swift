@@ -14,10 +14,10 @@ struct NameMap {
 
     init(_ transcript: Transcript) {
         var seen: Set<String> = []
-        for object in transcript.objects {
-            for object in [object] + Self.references(in: object) where seen.insert(object.uid).inserted {
-                recordedObjects.append((object.uid, object))
-            }
+        // What is shown tells more than what is only referred to.
+        let objects = transcript.objects
+        for object in objects + objects.flatMap(Self.references) where seen.insert(object.uid).inserted {
+            recordedObjects.append((object.uid, object))
         }
     }
 
@@ -49,6 +49,11 @@ struct NameMap {
 
     /// Finds the simulator's objects for the recording's, as far as they exist by now.
     mutating func resolve(in cluster: Cluster) {
+        // From the start again after each find: a pod is known by its ReplicaSet's name.
+        while resolveNext(in: cluster) {}
+    }
+
+    private mutating func resolveNext(in cluster: Cluster) -> Bool {
         for (uid, object) in recordedObjects where !mapped.contains(uid) {
             guard
                 let resource = cluster.resources.find(
@@ -75,7 +80,9 @@ struct NameMap {
             guard let actual, !taken.contains(actual.uid) else { continue }
             learn(recorded: uid, actual: actual.uid)
             if object.name != actual.name { learn(recorded: object.name, actual: actual.name) }
+            return true
         }
+        return false
     }
 
     /// What a generated name begins with; nil for a name that somebody chose.
@@ -84,6 +91,9 @@ struct NameMap {
         let owner = object["metadata"]?["ownerReferences"]?.array?.first
         if object["kind"] == "ReplicaSet" || object["kind"] == "Job", let name = owner?["name"]?.string {
             return name + "-"
+        }
+        if object["kind"] == "ReplicaSet", let end = object.name.lastIndex(of: "-") {
+            return String(object.name[...end])
         }
         if object["kind"] == "Event" { return (object["involvedObject"]?["name"]?.string ?? "") + "." }
         return nil

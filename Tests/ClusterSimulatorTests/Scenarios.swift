@@ -5,13 +5,19 @@ import Kubernetes
 
 /// What single recordings need beside their exchanges.
 enum Scenarios {
+    /// With this seed d4 alone loses the binder's race, as it did in the recording. (Found by trying: a seventh of the
+    /// seeds will do when the controllers have changed.)
+    static func seed(of name: String) -> UInt64 { name == "rebind_lost_race" ? 84 : 1 }
+
     /// Sets up what was there before the recording began.
     static func prepare(_ transcript: Transcript, _ cluster: inout Cluster) throws {
         var claims: [(String, String)] = []
         switch transcript.name {
         case "copy_pod", "mover_shapes": claims = [("data", "src-sc"), ("data-pvcmigrate", "dst-sc")]
         case "owners": claims = [("data", "src-sc")]
-        case "rebind_lost_race": claims = (0..<6).map { ("d\($0)", "src-sc") }
+        case "rebind_lost_race":
+            claims = (0..<6).map { ("d\($0)", "dst-sc") }
+            cluster.behaviour.lostRaceProbability = 0.3
         default: break
         }
         for (name, storageClass) in claims {
@@ -58,10 +64,17 @@ enum Scenarios {
 
     /// Teaches names that the recording only mentions.
     static func teach(_ names: inout NameMap, _ scenario: String, _ cluster: Cluster) {
-        guard scenario == "eviction_and_budget", let pod = cluster.list(.pods, namespace: "rec").first else { return }
-        names.learn(recorded: "app-f47cfd64c-xk4d5", actual: pod.name)
-        let owner = pod["metadata"]?["ownerReferences"]?.array?.first?["name"]?.string ?? ""
-        names.learn(recorded: "app-f47cfd64c", actual: owner)
+        guard let pod = cluster.list(.pods, namespace: "rec").first else { return }
+        switch scenario {
+        case "eviction_and_budget":
+            names.learn(recorded: "app-f47cfd64c-xk4d5", actual: pod.name)
+            let owner = pod["metadata"]?["ownerReferences"]?.array?.first?["name"]?.string ?? ""
+            names.learn(recorded: "app-f47cfd64c", actual: owner)
+        case "events_and_usage":
+            // The recorder asked the node on which the pod was.
+            if let node = pod["spec"]?["nodeName"]?.string { names.learn(recorded: "node-1", actual: node) }
+        default: break
+        }
     }
 
     /// The request of an exchange with the simulator's names, and who sends it.

@@ -46,8 +46,9 @@ extension Cluster {
 
     private static let cleanUpFinalizer = "customresourcecleanup.apiextensions.k8s.io"
 
-    func markTerminating(_ definition: inout JSON) {
+    func markTerminating(_ definition: inout JSON, old: JSON) {
         definition["metadata"]?["deletionGracePeriodSeconds"] = nil
+        definition["metadata"]?["generation"] = old["metadata"]?["generation"]
         let conditions = definition["status"]?["conditions"]?.array ?? []
         definition[path: ["status", "conditions"]] = .array(
             conditions + [

@@ -97,16 +97,7 @@ extension Cluster {
                     )
                 }
                 guard asked <= resourceVersion else {
-                    throw Refusal(
-                        504,
-                        "Timeout",
-                        "Too large resource version: \(asked), current: \(resourceVersion)",
-                        details: [
-                            "causes": [["reason": "ResourceVersionTooLarge", "message": "Too large resource version"]],
-                            "retryAfterSeconds": 1,
-                        ],
-                        retryAfter: 1
-                    )
+                    throw .tooLarge(asked, resourceVersion)
                 }
                 if query["resourceVersionMatch"] == "Exact" { version = asked }
             }
