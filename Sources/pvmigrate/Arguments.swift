@@ -151,6 +151,13 @@ struct RBACArguments: ParsableCommand {
 
 /// What a person asked for, with every value checked.
 struct Invocation: Sendable {
+    /// Reads it from the command's arguments, in Go's spellings too.
+    ///
+    /// - Throws: `UsageError`, or the argument parser's own errors and requests for help.
+    static func read(_ arguments: [String]) throws -> Invocation {
+        try MigrateArguments.parse(try GoSpelling.normalise(arguments)).checked()
+    }
+
     enum Mode: Sendable, Equatable {
         /// `--dry-run`
         case plan

@@ -57,7 +57,7 @@ struct Command: Sendable {
             case .migrate(let afterPreflight):
                 let refusal =
                     afterPreflight
-                    ? await preflight(migrator, discovered) : refusal(classObstacles(discovered), discovered)
+                    ? await preflight(migrator, discovered) : refusal(obstacles(discovered), discovered)
                 if let refusal { return refusal }
                 return try await migrate(migrator, discovered)
             }
@@ -93,7 +93,8 @@ struct Command: Sendable {
     // MARK: Before anything is changed
 
     private func plan(_ discovery: Discovery) -> Outcome {
-        let obstacles = classObstacles(discovery) + discovery.units.flatMap(\.obstacles)
+        let obstacles =
+            obstacles(discovery) + discovery.units.flatMap(\.obstacles) + unreadableAccessModes(discovery)
         if !obstacles.isEmpty {
             return Outcome(
                 kind: .planned,
@@ -116,7 +117,8 @@ struct Command: Sendable {
     /// Runs preflight; nil where nothing stands in the way.
     private func preflight(_ migrator: Migrator, _ discovery: Discovery) async -> Outcome? {
         log.note(.info, "preflight", "checking what the migration needs")
-        let obstacles = await migrator.preflight(discovery, interruption: stop.interruption)
+        let obstacles =
+            await migrator.preflight(discovery, interruption: stop.interruption) + unreadableScales(discovery)
         guard !stop.interruption.isRequested else {
             return Outcome(
                 kind: .interrupted,
@@ -157,18 +159,49 @@ struct Command: Sendable {
         return Outcome(
             kind: .nothingToDo,
             code: .done,
-            message: "nothing to do: no claim of the StorageClass \(options.sourceClass) is left\(place)"
+            message: "nothing to do: there are no claims of the StorageClass \(options.sourceClass)\(place)"
                 + (notes > 0 ? "; \(notes.of("object")) left alone, see above" : ""),
             discovery: discovery
         )
     }
 
-    /// Without the destination nothing can be done, preflight or not.
-    private func classObstacles(_ discovery: Discovery) -> [Obstacle] {
+    /// Without the destination nothing can be done, preflight or not; and a workload whose mark can't be read could be
+    /// stopped but not started again.
+    private func obstacles(_ discovery: Discovery) -> [Obstacle] {
         var names = [options.destinationClass]
         if !options.skipSourceValidation { names.insert(options.sourceClass, at: 0) }
         return names.filter { discovery.storageClass($0) == nil }.map {
             Obstacle(namespace: nil, resource: "StorageClass \($0)", message: "does not exist")
+        } + unreadableScales(discovery)
+    }
+
+    private func unreadableScales(_ discovery: Discovery) -> [Obstacle] {
+        (discovery.units.flatMap(\.workloads) + discovery.forgotten).compactMap { workload in
+            do {
+                _ = try workload.markedScale()
+                return nil
+            } catch {
+                return Obstacle(
+                    namespace: workload.name.namespace,
+                    resource: workload.title,
+                    message: "\(error); correct or remove it"
+                )
+            }
+        }
+    }
+
+    private func unreadableAccessModes(_ discovery: Discovery) -> [Obstacle] {
+        discovery.units.flatMap(\.claims).compactMap { state in
+            do {
+                _ = try state.accessModes()
+                return nil
+            } catch {
+                return Obstacle(
+                    namespace: state.name.namespace,
+                    resource: "PersistentVolumeClaim \(state.name)",
+                    message: "\(error)"
+                )
+            }
         }
     }
 

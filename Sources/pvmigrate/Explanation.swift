@@ -5,8 +5,10 @@ import Migration
 ///
 /// - Parameter configuration: who was asked, where that is known.
 func explanation(of error: any Error, asking configuration: Configuration?) -> String {
-    guard let error = error as? APIError else { return "\(error)".onOneLine }
-    return error.description.onOneLine + (advice(on: error, asking: configuration).map { "; \($0)" } ?? "")
+    let lines = "\(error)".split(whereSeparator: \.isNewline).map { String($0).onOneLine }.filter { !$0.isEmpty }
+    let what = lines.joined(separator: "; ")
+    guard let error = error as? APIError else { return what }
+    return what + (advice(on: error, asking: configuration).map { "; \($0)" } ?? "")
 }
 
 private func advice(on error: APIError, asking configuration: Configuration?) -> String? {

@@ -3,7 +3,7 @@ import Migration
 
 /// How the command ended: what both output formats show.
 struct Outcome: Sendable {
-    enum Kind: String, Sendable {
+    enum Kind: String, Sendable, CaseIterable {
         case planned
         case nothingToDo = "nothing-to-do"
         case preflightPassed = "preflight-passed"

@@ -24,7 +24,7 @@ func run(_ arguments: [String], in surroundings: Surroundings, stop: Stop) async
             surroundings.output(Permissions.rbac(for: try RBACArguments.parse(arguments).checked()))
             return .done
         }
-        let invocation = try MigrateArguments.parse(try GoSpelling.normalise(arguments)).checked()
+        let invocation = try Invocation.read(arguments)
         return await Command(invocation: invocation, surroundings: surroundings, stop: stop).run()
     } catch let error as UsageError {
         return usage(error.message, surroundings)

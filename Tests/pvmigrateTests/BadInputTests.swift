@@ -1,0 +1,332 @@
+import Foundation
+import Kubernetes
+import Testing
+
+@testable import pvmigrate
+
+/// Something wrong from outside, and what a person is told.
+struct BadInput: Sendable, CustomTestStringConvertible {
+    /// What the server says; none is asked in the other cases.
+    enum Server: Sendable {
+        case notAsked
+        case real
+        case says(status: Int, headers: [(name: String, value: String)] = [], body: String)
+        case breaks(TransportError)
+        case lists([String: JSON])
+    }
+
+    var arguments: [String]
+    var environment: [String: String] = [:]
+    var kubeconfig: String?
+    var server = Server.notAsked
+    var code = ExitCode.failed
+    /// The whole of stderr but its `error: `; `DIR` stands for the folder of the kubeconfig.
+    var message: String
+    /// The rows on stdout, as far as they are unusual.
+    var rows: [String] = []
+
+    var testDescription: String { message }
+
+    static func flags(_ arguments: String, _ message: String) -> BadInput {
+        BadInput(
+            arguments: arguments.split(separator: " ").map { $0 == "''" ? "" : String($0) },
+            code: .usage,
+            message: message + "; see pvmigrate --help"
+        )
+    }
+
+    private static let good = ["--source-sc", "slow", "--dest-sc", "fast"]
+
+    static func environment(_ environment: [String: String], _ message: String) -> BadInput {
+        BadInput(arguments: good, environment: environment, message: message + "; nothing was changed")
+    }
+
+    static func kubeconfig(_ text: String, _ arguments: String..., message: String) -> BadInput {
+        BadInput(
+            arguments: good + ["--kubeconfig", "DIR/config"] + arguments,
+            kubeconfig: text,
+            server: .real,
+            message: message + "; nothing was changed"
+        )
+    }
+
+    static func server(_ server: Server, _ message: String) -> BadInput {
+        BadInput(
+            arguments: good + ["--kubeconfig", "DIR/config"],
+            kubeconfig: pvmigrateTests.kubeconfig(),
+            server: server,
+            message: message + "; nothing was changed"
+        )
+    }
+
+    static func says(_ status: Int, _ body: String, _ message: String) -> BadInput {
+        server(.says(status: status, body: body), "list persistentvolumes: " + message)
+    }
+
+    static func annotation(_ objects: [String: JSON], _ row: String) -> BadInput {
+        BadInput(
+            arguments: good + ["--kubeconfig", "DIR/config", "--dry-run"],
+            kubeconfig: pvmigrateTests.kubeconfig(),
+            server: .lists(objects),
+            code: .refused,
+            message: "dry run: 1 obstacle in the way; nothing was changed",
+            rows: [row]
+        )
+    }
+}
+
+@Suite("Bad input gets one clear line and changes nothing")
+struct BadInputTests {
+    @Test(
+        "in flags",
+        arguments: [
+            BadInput.flags("", "--source-sc is missing"),
+            .flags("--source-sc a", "--dest-sc is missing"),
+            .flags("--dest-sc b", "--source-sc is missing"),
+            .flags("--source-sc= --dest-sc b", "--source-sc is empty"),
+            .flags("--source-sc a --dest-sc ''", "--dest-sc is empty"),
+            .flags("--source-sc a --dest-sc", "Missing value for '--dest-sc <name>'"),
+            .flags("-source-sc -dest-sc b", "Missing value for '--source-sc <name>'"),
+            .flags("--source-sc a --dest-sc a", "--source-sc and --dest-sc are both \"a\"; they must differ"),
+            .flags("--source-sc A --dest-sc b", "--source-sc \"A\" is not the name of a StorageClass"),
+            .flags("--source-sc a/b --dest-sc b", "--source-sc \"a/b\" is not the name of a StorageClass"),
+            .flags("--source-sc a --dest-sc b..c", "--dest-sc \"b..c\" is not the name of a StorageClass"),
+            .flags("--source-sc a --dest-sc b --foo", "Unknown option '--foo'"),
+            .flags("--sourcesc a --dest-sc b", "Unknown option '--sourcesc'. Did you mean '--source-sc'?"),
+            .flags("--source-sc a --dest-sc b c", "Unexpected argument 'c'"),
+            .flags("--source-sc a --dest-sc b --set-defaults true", "Unexpected argument 'true'"),
+            .flags("--source-sc a --dest-sc b --dry-run=2", "--dry-run must be true or false, not \"2\""),
+            .flags("-source-sc a -dest-sc b -namespace=", "--namespace is empty; leave it out for all namespaces"),
+            .flags("-source-sc a -dest-sc b -namespace a.b", "--namespace \"a.b\" is not the name of a namespace"),
+            .flags("-source-sc a -dest-sc b -namespace a/b?c", "--namespace \"a/b?c\" is not the name of a namespace"),
+            .flags("-source-sc a -dest-sc b -rsync-image=", "--rsync-image is empty"),
+            .flags("-source-sc a -dest-sc b -rsync-image ä", "--rsync-image \"ä\" is not the name of an image"),
+            .flags(
+                "-source-sc a -dest-sc b -rsync-flags bwlimit=9",
+                "--rsync-flags \"bwlimit=9\" is no flag of rsync: it must begin with a dash"
+            ),
+            .flags("-source-sc a -dest-sc b -kubeconfig=", "--kubeconfig is empty"),
+            .flags("-source-sc a -dest-sc b -context ''", "--context is empty"),
+            .flags(
+                "-source-sc a -dest-sc b -output yaml",
+                "The value 'yaml' is invalid for '--output <format>'. Please provide one of 'text' and 'json'"
+            ),
+            .flags(
+                "-source-sc a -dest-sc b -pod-ready-timeout 1m",
+                "The value '1m' is invalid for '--pod-ready-timeout <seconds>'"
+            ),
+            .flags(
+                "-source-sc a -dest-sc b -pod-ready-timeout=-1",
+                "--pod-ready-timeout must be a whole number of seconds from 1 to 1000000, not -1"
+            ),
+            .flags(
+                "-source-sc a -dest-sc b -delete-pv-timeout 0",
+                "--delete-pv-timeout must be a whole number of seconds from 1 to 1000000, not 0"
+            ),
+            .flags(
+                "-source-sc a -dest-sc b -preflight-validation-only -skip-preflight-validation",
+                "--preflight-validation-only and --skip-preflight-validation exclude each other"
+            ),
+            .flags(
+                "-source-sc a -dest-sc b -preflight-validation-only -dry-run",
+                "--preflight-validation-only and --dry-run exclude each other"
+            ),
+            .flags("rbac --source-sc a", "Unknown option '--source-sc'"),
+            .flags("rbac --namespace=", "--namespace is empty; leave it out for all namespaces"),
+        ]
+    )
+    func flags(input: BadInput) async throws { try await check(input) }
+
+    @Test(
+        "in the environment",
+        arguments: [
+            BadInput.environment(
+                ["KUBECONFIG": "DIR/gone"],
+                "no file of KUBECONFIG exists: DIR/gone"
+            ),
+            .environment(["KUBECONFIG": "DIR"], "DIR: the kubeconfig cannot be read: is a directory"),
+            .environment(
+                ["KUBECONFIG": "", "HOME": "DIR"],
+                "no kubeconfig: DIR/.kube/config does not exist; name one with --kubeconfig or KUBECONFIG"
+            ),
+            .environment([:], "no kubeconfig: .kube/config does not exist; name one with --kubeconfig or KUBECONFIG"),
+        ]
+    )
+    func environment(input: BadInput) async throws { try await check(input) }
+
+    @Test(
+        "in the kubeconfig",
+        arguments: [
+            BadInput.kubeconfig(
+                "",
+                message: "DIR/config: the kubeconfig is empty: it has no contexts, clusters or users"
+            ),
+            .kubeconfig(
+                "a: [",
+                message: "DIR/config:2:1: while parsing a flow node from 2:1: did not find expected node content"
+            ),
+            .kubeconfig("kind: Pod", message: "DIR/config:1:7: this is no kubeconfig: its kind is Pod, not Config"),
+            .kubeconfig(
+                kubeconfig(),
+                "--context",
+                "prod",
+                message: "DIR/config: there is no context \"prod\"; there are: c"
+            ),
+            .kubeconfig(
+                "contexts: [{name: a, context: {cluster: x}}]\ncurrent-context: a\nclusters: [{name: v}]",
+                message: "DIR/config:1:41: there is no cluster \"x\"; there are: v"
+            ),
+            .kubeconfig(
+                kubeconfig(cluster: "{server: 'https://a', certificate-authority-data: '%%'}"),
+                message: "DIR/config:5:81: certificate-authority-data is not valid base64"
+            ),
+            .kubeconfig(
+                kubeconfig(user: "{client-certificate: gone.crt}"),
+                message: "DIR/config:6:46: client-certificate DIR/gone.crt cannot be used: no such file or directory"
+            ),
+            .kubeconfig(
+                kubeconfig(user: "{auth-provider: {name: gcp}}"),
+                message: "DIR/config:6:41: the auth-provider \"gcp\" was removed in kubectl 1.26; use an exec plugin "
+                    + "(gke-gcloud-auth-plugin, kubelogin, ...)"
+            ),
+            .kubeconfig(
+                kubeconfig(
+                    user: "{exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-plugin, "
+                        + "interactiveMode: Never, installHint: see example.com}}"
+                ),
+                message:
+                    "list persistentvolumes: the credential plugin no-such-plugin of the user \"u\" (DIR/config:6:32) was not "
+                    + "found, or cannot be run; see example.com"
+            ),
+        ]
+    )
+    func kubeconfigs(input: BadInput) async throws { try await check(input) }
+
+    @Test(
+        "in annotations",
+        arguments: [
+            BadInput.annotation(
+                ScriptedServer.shop(claim: ["kurl.sh/pvcmigrate-destinationaccessmode": "ReadWriteSometimes"]),
+                "shop        PersistentVolumeClaim shop/data   the annotation kurl.sh/pvcmigrate-destinationaccessmode is "
+                    + "\"ReadWriteSometimes\"; it must be one of ReadWriteOnce, ReadWriteMany, ReadOnlyMany, "
+                    + "ReadWriteOncePod"
+            ),
+            .annotation(
+                ScriptedServer.shop(workload: ["kurl.sh/pvcmigrate-scale": "many"]),
+                "shop        Deployment shop/web   the annotation kurl.sh/pvcmigrate-scale is \"many\", which is no "
+                    + "number of replicas; correct or remove it"
+            ),
+            .annotation(
+                ScriptedServer.shop(workload: ["kurl.sh/pvcmigrate-scale": "-1"]),
+                "shop        Deployment shop/web   the annotation kurl.sh/pvcmigrate-scale is \"-1\", which is no "
+                    + "number of replicas; correct or remove it"
+            ),
+        ]
+    )
+    func annotations(input: BadInput) async throws { try await check(input) }
+
+    private static let whoever = "is https://a.example.com an API server of Kubernetes?"
+
+    @Test(
+        "in what the server says",
+        arguments: [
+            BadInput.says(
+                200,
+                "<html>\n<body>Log in</body></html>",
+                "the answer is not what an API server says: <html> <body>Log in</body></html>; \(whoever)"
+            ),
+            .says(
+                200,
+                #"{"kind":"PersistentVolumeList","metadata":{},"items":[{"meta"#,
+                #"the answer is not what an API server says: {"kind":"PersistentVolumeList","metadata":{},"#
+                    + #""items":[{"meta; \#(whoever)"#
+            ),
+            .says(
+                200,
+                #"{"kind":"PodList","metadata":{},"items":[]}"#,
+                #"the answer is not what an API server says: {"kind":"PodList","metadata":{},"items":[]}; \#(whoever)"#
+            ),
+            .says(200, "", "the answer is not what an API server says: an empty body; \(whoever)"),
+            .says(200, "[]", "the answer is not what an API server says: []; \(whoever)"),
+            .says(
+                302,
+                "",
+                "the server answered with a redirect (HTTP 302); is the server in the kubeconfig the API server itself?"
+            ),
+            .says(
+                401,
+                #"{"kind":"Status","code":401,"reason":"Unauthorized","message":"Unauthorized"}"#,
+                "Unauthorized; the credentials of the context \"c\" are not accepted: log in again, or choose another "
+                    + "--context"
+            ),
+            .says(
+                403,
+                #"{"kind":"Status","code":403,"reason":"Forbidden","message":"jane may not\tlist volumes\n\nask bob"}"#,
+                "jane may not list volumes; ask bob; `pvmigrate rbac` prints all permissions that a run needs"
+            ),
+            .says(404, "404 page not found", "the server answered HTTP 404: 404 page not found; \(whoever)"),
+            .says(
+                500,
+                #"{"kind":"Status","code":500,"message":"etcd is gone"}"#,
+                "etcd is gone; run again when the server is well"
+            ),
+            .says(
+                503,
+                "no healthy upstream",
+                "the server answered HTTP 503: no healthy upstream; run again when the server is well"
+            ),
+            .says(
+                200,
+                "\u{1b}[31mred\u{7}",
+                "the answer is not what an API server says: [31mred; \(whoever)"
+            ),
+            .server(
+                .breaks(TransportError(.notSent, "connection refused")),
+                "list persistentvolumes: connection refused; is https://a.example.com right, and can it be reached "
+                    + "from here?"
+            ),
+            .server(
+                .breaks(TransportError(.configuration, "the certificate is not trusted")),
+                "list persistentvolumes: the certificate is not trusted"
+            ),
+        ]
+    )
+    func servers(input: BadInput) async throws { try await check(input) }
+
+    private func check(_ input: BadInput) async throws {
+        let folder = try TemporaryFolder()
+        if let text = input.kubeconfig { try folder.write("config", text) }
+        func inFolder(_ text: String) -> String { text.replacingOccurrences(of: "DIR", with: folder.path) }
+        let server = ScriptedServer { request in
+            switch input.server {
+            case .says(let status, let headers, let body):
+                return Response(status: status, headers: headers, body: Data(body.utf8))
+            case .breaks(let error): throw error
+            case .lists(let objects):
+                var response = try ScriptedServer.lists(objects)(request)
+                response.headers = []
+                return response
+            case .notAsked, .real:
+                Issue.record("the server was asked")
+                return Response(status: 500)
+            }
+        }
+        let console = Console()
+        let code = await run(
+            input.arguments.map(inFolder),
+            in: console.surroundings(environment: input.environment.mapValues(inFolder), time: .instant) { found in
+                if case .real = input.server { return try CurlTransport.make(found) }
+                return server
+            },
+            stop: Stop()
+        )
+        let result = console.run(ending: code)
+        #expect(result.code == input.code)
+        #expect(result.errors == "error: " + inFolder(input.message) + "\n")
+        for row in input.rows {
+            #expect(result.output.split(separator: "\n").contains { $0 == row }, "\(result.output)")
+        }
+        if input.rows.isEmpty { #expect(result.output == "") }
+        #expect(server.requests.allSatisfy { $0.method == .get })
+    }
+}

@@ -1,0 +1,114 @@
+import ClusterSimulator
+import Kubernetes
+import Synchronization
+import Testing
+
+@testable import pvmigrate
+
+/// A simulated cluster with the class `slow` to migrate from and `fast` to migrate to, and a Deployment `shop/web` of
+/// two pods that mount the claim `shop/data`.
+struct Shop {
+    var cluster = Cluster()
+
+    init() throws {
+        for node in ["node-1", "node-2"] { cluster.addNode(node) }
+        for name in ["slow", "fast"] {
+            try cluster.create(
+                .storageClasses,
+                [
+                    "metadata": ["name": .string(name)], "provisioner": "network.csi.example.com",
+                    "reclaimPolicy": "Delete",
+                ]
+            )
+        }
+        try cluster.create(.namespaces, ["metadata": ["name": "shop"]])
+        try cluster.create(
+            .persistentVolumeClaims,
+            namespace: "shop",
+            [
+                "metadata": ["name": "data"],
+                "spec": [
+                    "accessModes": ["ReadWriteMany"], "storageClassName": "slow",
+                    "resources": ["requests": ["storage": "16Mi"]],
+                ],
+            ]
+        )
+        try cluster.create(
+            .deployments,
+            namespace: "shop",
+            [
+                "metadata": ["name": "web"],
+                "spec": [
+                    "replicas": 2, "selector": ["matchLabels": ["app": "web"]],
+                    "template": [
+                        "metadata": ["labels": ["app": "web"]],
+                        "spec": [
+                            "terminationGracePeriodSeconds": 1,
+                            "containers": [
+                                [
+                                    "name": "main", "image": "busybox:latest", "command": ["sleep", "1000000"],
+                                    "volumeMounts": [["name": "v", "mountPath": "/data"]],
+                                ]
+                            ],
+                            "volumes": [["name": "v", "persistentVolumeClaim": ["claimName": "data"]]],
+                        ],
+                    ],
+                ],
+            ]
+        )
+        for _ in 1...30 { cluster.advance(to: cluster.now + .seconds(1)) }
+        let volume = try #require(self.volume)
+        cluster.write(["greeting": File("hello")], toVolumeNamed: volume, node: "node-1")
+    }
+
+    /// The name of the volume that the claim is bound to.
+    var volume: String? { spec(.persistentVolumeClaims, "data", "volumeName")?.string }
+    /// How many pods the Deployment is to have.
+    var scale: Int64? { spec(.deployments, "web", "replicas")?.integer }
+    var storageClass: String? { spec(.persistentVolumeClaims, "data", "storageClassName")?.string }
+
+    private func spec(_ resource: Resource, _ name: String, _ key: String) -> JSON? {
+        cluster.get(ObjectKey(resource, "shop", name))?[path: ["spec", key]]
+    }
+
+    /// Runs the command in virtual time; the shop is then as the run has left it.
+    ///
+    /// - Parameter fault: sees each request before the cluster does.
+    mutating func run(
+        _ arguments: String...,
+        stop: Stop = Stop(),
+        fault: @escaping Interceptor = { _, _ in nil }
+    ) throws -> Run {
+        let folder = try TemporaryFolder()
+        let file = try folder.write("config", kubeconfig())
+        let arguments = ["--source-sc", "slow", "--dest-sc", "fast", "--kubeconfig", file] + arguments
+        let time = VirtualTime()
+        let simulator = ClusterSimulator(cluster, time: time.source, latency: .milliseconds(5), interceptor: fault)
+        let console = Console()
+        let surroundings = console.surroundings(time: time.source) { _ in simulator }
+        let (code, cluster) = try time.run {
+            try await withThrowingTaskGroup(of: ExitCode?.self) { group in
+                group.addTask {
+                    try await simulator.run()
+                    return nil
+                }
+                group.addTask { await pvmigrate.run(arguments, in: surroundings, stop: stop) }
+                defer { group.cancelAll() }
+                while let next = try await group.next() {
+                    if let next { return (next, await simulator.snapshot) }
+                }
+                throw CancellationError()
+            }
+        }
+        self.cluster = cluster
+        return console.run(ending: code)
+    }
+}
+
+extension Request {
+    /// True for what a migration changes: not for reads, trials, locks and questions.
+    var isChange: Bool {
+        method != .get && !target.contains("dryRun") && !target.contains("/leases")
+            && !target.contains("accessreviews")
+    }
+}
