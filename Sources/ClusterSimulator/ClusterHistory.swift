@@ -18,7 +18,7 @@ struct Change: Sendable {
 /// The latest changes, so that watches can go on from a resourceVersion; older ones are forgotten.
 struct History: Sendable {
     /// How many changes of a resource are kept at least; twice as many at most.
-    private static let kept = 500
+    private static let kept = 200
 
     private struct Log: Sendable {
         /// Every change after this version is held.

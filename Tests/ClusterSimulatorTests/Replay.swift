@@ -15,7 +15,8 @@ struct Replay {
     private let transcript: Transcript
     private var cluster: Cluster
     private var names: NameMap
-    private var watches: [String: Watch] = [:]
+    /// By the recording's name for the stream and its path: a name is used again.
+    private var watches: [[String]: Watch] = [:]
     /// Events by stream, recorded and simulated, as they came.
     private var recordedEvents: [String: [JSON]] = [:]
     private var actualEvents: [String: [JSON]] = [:]
@@ -203,16 +204,16 @@ struct Replay {
             recordedEvents[name] = []
             actualEvents[name] = []
         }
-        watches[name] = watch
+        watches[[name, path]] = watch
     }
 
     private mutating func drainWatches() {
-        for name in watches.keys.sorted() {
-            guard var watch = watches[name] else { continue }
+        for key in watches.keys.sorted(by: { $0[1] < $1[1] }) {
+            guard var watch = watches[key] else { continue }
             while case .piece(let piece) = watch.next(in: cluster) {
-                if let event = try? JSON(parsing: piece) { actualEvents[name, default: []].append(event) }
+                if let event = try? JSON(parsing: piece) { actualEvents[key[0], default: []].append(event) }
             }
-            watches[name] = watch
+            watches[key] = watch
         }
     }
 
