@@ -123,10 +123,11 @@ enum Protobuf {
                     .list(
                         .message([
                             1: ("name", .string), 2: ("image", .string), 3: ("command", .list(.string)),
-                            4: ("args", .list(.string)), 8: ("resources", .message([:])),
+                            4: ("args", .list(.string)), 5: ("workingDir", .string), 8: ("resources", .message([:])),
                             13: ("terminationMessagePath", .string),
                             14: ("imagePullPolicy", .string), 16: ("stdin", .bool), 17: ("stdinOnce", .bool),
                             18: ("tty", .bool),
+                            20: ("terminationMessagePolicy", .string),
                         ])
                     )
                 ),
@@ -172,6 +173,17 @@ enum Protobuf {
                     1: ("observedGeneration", .integer), 2: ("replicas", .integer), 3: ("updatedReplicas", .integer),
                     4: ("availableReplicas", .integer), 5: ("unavailableReplicas", .integer),
                     7: ("readyReplicas", .integer),
+                ])
+            ),
+        ],
+        "Job": [
+            1: metadata,
+            2: ("spec", .message([6: ("template", podTemplate)])),
+            3: (
+                "status",
+                .message([
+                    4: ("active", .integer), 5: ("succeeded", .integer), 6: ("failed", .integer),
+                    7: ("completedIndexes", .string),
                 ])
             ),
         ],

@@ -81,6 +81,7 @@ struct Sandbox: AsyncParsableCommand {
         var cluster = Cluster(seed: .random(in: 0 ... .max), epoch: Int(Date.now.timeIntervalSince1970))
         cluster.tokens = [tokens.admin: .admin, tokens.limited: User("viewer")]
         cluster.behaviour.modelsContainers = volumes == .model
+        cluster.behaviour.scripts = Seed.modelScripts
         cluster.behaviour.images.formUnion(images)
         cluster.behaviour.lostRaceProbability = slowBinder
         for name in nodeNames { cluster.addNode(name) }

@@ -138,8 +138,9 @@ struct Seed {
         let labels: JSON = ["app": .string(name)]
         var container: JSON = [
             "name": "main", "image": "busybox:latest", "imagePullPolicy": "IfNotPresent",
-            "command": ["sh", "-c", .string(Self.script(paths: mounts.values.sorted()))],
-            "readinessProbe": ["exec": ["command": ["test", "-e", "/tmp/ready"]], "periodSeconds": 1],
+            "command": ["sh", "-c", .string(Self.script)],
+            "env": [["name": "VOLUMES", "value": .string(mounts.values.sorted().joined(separator: " "))]],
+            "readinessProbe": ["exec": ["command": ["sh", "-c", .string(Self.probe)]], "periodSeconds": 1],
         ]
         if !mounts.isEmpty {
             container["volumeMounts"] = .array(
@@ -162,16 +163,18 @@ struct Seed {
     }
 
     /// Notes its start in each volume and waits to be stopped.
-    private static func script(paths: [String]) -> String {
-        """
+    private static let script = """
         trap 'echo stopping; exit 0' TERM
         echo "$HOSTNAME starts"
-        for volume in \(paths.joined(separator: " ")); do
+        for volume in $VOLUMES; do
           echo "$HOSTNAME started at $(date -u +%FT%TZ)" >> "$volume/starts.log" || exit 1
           echo "$volume holds $(ls "$volume" | wc -l) entries, its $(wc -l < "$volume/starts.log"). start"
         done
         touch /tmp/ready
         sleep 1000000 & wait
         """
-    }
+    private static let probe = "test -e /tmp/ready"
+
+    /// What stands for the scripts where containers are modelled, since the model's shell is a small one.
+    static let modelScripts = [script: "echo starts; sleep infinity", probe: "true"]
 }
