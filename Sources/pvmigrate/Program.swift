@@ -1,0 +1,38 @@
+import FoundationEssentials
+import Kubernetes
+
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Musl
+#endif
+
+@main
+enum Program {
+    /// The main thread waits for signals and does nothing else; the command runs beside it and ends the process.
+    static func main() {
+        let signals = Signals()
+        let stop = Stop()
+        let results = StandardStream(STDOUT_FILENO)
+        let messages = StandardStream(STDERR_FILENO)
+        Task.detached {
+            let code = await run(
+                Array(CommandLine.arguments.dropFirst()),
+                in: Surroundings(
+                    environment: ProcessInfo.processInfo.environment,
+                    output: { results.write($0) },
+                    errors: { messages.write($0) },
+                    connect: { try CurlTransport.make($0, userAgent: "pvmigrate/\(version)") }
+                ),
+                stop: stop
+            )
+            exit(code.rawValue)
+        }
+        signals.wait()
+        messages.write("interrupted: bringing everything to a safe state; press again to exit at once\n")
+        stop.request()
+        signals.wait()
+        messages.write("exiting at once; run the same command again to finish\n")
+        _exit(ExitCode.stopped.rawValue)
+    }
+}

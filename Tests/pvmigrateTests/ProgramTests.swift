@@ -1,0 +1,66 @@
+import Foundation
+import Glibc
+import Testing
+
+@Suite("The program")
+struct ProgramTests {
+    /// A server that takes connections and never says anything.
+    private struct SilentServer {
+        let socket: Int32
+        let port: UInt16
+
+        init() throws {
+            socket = Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+            var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+            let socket = socket
+            let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+                    bind(socket, address, size) == 0 && listen(socket, 16) == 0
+                        && getsockname(socket, address, &size) == 0
+                }
+            }
+            try #require(isBound)
+            port = UInt16(bigEndian: address.sin_port)
+        }
+
+        /// Waits until somebody connects.
+        func accept() { _ = Glibc.accept(socket, nil, nil) }
+    }
+
+    @Test("gives up on a signal, says so, and ends with 1", arguments: [SIGINT, SIGTERM, SIGHUP])
+    func signals(signal: Int32) async throws {
+        let folder = try TemporaryFolder()
+        let server = try SilentServer()
+        defer { close(server.socket) }
+        let file = try folder.write("config", kubeconfig(cluster: "{server: 'http://127.0.0.1:\(server.port)'}"))
+        // Ignored signals are inherited, and stay ignored: the tests may have been started by nohup.
+        _ = Glibc.signal(signal, SIG_DFL)
+        let process = Process()
+        let (output, errors) = (Pipe(), Pipe())
+        process.executableURL = Self.directory.appending(path: "pvmigrate")
+        process.arguments = ["--source-sc", "a", "--dest-sc", "b", "--output", "json", "--kubeconfig", file]
+        process.standardOutput = output
+        process.standardError = errors
+        try process.run()
+        server.accept()
+        kill(process.processIdentifier, signal)
+        let said = try errors.fileHandleForReading.readToEnd() ?? Data()
+        let result = try output.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        #expect(process.terminationReason == .exit && process.terminationStatus == 1)
+        #expect(
+            String(decoding: said, as: UTF8.self) == """
+                interrupted: bringing everything to a safe state; press again to exit at once
+                error: interrupted; nothing was changed
+
+                """
+        )
+        #expect(String(decoding: result, as: UTF8.self).contains(#""outcome":"interrupted""#))
+    }
+
+    /// Where the package's products are: beside the tests.
+    private static let directory = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+}
