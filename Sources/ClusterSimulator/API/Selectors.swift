@@ -182,10 +182,11 @@ struct FieldSelector: Sendable {
             sides = (key, value)
             let field = String(sides.0)
             guard Self.fields(of: resource).contains(field) else {
-                let group = resource.group.isEmpty ? "/" + resource.version : resource.apiVersion
+                // Types with fields of their own say it in other words than the rest.
                 throw .badRequest(
-                    "Unable to find \"\(group), Resource=\(resource.plural)\" that match label selector \"\", field "
-                        + "selector \"\(text)\": field label not supported: \(field)"
+                    Self.fields(of: resource).count > 2
+                        ? "field label not supported: \(field)"
+                        : "\"\(field)\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                 )
             }
             requirements.append((Self.path(field, resource), String(sides.1), equal))
