@@ -207,7 +207,9 @@ extension Cluster {
         guard key.resource == .pods, object["spec"]?["nodeName"] != nil else { return 0 }
         let phase = object["status"]?["phase"]?.string
         if phase == "Succeeded" || phase == "Failed" { return 0 }
-        return max(0, asked ?? Int(object["spec"]?["terminationGracePeriodSeconds"]?.integer ?? 30))
+        let grace = asked ?? Int(object["spec"]?["terminationGracePeriodSeconds"]?.integer ?? 30)
+        // No more than Go's clock can hold in such a sum.
+        return min(max(0, grace), 1 << 31)
     }
 
     // MARK: Storage

@@ -119,7 +119,7 @@ public actor ClusterSimulator: Transport {
         try await travel()
         try await failBefore(request, fault)
         if case .answer(let response)? = fault { return response }
-        if case .stale(let age)? = fault, request.method == .get, var old = past.dropLast(age - 1).last {
+        if case .stale(let age)? = fault, request.method == .get, var old = past.dropLast(max(1, age) - 1).last {
             return old.handle(request, as: user)
         }
         var response = perform(request, as: user)

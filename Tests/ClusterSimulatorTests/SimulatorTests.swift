@@ -198,4 +198,42 @@ struct SimulatorTests {
     func quantities(text: String, canonical: String) {
         #expect(Amount(text)?.description == canonical)
     }
+
+    @Test(
+        "bad input is refused, not a crash",
+        arguments: [
+            ("POST", "/api/v1/namespaces/rec/persistentvolumeclaims", ""),
+            ("POST", "/api/v1/namespaces/rec/persistentvolumeclaims", "[1,"),
+            ("POST", "/api/v1/namespaces/rec/persistentvolumeclaims", #"{"metadata":7,"spec":"x"}"#),
+            (
+                "POST", "/api/v1/namespaces/rec/persistentvolumeclaims",
+                #"{"metadata":{"name":"a"},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"99999999999999999999999Ei"}}}}"#
+            ),
+            (
+                "POST", "/api/v1/namespaces/nowhere/pods",
+                #"{"metadata":{"name":"a"},"spec":{"containers":[{"name":"a","image":"b"}]}}"#
+            ),
+            (
+                "POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+                #"{"metadata":{"name":"pods."},"spec":{"group":"","names":{"plural":"pods","kind":"Pod"}}}"#
+            ),
+            ("PATCH", "/apis/storage.k8s.io/v1/storageclasses/src-sc", #"[{"op":"remove","path":"/a/-5/b"}]"#),
+            ("GET", "/api/v1/pods?labelSelector=a+in+(", ""), ("GET", "/api/v1/pods?fieldSelector=%", ""),
+            ("GET", "/api/v1/pods?limit=1&continue=%00", ""),
+            ("GET", "/api/v1/namespaces/rec/pods/x/log?limitBytes=-1", ""),
+            ("DELETE", "/api/v1/namespaces/rec/pods/x?gracePeriodSeconds=9223372036854775807", ""),
+            ("GET", "//%ff/..", ""), ("PUT", "/api/v1/pods", "{}"),
+        ]
+    )
+    func badInput(method: String, target: String, body: String) throws {
+        var cluster = try Replay.makeCluster(seed: 1)
+        var request = Request(
+            try #require(Request.Method(rawValue: method)),
+            target,
+            body: body.isEmpty ? nil : Data(body.utf8)
+        )
+        if method == "PATCH" { request.headers = [("Content-Type", "application/json-patch+json")] }
+        let response = cluster.handle(request, as: .admin)
+        #expect((400..<500).contains(response.status))
+    }
 }

@@ -30,7 +30,7 @@ struct Amount: Comparable, Sendable, CustomStringConvertible {
         let decimal = ["": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18]
         if let bits = binary[suffix] {
             format = .binary
-            mantissa *= Int128(1) << Int128(bits)
+            guard Self.multiply(&mantissa, by: Int128(1) << Int128(bits)) else { return nil }
         } else if let power = decimal[suffix] {
             format = .decimal
             scale += power
@@ -42,9 +42,18 @@ struct Amount: Comparable, Sendable, CustomStringConvertible {
         }
         // In billionths, rounded up as Kubernetes does.
         scale += 9
-        for _ in 0..<max(0, scale) { mantissa *= 10 }
+        for _ in 0..<max(0, scale) where !Self.multiply(&mantissa, by: 10) { return nil }
         for _ in 0..<max(0, -scale) { mantissa = mantissa / 10 + (mantissa % 10 > 0 ? 1 : 0) }
         nano = mantissa
+    }
+
+    /// Multiplies, unless the product is too large.
+    private static func multiply(_ value: inout Int128, by factor: Int128) -> Bool {
+        let (product, overflow) = value.multipliedReportingOverflow(by: factor)
+        // Sums of a great many amounts must fit too.
+        guard !overflow, product.magnitude < UInt128(1) << 110 else { return false }
+        value = product
+        return true
     }
 
     var description: String {

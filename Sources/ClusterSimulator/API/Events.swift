@@ -40,7 +40,11 @@ extension Cluster {
             eventNumber += 1
             let (seconds, attoseconds) = now.components
             let moment = (epoch + Int(seconds)) * 1_000_000_000 + Int(attoseconds / 1_000_000_000) + eventNumber
-            let name = object.name.prefix(230) + "." + String(moment, radix: 16)
+            let prefix = object.name.prefix(230)
+            let trimmed = prefix.prefix(
+                upTo: prefix.lastIndex { $0 != "-" && $0 != "." }.map(prefix.index(after:)) ?? prefix.endIndex
+            )
+            let name = trimmed + "." + String(moment, radix: 16)
             recordedEvents[identity] = String(name)
             var event: JSON = [
                 "metadata": ["name": .string(String(name))], "involvedObject": involved,
@@ -60,7 +64,7 @@ extension Cluster {
             }
             try create(.events, namespace: namespace, event)
         } catch {
-            preconditionFailure("an event was refused: \(error)")
+            // Real recorders log it and go on; nothing depends on an event.
         }
     }
 }

@@ -22,7 +22,7 @@ struct LogQuery: Sendable {
         previous = flag("previous")
         timestamps = flag("timestamps")
         tailLines = query["tailLines"].flatMap { Int($0) }
-        limitBytes = query["limitBytes"].flatMap { Int($0) }
+        limitBytes = query["limitBytes"].flatMap { Int($0) }.map { max(0, $0) }
         if let seconds = query["sinceSeconds"].flatMap({ Int($0) }) {
             since = cluster.now - .seconds(seconds)
         } else if let moment = query["sinceTime"].flatMap({ Timestamp.seconds($0) }) {

@@ -12,7 +12,9 @@ enum Timestamp {
     static func seconds(_ text: String) -> Int? {
         let parts = text.split(whereSeparator: { "-T:Z.+".contains($0) }).map(String.init)
         guard parts.count >= 6, text.hasSuffix("Z"), let year = Int(parts[0]), let month = Int(parts[1]),
-            let day = Int(parts[2]), let hour = Int(parts[3]), let minute = Int(parts[4]), let second = Int(parts[5])
+            let day = Int(parts[2]), let hour = Int(parts[3]), let minute = Int(parts[4]), let second = Int(parts[5]),
+            (0...9999).contains(year), (1...12).contains(month), (1...31).contains(day), (0...23).contains(hour),
+            (0...59).contains(minute), (0...60).contains(second)
         else { return nil }
         return days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second
     }

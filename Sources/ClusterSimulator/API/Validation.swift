@@ -10,6 +10,7 @@ enum Validation {
         case .pods: problems += podSpec(object["spec"], "spec", claims: [])
         case .statefulSets, .deployments, .replicaSets, .daemonSets: problems += workload(object, resource)
         case .jobs: problems += podTemplate(object, restart: ["OnFailure", "Never"])
+        case .customResourceDefinitions: problems += definition(object)
         case .storageClasses:
             if (object["provisioner"]?.string ?? "").isEmpty { problems.append(.required("provisioner")) }
         case .roleBindings, .clusterRoleBindings:
@@ -80,6 +81,26 @@ enum Validation {
                 problems.append(immutable("roleRef", new["roleRef"], "cannot change roleRef"))
             }
         default: break
+        }
+        return problems
+    }
+
+    private static func definition(_ object: JSON) -> [FieldProblem] {
+        let group = object["spec"]?["group"]?.string ?? ""
+        let plural = object["spec"]?["names"]?["plural"]?.string ?? ""
+        var problems: [FieldProblem] = []
+        if group.isEmpty { problems.append(.required("spec.group")) }
+        if !group.isEmpty, !group.contains(".") {
+            problems.append(.invalid("spec.group", "\"\(group)\"", "should be a domain with at least one dot"))
+        }
+        if Resource.builtIn.contains(where: { $0.group == group }) {
+            problems.append(.invalid("spec.group", "\"\(group)\"", "is served by the API server itself"))
+        }
+        if object["spec"]?["versions"]?.array?.isEmpty ?? true { problems.append(.required("spec.versions")) }
+        if object.name != plural + "." + group {
+            problems.append(
+                .invalid("metadata.name", "\"\(object.name)\"", "must be spec.names.plural+\".\"+spec.group")
+            )
         }
         return problems
     }
