@@ -66,12 +66,11 @@ extension Cluster {
     public mutating func create(
         _ resource: Resource,
         namespace: String? = nil,
-        _ object: JSON,
-        by user: User = .system
+        _ object: JSON
     ) throws(Refusal) -> JSON {
         var object = object
         let namespace = resource.namespaced ? namespace ?? object["metadata"]?["namespace"]?.string : nil
-        try prepareForCreation(&object, resource, namespace: namespace, by: user)
+        try prepareForCreation(&object, resource, namespace: namespace)
         let name = object.name
         let key = ObjectKey(resource, namespace, name)
         if let existing = stored(key) {
@@ -94,7 +93,6 @@ extension Cluster {
         _ key: ObjectKey,
         subresource: String? = nil,
         expecting resourceVersion: String? = nil,
-        by user: User = .system,
         _ change: (inout JSON) throws(Refusal) -> Void
     ) throws(Refusal) -> JSON {
         guard let old = stored(key) else { throw .notFound(key.resource, key.name) }
@@ -103,7 +101,7 @@ extension Cluster {
         }
         var new = old.json
         try change(&new)
-        try prepareForUpdate(&new, old: old.json, key, subresource: subresource, by: user)
+        try prepareForUpdate(&new, old: old.json, key, subresource: subresource)
         if new == old.json { return new }
         if new.isBeingDeleted, isFinished(new, key) {
             remove(old)

@@ -15,8 +15,6 @@ public final class VirtualTime: TaskExecutor {
 
     private struct Sleeper {
         var moment: Duration
-        /// Orders those that wake at the same moment: first come, first served.
-        var number: Int
         var continuation: CheckedContinuation<Void, any Error>
     }
 
@@ -24,6 +22,7 @@ public final class VirtualTime: TaskExecutor {
         var random: SeededGenerator
         var now: Duration = .zero
         var ready: [UnownedJob] = []
+        /// By number: of those that wake at the same moment, the first to come is first served.
         var sleepers: [Int: Sleeper] = [:]
         var nextSleeper = 0
         var isWaiting = false
@@ -149,7 +148,7 @@ public final class VirtualTime: TaskExecutor {
                 let isCancelled = Task.isCancelled
                 let sleeps = state.withLock { state in
                     guard moment > state.now, !isCancelled else { return false }
-                    state.sleepers[number] = Sleeper(moment: moment, number: number, continuation: continuation)
+                    state.sleepers[number] = Sleeper(moment: moment, continuation: continuation)
                     return true
                 }
                 if sleeps { return }

@@ -20,8 +20,7 @@ extension Cluster {
     mutating func prepareForCreation(
         _ object: inout JSON,
         _ resource: Resource,
-        namespace: String?,
-        by user: User
+        namespace: String?
     ) throws(Refusal) {
         var metadata = object["metadata"]?.object ?? [:]
         if let version = metadata["resourceVersion"]?.string, !version.isEmpty {
@@ -123,8 +122,7 @@ extension Cluster {
         _ object: inout JSON,
         old: JSON,
         _ key: ObjectKey,
-        subresource: String?,
-        by user: User
+        subresource: String?
     ) throws(Refusal) {
         let resource = key.resource
         if object == old { return }

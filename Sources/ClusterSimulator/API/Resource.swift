@@ -317,12 +317,6 @@ extension Resource {
         categories: ["api-extensions"],
         subresources: ["status"]
     )
-    public static let eventsV1 = Resource(
-        group: "events.k8s.io",
-        "events",
-        kind: "Event",
-        shortNames: ["ev"]
-    )
 
     /// Every resource that is stored and served from the start; custom ones join at run time (`Cluster.resources`).
     public static let builtIn: [Resource] = [

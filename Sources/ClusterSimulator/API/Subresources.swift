@@ -128,8 +128,7 @@ extension Cluster {
         try update(
             object.key,
             subresource: "scale",
-            expecting: version?.isEmpty == true ? nil : version,
-            by: context.user
+            expecting: version?.isEmpty == true ? nil : version
         ) { $0[path: path] = replicas }
         guard let after = stored(object.key) else { throw .notFound(object.key.resource, object.key.name) }
         return .json(200, scale(of: after))
