@@ -109,7 +109,8 @@ struct Command: Sendable {
         return Outcome(
             kind: .planned,
             code: .done,
-            message: "dry run: \(claims.of("claim")) in \(discovery.units.count.of("unit")); nothing was changed",
+            message: "dry run: \(claims.of("claim")) in \(discovery.units.count.of("unit")); nothing was changed"
+                + leftStopped(discovery),
             discovery: discovery
         )
     }
@@ -299,7 +300,7 @@ struct Command: Sendable {
 
 extension Workload {
     /// True while it is at zero because of a migration.
-    fileprivate var isStoppedByMigration: Bool { replicas == 0 && metadata.annotation(Marks.scale) != nil }
+    var isStoppedByMigration: Bool { replicas == 0 && metadata.annotation(Marks.scale) != nil }
 }
 
 extension Int {

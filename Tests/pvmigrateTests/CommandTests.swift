@@ -159,6 +159,10 @@ struct CommandTests {
             refused.errorLines.last?.hasSuffix("still stopped since an earlier run: Deployment shop/web") == true
         )
 
+        let plan = try shop.run("--dry-run")
+        #expect(plan.output.contains("begun: staging claim exists   Deployment shop/web (stopped already)"))
+        #expect(plan.errors.hasSuffix("still stopped since an earlier run: Deployment shop/web\n"))
+
         shop.cluster.behaviour.rsyncExits = []
         #expect(try shop.run().code == .done)
         #expect(shop.scale == 2 && shop.storageClass == "fast")

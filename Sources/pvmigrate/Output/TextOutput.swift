@@ -15,7 +15,10 @@ extension Outcome {
     private static func plan(_ discovery: Discovery) -> Table {
         var rows: [[String]] = []
         for (index, unit) in discovery.units.enumerated() {
-            let workloads = unit.workloads.map { "\($0.title) (scale \($0.replicas))" }
+            let workloads = unit.workloads.map { workload in
+                workload.title
+                    + (workload.isStoppedByMigration ? " (stopped already)" : " (scale \(workload.replicas))")
+            }
             for state in unit.claims {
                 rows.append([
                     "\(index + 1)", "\(state.name)", state.size?.text ?? "?", state.source?.metadata.name ?? "-",
