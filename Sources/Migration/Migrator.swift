@@ -85,22 +85,27 @@ extension Migrator {
         _ perform: @escaping @Sendable (ClaimState, Action) async throws -> ClaimState?
     ) async throws {
         let before = progress
-        var failure: (any Error)?
-        await withTaskGroup(of: (Int, Result<ClaimState, any Error>).self) { group in
+        // Collected first and taken over afterwards: the optimiser of Swift 6.3 breaks a group's body that changes what
+        // it captured.
+        let results = await withTaskGroup(of: (Int, Result<ClaimState, any Error>).self) { group in
             for (index, state) in before.unit.claims.enumerated() {
                 group.addTask {
                     do {
                         return (index, .success(try await advance(state, before, perform)))
                     } catch {
-                        return (index, .failure(Self.located(error, at: "PersistentVolumeClaim \(state.name)")))
+                        return (index, .failure(Self.located(error, at: state.title)))
                     }
                 }
             }
-            for await (index, result) in group {
-                switch result {
-                case .success(let state): progress.unit.claims[index] = state
-                case .failure(let error): failure = failure ?? error
-                }
+            var results: [(Int, Result<ClaimState, any Error>)] = []
+            for await result in group { results.append(result) }
+            return results
+        }
+        var failure: (any Error)?
+        for (index, result) in results {
+            switch result {
+            case .success(let state): progress.unit.claims[index] = state
+            case .failure(let error): failure = failure ?? error
             }
         }
         if let failure { throw failure }

@@ -46,7 +46,7 @@ extension Migrator {
         }
         guard let failure else {
             report.add(progress, .migrated, reason: nil)
-            await warnOnFailure(progress.unit.title) { try await awaitFreedStorage(progress) }
+            await orWarn(progress.unit.title) { try await awaitFreedStorage(progress) }
             return
         }
         let reason = failure is CancellationError ? "the run was interrupted" : "\(failure)"
@@ -105,10 +105,12 @@ extension Migrator {
     /// - Returns: the workloads that could not be started, as messages name them.
     private func recover(_ progress: inout Progress) async -> [String] {
         let unit = progress.unit
-        await warnOnFailure(unit.title) { try await removeMovers(of: unit) }
+        await orWarn(unit.title) { try await removeMovers(of: unit) }
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
-            await warnOnFailure(state.title) { progress.unit.claims[index] = try await client.observe(state) }
+            if let now = await orWarn(state.title, { try await client.observe(state) }) {
+                progress.unit.claims[index] = now
+            }
         }
         if progress.unit.claims.contains(where: \.isInLimbo) {
             // Once more: most failures pass.
@@ -133,7 +135,7 @@ extension Migrator {
         }
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
-            await warnOnFailure(state.title) { progress.unit.claims[index] = try await goBack(state) }
+            if let back = await orWarn(state.title, { try await goBack(state) }) { progress.unit.claims[index] = back }
         }
         return []
     }
@@ -158,8 +160,14 @@ extension Migrator {
     }
 
     /// Does something that is worth trying, and says so where it fails.
-    private func warnOnFailure(_ subject: String, _ work: () async throws -> Void) async {
-        do { try await work() } catch { journal.warn(subject, "\(error)") }
+    @discardableResult
+    private func orWarn<Value>(_ subject: String, _ work: () async throws -> Value) async -> Value? {
+        do {
+            return try await work()
+        } catch {
+            journal.warn(subject, "\(error)")
+            return nil
+        }
     }
 }
 
