@@ -79,35 +79,36 @@ extension Migrator {
         }
     }
 
+    /// How far one of several claims came, and what stopped it.
+    private struct Advance: Sendable {
+        var state: ClaimState
+        var failure: (any Error)?
+    }
+
     /// Advances all claims of a unit side by side; the first failure is thrown when all have ended.
     func advanceAll(
         _ progress: inout Progress,
         _ perform: @escaping @Sendable (ClaimState, Action) async throws -> ClaimState?
     ) async throws {
         let before = progress
-        // Collected first and taken over afterwards: the optimiser of Swift 6.3 breaks a group's body that changes what
-        // it captured.
-        let results = await withTaskGroup(of: (Int, Result<ClaimState, any Error>).self) { group in
-            for (index, state) in before.unit.claims.enumerated() {
+        // Structs, and no changes of what a group's body captured: with tuples the optimiser of Swift 6.3 made a program
+        // that trapped here.
+        let outcomes = await withTaskGroup(of: Advance.self) { group in
+            for state in before.unit.claims {
                 group.addTask {
                     do {
-                        return (index, .success(try await advance(state, before, perform)))
+                        return Advance(state: try await advance(state, before, perform))
                     } catch {
-                        return (index, .failure(Self.located(error, at: state.title)))
+                        return Advance(state: state, failure: Self.located(error, at: state.title))
                     }
                 }
             }
-            var results: [(Int, Result<ClaimState, any Error>)] = []
-            for await result in group { results.append(result) }
-            return results
+            var outcomes: [ObjectName: Advance] = [:]
+            for await outcome in group { outcomes[outcome.state.name] = outcome }
+            return outcomes
         }
-        var failure: (any Error)?
-        for (index, result) in results {
-            switch result {
-            case .success(let state): progress.unit.claims[index] = state
-            case .failure(let error): failure = failure ?? error
-            }
-        }
+        progress.unit.claims = before.unit.claims.map { outcomes[$0.name]?.state ?? $0 }
+        let failure = before.unit.claims.lazy.compactMap { outcomes[$0.name]?.failure }.first
         if let failure { throw failure }
     }
 

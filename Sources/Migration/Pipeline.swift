@@ -13,8 +13,8 @@ public struct Step: Sendable {
 public enum Pipeline {
     /// Before the units: over everything.
     public static let first: [(name: String, summary: String)] = [
-        ("preflight", "checks everything that could fail, and changes nothing"),
         ("discover", "lists volumes, claims, pods and workloads, recognises half-done runs, builds the units"),
+        ("preflight", "checks everything that could fail, and changes nothing"),
     ]
 
     /// For each unit, up to the point from which it only goes forward.

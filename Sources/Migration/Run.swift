@@ -50,7 +50,11 @@ extension Migrator {
             return
         }
         let reason = failure is CancellationError ? "the run was interrupted" : "\(failure)"
-        journal.error(progress.unit.title, reason)
+        if failure is CancellationError {
+            journal.info(progress.unit.title, "interrupted: it goes back to where it was")
+        } else {
+            journal.error(progress.unit.title, reason)
+        }
         let inLimbo = await recover(&progress)
         report.stopped += inLimbo
         for state in progress.unit.claims {

@@ -35,6 +35,14 @@ struct RsyncExit: Equatable {
         }
     }
 
+    /// The lines that tell what went wrong, at most eight of them: rsync's own complaints, which its statistics may
+    /// follow; without any, the last lines.
+    static func complaints(in output: String) -> [String] {
+        let lines = output.split(whereSeparator: \.isNewline).map(String.init)
+        let complaints = lines.filter { $0.hasPrefix("rsync") || $0.hasPrefix("@ERROR") || $0.contains("cannot ") }
+        return Array(complaints.isEmpty ? lines.suffix(5) : complaints.prefix(8))
+    }
+
     /// Advice that only the output allows.
     static func advice(output: String) -> String? {
         let text = output.lowercased()

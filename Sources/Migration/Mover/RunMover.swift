@@ -130,16 +130,16 @@ extension Migrator {
             let reason = pod.status?.reason ?? "Failed"
             return .again("the mover failed: \(reason)\(pod.status?.message.map { ": \($0)" } ?? "")")
         }
-        let output = try await client.log(of: pod.name, container: failedContainer, tail: 20)
+        let output = try await client.log(of: pod.name, container: failedContainer, tail: 200)
         if code == 23 || code == 4 || code == 1, let reduced = RsyncExit.unsupported(in: output, flags: flags) {
             return .unsupported(reduced)
         }
         let exit = RsyncExit(code)
-        let tail = output.split(whereSeparator: \.isNewline).suffix(5).joined(separator: "\n    ")
+        let tail = RsyncExit.complaints(in: output).joined(separator: "\n    ")
         let advice = RsyncExit.advice(output: output).map { "\n  advice: \($0)" } ?? ""
         let why = "rsync ended with exit code \(code), \(exit.meaning)"
         if exit.isWorthRepeating { return .again(why) }
-        throw Failure(place: pod.title, reason: why + (tail.isEmpty ? "" : ". Its last lines:\n    \(tail)") + advice)
+        throw Failure(place: pod.title, reason: why + (tail.isEmpty ? "" : ". It says:\n    \(tail)") + advice)
     }
 
     /// Deletes a mover and waits until it is gone, so that its claims are free.

@@ -16,11 +16,11 @@ extension Migrator {
         var attempt = 1
         while true {
             for state in progress.unit.claims { if case .blocked(let why) = progress.next(state) { throw why } }
-            let open = progress.unit.claims.indices.filter { progress.next(progress.unit.claims[$0]) == .copy }
-            guard !open.isEmpty else { return }
             let unit = progress.unit
+            let open = unit.claims.filter { progress.next($0) == .copy }
+            guard !open.isEmpty else { return }
             let outcome = try await withThrowingTaskGroup(of: CopyOutcome.self) { group in
-                group.addTask { .copied(try await copy(open.map { unit.claims[$0] })) }
+                group.addTask { .copied(try await copy(open)) }
                 group.addTask { .intruder(try await awaitIntruder(on: unit)) }
                 defer { group.cancelAll() }
                 guard let first = try await group.next() else { throw CancellationError() }
@@ -30,9 +30,9 @@ extension Migrator {
             case .copied(let copied):
                 // The watch may lag behind: what counts is that nobody is there now, and nobody was started.
                 guard let intruder = try await intruder(on: unit) else {
-                    for (index, (state, result)) in zip(open, copied) {
-                        progress.unit.claims[index] = state
-                        progress.copies[state.name] = result
+                    for copy in copied { progress.copies[copy.state.name] = copy.result }
+                    progress.unit.claims = unit.claims.map { state in
+                        copied.first { $0.state.name == state.name }?.state ?? state
                     }
                     return
                 }
@@ -45,7 +45,7 @@ extension Migrator {
     }
 
     private enum CopyOutcome: Sendable {
-        case copied([(ClaimState, CopyResult)])
+        case copied([Copied])
         case intruder(Pod)
     }
 
@@ -86,27 +86,28 @@ extension Migrator {
         return nil
     }
 
+    /// A claim that was copied.
+    private struct Copied: Sendable {
+        var state: ClaimState
+        var result: CopyResult
+    }
+
     /// Copies several claims side by side; the first failure cancels the others.
-    private func copy(_ states: [ClaimState]) async throws -> [(ClaimState, CopyResult)] {
-        try await withThrowingTaskGroup(of: (Int, ClaimState, CopyResult).self) { group in
-            for (index, state) in states.enumerated() {
+    private func copy(_ states: [ClaimState]) async throws -> [Copied] {
+        try await withThrowingTaskGroup(of: Copied.self) { group in
+            for state in states {
                 group.addTask {
-                    do {
-                        let (state, result) = try await copy(state)
-                        return (index, state, result)
-                    } catch {
-                        throw Self.located(error, at: state.title)
-                    }
+                    do { return try await copy(state) } catch { throw Self.located(error, at: state.title) }
                 }
             }
-            var results: [(Int, ClaimState, CopyResult)] = []
-            for try await result in group { results.append(result) }
-            return results.sorted { $0.0 < $1.0 }.map { ($0.1, $0.2) }
+            var all: [Copied] = []
+            for try await copied in group { all.append(copied) }
+            return all
         }
     }
 
     /// Copies one claim, with as many movers as it takes.
-    private func copy(_ state: ClaimState) async throws -> (ClaimState, CopyResult) {
+    private func copy(_ state: ClaimState) async throws -> Copied {
         let began = time.now()
         var flags = RsyncFlags(verbose: options.verboseCopy, further: options.rsyncFlags)
         var attempt = 1
@@ -119,7 +120,7 @@ extension Migrator {
                 state.copied = true
                 let result = CopyResult(statistics: statistics, duration: time.now() - began)
                 journal.info(state.title, "copied: \(result.inWords)")
-                return (state, result)
+                return Copied(state: state, result: result)
             case .unsupported(let reduced):
                 let lost =
                     (flags.accessControlLists && !reduced.accessControlLists ? ["ACLs"] : [])

@@ -192,6 +192,20 @@ extension Migrator {
         for workload in inventory.workloads {
             guard let claims = claimsByWorkload[workload.metadata.uid], !claims.isEmpty else { continue }
             usage.workloads.append((workload, claims))
+            // A mark that can't be read: the workload could be stopped, but not started again.
+            do {
+                _ = try workload.markedScale()
+            } catch {
+                for claim in claims.prefix(1) {
+                    usage.obstacles[claim, default: []].append(
+                        Obstacle(
+                            namespace: workload.name.namespace,
+                            resource: workload.title,
+                            message: "\(error); correct or remove it"
+                        )
+                    )
+                }
+            }
         }
         return usage
     }

@@ -112,9 +112,9 @@ extension Migrator {
             what: "PersistentVolume \(name) to be Available"
         ) { snapshot in
             guard let volume = snapshot.object(named: name) else { throw Refusal("the volume \(name) is gone") }
-            return volume.phase == "Available" || volume.phase == "Bound" ? volume : nil
+            // With a UID it is bound: somebody made the claim meanwhile.
+            return volume.phase == "Available" || !(volume.spec.claimRef?.uid ?? "").isEmpty ? volume : nil
         }
-        // Bound to what? Somebody made the claim meanwhile.
         guard volume.phase == "Available" else { return try await client.observe(state) }
         state.destination = volume
         return state
