@@ -2,7 +2,7 @@ import ClusterSimulator
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
-import HummingbirdTLS
+import HummingbirdHTTP2
 import Kubernetes
 import Logging
 import NIOCore
@@ -41,7 +41,7 @@ struct Server {
         logger.logLevel = .critical
         let application = Application(
             responder: CallbackResponder(callback: respond),
-            server: try .tls(.http1(), configuration: acceptAny),
+            server: try .http2Upgrade(tlsChannelConfiguration: acceptAny),
             configuration: ApplicationConfiguration(address: .hostname("127.0.0.1", port: port)),
             onServerRunning: { channel in await ready(channel.localAddress?.port ?? port) },
             logger: logger
@@ -73,8 +73,7 @@ struct Server {
             let answer = try await transport.open(forwarded)
             return Response(
                 status: .init(code: answer.status),
-                // Hummingbird closes a connection on which it looked out for the client's leaving.
-                headers: fields(answer.headers + [("Connection", "close")]),
+                headers: fields(answer.headers),
                 body: stream(answer.body, to: request)
             )
         }
@@ -162,6 +161,11 @@ private struct Connection: InitializableFromSource {
 
     /// The client's certificate in DER, as presented in the handshake; nil where it presented none.
     func peerCertificate() async throws -> [UInt8]? {
-        try await channel.nioSSL_peerCertificate().get()?.toDERBytes()
+        do {
+            return try await channel.nioSSL_peerCertificate().get()?.toDERBytes()
+        } catch ChannelPipelineError.notFound {
+            // With HTTP/2 a request has a channel of its own inside the connection's.
+            return try await channel.parent?.nioSSL_peerCertificate().get()?.toDERBytes()
+        }
     }
 }
