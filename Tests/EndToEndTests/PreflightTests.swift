@@ -248,7 +248,7 @@ struct PreflightTests {
             ["--source-sc", "a", "--dest-sc", "b", "--no-such-flag"],
             ["--source-sc", "a", "--dest-sc", "b", "--pod-ready-timeout", "soon"],
         ] {
-            let run = try await Program.run("pvmigrate", ["--kubeconfig", "/nowhere/at/all"] + arguments)
+            let run = try await Program.pvmigrate(["--kubeconfig", "/nowhere/at/all"] + arguments)
             #expect(run.exitCode == 64, "\(arguments): \(run.exitCode) \(run.errors)")
             #expect(run.output.isEmpty)
         }

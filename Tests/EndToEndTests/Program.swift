@@ -1,6 +1,6 @@
 import Foundation
 
-/// One of the package's programs that ran to its end.
+/// A run of `pvmigrate` that came to its end.
 struct Program {
     var exitCode: Int32
     var output: String
@@ -9,11 +9,16 @@ struct Program {
     /// Where the build put the programs: beside the tests themselves.
     static let directory = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
 
-    /// Runs a program of the build directory to its end.
+    /// The `pvmigrate` to test.
+    private static let pvmigrate =
+        ProcessInfo.processInfo.environment["PVMIGRATE_PROGRAM"]
+        .map { URL(filePath: $0) } ?? directory.appending(path: "pvmigrate")
+
+    /// Runs `pvmigrate` to its end.
     ///
     /// - Parameter limit: after this many seconds it is told to stop, with SIGTERM, and later killed.
     /// - Throws: what Foundation says of a program that cannot be started.
-    static func run(_ name: String, _ arguments: [String], limit: Double = 300) async throws -> Program {
+    static func pvmigrate(_ arguments: [String], limit: Double = 300) async throws -> Program {
         let folder = FileManager.default.temporaryDirectory.appending(path: "pvmigrate-e2e-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer {
@@ -23,7 +28,7 @@ struct Program {
         let (output, errors) = (folder.appending(path: "output"), folder.appending(path: "errors"))
         for file in [output, errors] { try Data().write(to: file) }
         let process = Process()
-        process.executableURL = directory.appending(path: name)
+        process.executableURL = pvmigrate
         process.arguments = arguments
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = try FileHandle(forWritingTo: output)

@@ -132,7 +132,7 @@ struct Scene: Sendable {
 
     /// Runs `pvmigrate` with these arguments, besides those that name cluster and image.
     func run(_ arguments: [String], kubeconfig: String? = nil) async throws -> Program {
-        try await Program.run("pvmigrate", cluster.arguments(kubeconfig: kubeconfig) + arguments)
+        try await Program.pvmigrate(cluster.arguments(kubeconfig: kubeconfig) + arguments)
     }
 
     // MARK: Looking
