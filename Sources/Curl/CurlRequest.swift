@@ -10,6 +10,8 @@ public struct CurlRequest: Sendable, CustomStringConvertible {
     /// How long to wait for the head of the answer once the request is sent, and then between two pieces of its body.
     public var silence: Duration
     public var connection: CurlConnection
+    /// Whether other requests may be under way on the same connection, with HTTP/2 where the server offers it.
+    public var mayShare = true
 
     public init(
         _ method: String,

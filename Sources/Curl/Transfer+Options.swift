@@ -6,7 +6,7 @@ extension Transfer {
     ///
     /// - Throws: `CurlError` of kind `configuration`.
     func configure(_ request: CurlRequest, _ url: borrowing ParsedURL) throws {
-        try setDefaults(url)
+        try setDefaults(url, shares: request.mayShare && !isStream)
         try setTarget(request, url)
         try setBody(request)
         try setTrust(request.connection)
@@ -21,7 +21,7 @@ extension Transfer {
         }
     }
 
-    private func setDefaults(_ url: borrowing ParsedURL) throws {
+    private func setDefaults(_ url: borrowing ParsedURL, shares: Bool) throws {
         // Signals would be libcurl's way to interrupt a resolver; see also `CurlThread`.
         try set(CURLOPT_NOSIGNAL, 1)
         // Otherwise giving up a transfer waits until its name is resolved, and every other one with it.
@@ -37,8 +37,8 @@ extension Transfer {
         // Ordinary requests share one HTTP/2 connection where the server offers it. A stream has an HTTP/1.1 connection
         // of its own, so that one that nobody reads fills its own socket buffers and not the window of a connection
         // that others use, nor libcurl's memory.
-        try set(CURLOPT_HTTP_VERSION, isStream ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS)
-        try set(CURLOPT_PIPEWAIT, isStream ? 0 : 1)
+        try set(CURLOPT_HTTP_VERSION, shares ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1)
+        try set(CURLOPT_PIPEWAIT, shares ? 1 : 0)
     }
 
     private func setTarget(_ request: CurlRequest, _ url: borrowing ParsedURL) throws {

@@ -6,7 +6,13 @@ import FoundationEssentials
 /// Answers of 401 make it get new credentials and try once again; that is safe for every verb, since the server did
 /// nothing with the first request.
 public struct CurlTransport: Transport {
-    private let client: CurlClient
+    /// For reads, which share an HTTP/2 connection where the server offers it.
+    private let reads: CurlClient
+    /// For writes and streams, each on an HTTP/1.1 connection of its own for as long as it lasts. A broken HTTP/2
+    /// connection takes everything with it that is under way: a read is repeated then, but of a write nobody knows
+    /// whether it took effect. And libcurl 7.88 breaks some requests that have a body. They have a pool of their own, since
+    /// libcurl confuses the two kinds in one.
+    private let others: CurlClient
     private let credentials: Credentials
     private let server: String
     private let userAgent: String
@@ -22,7 +28,8 @@ public struct CurlTransport: Transport {
     public static func make(_ configuration: Configuration, userAgent: String = "pvmigrate") throws -> CurlTransport {
         do {
             return CurlTransport(
-                client: try CurlClient(),
+                reads: try CurlClient(),
+                others: try CurlClient(),
                 credentials: Credentials(configuration),
                 server: configuration.server,
                 userAgent: userAgent,
@@ -39,12 +46,14 @@ public struct CurlTransport: Transport {
     }
 
     public func send(_ request: Request) async throws -> Response {
-        let answer = try await authenticated(request, status: \.status) { try await client.send($0) }
+        let answer = try await authenticated(request, status: \.status) {
+            try await (request.method == .get ? reads : others).send($0)
+        }
         return Response(status: answer.status, headers: answer.headers, body: answer.body)
     }
 
     public func open(_ request: Request) async throws -> StreamingResponse {
-        let answer = try await authenticated(request, status: \.status) { try await client.open($0) }
+        let answer = try await authenticated(request, status: \.status) { try await others.open($0) }
         return StreamingResponse(
             status: answer.status,
             headers: answer.headers,
@@ -72,7 +81,7 @@ public struct CurlTransport: Transport {
         var connection = connection
         connection.clientCertificate = identity.certificate?.certificate
         connection.clientKey = identity.certificate?.key.value
-        return CurlRequest(
+        var message = CurlRequest(
             request.method.rawValue,
             server + request.target,
             headers: [("User-Agent", userAgent)] + request.headers + identity.headers.value,
@@ -80,6 +89,8 @@ public struct CurlTransport: Transport {
             silence: request.silence,
             connection: connection
         )
+        message.mayShare = request.method == .get
+        return message
     }
 }
 

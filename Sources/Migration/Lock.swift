@@ -60,12 +60,20 @@ extension Migrator {
             }
             return result
         }
-        do {
-            try await client.delete(.leases, lockName, uid: lock.uid)
-        } catch {
-            journal.warn("Lease \(lockName)", "could not be removed, it ends by itself: \(error)")
-        }
+        await release(lock)
         return try result.get()
+    }
+
+    /// Removes the lock. Where that fails twice it stays, and ends by itself.
+    private func release(_ lock: ObjectMeta) async {
+        for isLast in [false, true] {
+            do {
+                try await client.delete(.leases, lockName, uid: lock.uid)
+                return
+            } catch {
+                if isLast { journal.warn("Lease \(lockName)", "could not be removed, it ends by itself: \(error)") }
+            }
+        }
     }
 
     private var lockName: ObjectName {

@@ -27,4 +27,8 @@ public struct Obstacle: Sendable, Hashable {
         self.resource = resource
         self.message = message
     }
+
+    static let unanswered = "could not be asked for"
+    /// True of a permission about which the API server said nothing.
+    public var isUnanswered: Bool { message.hasPrefix(Self.unanswered) }
 }

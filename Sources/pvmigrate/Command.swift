@@ -48,7 +48,18 @@ struct Command: Sendable {
             )
             configuration = found
             let migrator = try migrator(on: found)
-            let discovered = try await stop.unlessRequested { try await migrator.discover() }
+            let discovered: Discovery
+            do {
+                discovered = try await stop.unlessRequested { try await migrator.discover() }
+            } catch let error as APIError where error.reason == .forbidden {
+                // Whoever may not look is told everything that is missing, not only the first of it.
+                let missing = await migrator.checkPermissions()
+                // Where not even that may be asked, the first refusal says most.
+                guard let refusal = refusal(missing, Discovery()), !missing.contains(where: \.isUnanswered) else {
+                    throw error
+                }
+                return refusal
+            }
             discovery = discovered
             for note in discovered.notes { log.note(.warning, note.resource, note.message) }
             switch invocation.mode {
@@ -177,7 +188,7 @@ struct Command: Sendable {
     }
 
     private func unreadableScales(_ discovery: Discovery) -> [Obstacle] {
-        (discovery.units.flatMap(\.workloads) + discovery.forgotten).compactMap { workload in
+        discovery.forgotten.compactMap { workload in
             do {
                 _ = try workload.markedScale()
                 return nil

@@ -46,6 +46,8 @@ enum Misbehaviour: String, CaseIterable, Sendable {
 
 @Suite("A misbehaving API server")
 struct FaultTests {
+    private static let isExhaustive = ProcessInfo.processInfo.environment["PVMIGRATE_EXHAUSTIVE"] != nil
+
     @Test(
         "at every request, one at a time: the run succeeds, or leaves things safe for the next one",
         arguments: Misbehaviour.allCases
@@ -53,7 +55,9 @@ struct FaultTests {
     func single(misbehaviour: Misbehaviour) {
         let world = Scenario.deployment.world()
         let count = world.migrate().requests
-        for number in 1...count {
+        // Every third request, and every kind begins with another one: each request meets a third of the kinds.
+        let first = 1 + (Misbehaviour.allCases.firstIndex(of: misbehaviour) ?? 0) % 3
+        for number in stride(from: first, through: count, by: Self.isExhaustive ? 1 : 3) {
             let failed = Self.check(world, seed: UInt64(number), "\(misbehaviour.rawValue) at request \(number)") {
                 $0 == number ? misbehaviour.fault : nil
             }

@@ -53,7 +53,7 @@ extension Migrator {
     private func obstacles(_ review: Review) -> [Obstacle] {
         let title = review.permission.title
         var messages: [String] = []
-        if let failure = review.failure { messages.append("could not be asked for: \(failure)") }
+        if let failure = review.failure { messages.append("\(Obstacle.unanswered): \(failure)") }
         if !review.missing.isEmpty {
             let scope = review.namespace == nil ? " (in the whole cluster)" : ""
             let message = "not permitted: \(review.missing.joined(separator: ", "))\(scope)"

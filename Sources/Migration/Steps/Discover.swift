@@ -2,6 +2,8 @@ public import Kubernetes
 
 /// What there is to do: the first step's result, and all that preflight and the other steps start from.
 public struct Discovery: Sendable {
+    public init() {}
+
     public internal(set) var units: [Unit] = []
     /// Workloads that an earlier run stopped and whose claims are all done: they only have to be started again.
     public internal(set) var forgotten: [Workload] = []
