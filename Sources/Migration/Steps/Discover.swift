@@ -2,16 +2,17 @@ public import Kubernetes
 
 /// What there is to do: the first step's result, and all that preflight and the other steps start from.
 public struct Discovery: Sendable {
-    public init() {}
-
     public internal(set) var units: [Unit] = []
     /// Workloads that an earlier run stopped and whose claims are all done: they only have to be started again.
     public internal(set) var forgotten: [Workload] = []
     /// Things that a person should know and that stop nothing, such as volumes without a claim.
     public internal(set) var notes: [Obstacle] = []
     public internal(set) var classes: [StorageClass] = []
-    /// How many claims of the source class there are in the whole selection, migrated or not.
+    /// True where there is nothing to migrate and nothing to start again.
     public var isEmpty: Bool { units.isEmpty && forgotten.isEmpty }
+
+    /// Nothing was found.
+    public init() {}
 
     /// The class of a name.
     public func storageClass(_ name: String) -> StorageClass? { classes.first { $0.metadata.name == name } }
