@@ -43,20 +43,25 @@ extension Migrator {
     func unprotect(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard state.seal == nil, state.isProtected, let source = state.source else { return state }
-        let annotations: JSON = .object([
-            Marks.reclaimPolicy: .null, Marks.sourceUID: .null, Marks.sourceNode: .null,
-        ])
-        state.source = try await client.patch(
+        state.source = try await client.giveBack(source, policy: state.originalPolicy)
+        return state
+    }
+}
+
+extension Client {
+    /// Gives a source volume its reclaim policy back and takes our marks off it, in one patch.
+    func giveBack(_ source: PersistentVolume, policy: String) async throws -> PersistentVolume {
+        let annotations: JSON = .object([Marks.reclaimPolicy: .null, Marks.sourceUID: .null, Marks.sourceNode: .null])
+        return try await patch(
             PersistentVolume.self,
             source.name,
             .merge(
                 onto: source.metadata,
                 [
                     "metadata": ["annotations": annotations],
-                    "spec": ["persistentVolumeReclaimPolicy": .string(state.originalPolicy)],
+                    "spec": ["persistentVolumeReclaimPolicy": .string(policy)],
                 ]
             )
         )
-        return state
     }
 }

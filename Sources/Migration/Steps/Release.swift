@@ -29,20 +29,7 @@ extension Migrator {
         var state = state
         guard let source = state.source, let seal = state.seal else { return state }
         if seal.reclaimPolicy == "Delete" {
-            let annotations: JSON = .object([
-                Marks.reclaimPolicy: .null, Marks.sourceUID: .null, Marks.sourceNode: .null,
-            ])
-            state.source = try await client.patch(
-                PersistentVolume.self,
-                source.name,
-                .merge(
-                    onto: source.metadata,
-                    [
-                        "metadata": ["annotations": annotations],
-                        "spec": ["persistentVolumeReclaimPolicy": "Delete"],
-                    ]
-                )
-            )
+            state.source = try await client.giveBack(source, policy: "Delete")
         } else {
             try await client.delete(.volumes, source.name, uid: source.metadata.uid)
             journal.info(
