@@ -34,12 +34,13 @@ public enum Pipeline {
         },
     ]
 
-    /// For each unit, from the seal on.
-    static let fromSeal: [Step] = [
-        Step(name: "seal", summary: "keeps the destination volumes, with the source claims' manifests written on them")
-        {
-            try await $0.seal(&$1)
-        },
+    private static let seal = Step(
+        name: "seal",
+        summary: "keeps the destination volumes, with the source claims' manifests written on them"
+    ) { try await $0.seal(&$1) }
+
+    /// For what is sealed; performed once more where a unit failed in between.
+    static let finishing: [Step] = [
         Step(name: "rebind", summary: "deletes the claims and creates the old names anew on the destination volumes") {
             try await $0.rebind(&$1)
         },
@@ -47,10 +48,15 @@ public enum Pipeline {
         {
             try await $0.release(&$1)
         },
-        Step(name: "restore", summary: "gives the workloads their scale back and waits until they are ready") {
-            try await $0.restore(&$1)
-        },
     ]
+
+    private static let restore = Step(
+        name: "restore",
+        summary: "gives the workloads their scale back and waits until they are ready"
+    ) { try await $0.restore(&$1) }
+
+    /// For each unit, from the seal on.
+    static let fromSeal: [Step] = [seal] + finishing + [restore]
 
     public static var unitSteps: [Step] { beforeSeal + fromSeal }
 

@@ -118,7 +118,7 @@ extension Migrator {
         }
         if progress.unit.claims.contains(where: \.isInLimbo) {
             // Once more: most failures pass.
-            let (again, failure) = await run(Array(Pipeline.fromSeal.dropFirst().prefix(2)), progress, until: nil)
+            let (again, failure) = await run(Pipeline.finishing, progress, until: nil)
             progress = again
             if let failure { journal.error(unit.title, "\(failure)") }
         }
