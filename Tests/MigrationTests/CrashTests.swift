@@ -17,7 +17,7 @@ extension World {
     /// Every moment of a migration at which it can die: before and after each request.
     ///
     /// The cluster is one value, so each moment of a single run is kept, and the world is taken up from there.
-    func crashPoints(_ options: Options, seed: UInt64) -> [CrashPoint] {
+    func crashPoints(_ options: Options, as identity: String = "first", seed: UInt64) -> [CrashPoint] {
         let points = Mutex<[CrashPoint]>([])
         let last = Mutex(cluster)
         let observer: Observer = { request, _, cluster in
@@ -32,7 +32,7 @@ extension World {
                 last.withLock { $0 = cluster }
             }
         }
-        _ = migrate(options, seed: seed, observer: observer)
+        _ = migrate(options, as: identity, seed: seed, observer: observer)
         return points.withLock { $0 }
     }
 
@@ -64,6 +64,20 @@ struct CrashTests {
         print("\(scenario.rawValue): \(count) crash points")
     }
 
+    @Test("a run that dies, and whose successor dies too, is finished by the third", arguments: Scenario.allCases)
+    func doubleCrash(scenario: Scenario) {
+        let world = scenario.world()
+        var random = SeededGenerator(seed: 7)
+        let points = world.crashPoints(Self.options, seed: 7)
+        for round in 0..<UInt64(Self.rounds * 20) {
+            guard let first = points.randomElement(using: &random) else { return }
+            let second = first.world.crashPoints(Self.options, as: "second", seed: round).randomElement(using: &random)
+            guard var second else { return }
+            second.name = "\(first.name), and again \(second.name)"
+            guard Self.check(second, seed: round, scenario) else { return }
+        }
+    }
+
     /// Goes on from a crash with a new process, and says what is wrong afterwards.
     private static func check(_ point: CrashPoint, seed: UInt64, _ scenario: Scenario) -> Bool {
         var random = SeededGenerator(seed: seed)
@@ -72,7 +86,7 @@ struct CrashTests {
         world.cluster.advance(to: world.cluster.now + .milliseconds(Int.random(in: 0...10_000, using: &random)))
         let invariants = Invariants(of: world)
         invariants.check(world.cluster, after: "the crash")
-        let run = world.migrate(options, as: "second", seed: seed, observer: invariants.observer)
+        let run = world.migrate(options, as: "last", seed: seed, observer: invariants.observer)
         let shortcomings = run.world.shortcomings(keepsLines: invariants)
         guard run.report?.succeeded == true, shortcomings.isEmpty else {
             let story = run.messages.joined(separator: "\n")
