@@ -51,7 +51,8 @@ extension Interruption {
     /// Does something that is given up when somebody wants to stop.
     ///
     /// - Throws: `CancellationError` where it was given up, else what the work throws.
-    func cancelling<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    public func cancelling<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value
+    {
         try await withThrowingTaskGroup(of: Value?.self) { group in
             group.addTask { try await work() }
             group.addTask {

@@ -13,13 +13,13 @@ import Synchronization
 struct Command: Sendable {
     let invocation: Invocation
     let surroundings: Surroundings
-    let stop: Stop
+    let interruption: Interruption
     let log: Log
 
-    init(invocation: Invocation, surroundings: Surroundings, stop: Stop) {
+    init(invocation: Invocation, surroundings: Surroundings, interruption: Interruption) {
         self.invocation = invocation
         self.surroundings = surroundings
-        self.stop = stop
+        self.interruption = interruption
         log = Log(time: surroundings.time, write: surroundings.errors)
     }
 
@@ -50,7 +50,7 @@ struct Command: Sendable {
             let migrator = try migrator(on: found)
             let discovered: Discovery
             do {
-                discovered = try await stop.unlessRequested { try await migrator.discover() }
+                discovered = try await interruption.cancelling { try await migrator.discover() }
             } catch let error as APIError where error.reason == .forbidden {
                 // Whoever may not look is told everything that is missing, not only the first of it.
                 let missing = await migrator.checkPermissions()
@@ -73,7 +73,7 @@ struct Command: Sendable {
                 return try await migrate(migrator, discovered)
             }
         } catch {
-            let isInterrupted = error is CancellationError || stop.interruption.isRequested
+            let isInterrupted = error is CancellationError || interruption.isRequested
             return Outcome(
                 kind: isInterrupted ? .interrupted : .failed,
                 code: .failed,
@@ -130,8 +130,8 @@ struct Command: Sendable {
     private func preflight(_ migrator: Migrator, _ discovery: Discovery) async -> Outcome? {
         log.note(.info, "preflight", "checking what the migration needs")
         let obstacles =
-            await migrator.preflight(discovery, interruption: stop.interruption) + unreadableScales(discovery)
-        guard !stop.interruption.isRequested else {
+            await migrator.preflight(discovery, interruption: interruption) + unreadableScales(discovery)
+        guard !interruption.isRequested else {
             return Outcome(
                 kind: .interrupted,
                 code: .failed,
@@ -232,13 +232,13 @@ struct Command: Sendable {
         let began = surroundings.time.now()
         let (discovery, report) = try await migrator.exclusively(
             as: Self.identity,
-            interruption: stop.interruption
-        ) { [stop, log] in
+            interruption: interruption
+        ) { [interruption, log] in
             // Preflight takes its time, and until a moment ago another run may have been at work.
             let discovery = try await migrator.discover()
             let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
             log.note(.info, "", "migrating \(claims.of("claim")) in \(discovery.units.count.of("unit"))")
-            return (discovery, await migrator.migrate(discovery, interruption: stop.interruption))
+            return (discovery, await migrator.migrate(discovery, interruption: interruption))
         }
         return outcome(
             await checkingStopped(report, discovery, migrator.client),

@@ -1,3 +1,4 @@
+import Migration
 import FoundationEssentials
 import Kubernetes
 
@@ -12,7 +13,7 @@ enum Program {
     /// The main thread waits for signals and does nothing else; the command runs beside it and ends the process.
     static func main() {
         let signals = Signals()
-        let stop = Stop()
+        let interruption = Interruption()
         let results = StandardStream(STDOUT_FILENO)
         let messages = StandardStream(STDERR_FILENO)
         Task.detached {
@@ -24,13 +25,13 @@ enum Program {
                     errors: { messages.write($0) },
                     connect: { try CurlTransport.make($0, userAgent: "pvmigrate/\(version)") }
                 ),
-                stop: stop
+                interruption: interruption
             )
             exit(code.rawValue)
         }
         signals.wait()
         messages.write("interrupted: bringing everything to a safe state; press again to exit at once\n")
-        stop.request()
+        interruption.request()
         signals.wait()
         messages.write("exiting at once; run the same command again to finish\n")
         _exit(ExitCode.stopped.rawValue)

@@ -17,7 +17,7 @@ struct Surroundings: Sendable {
 ///
 /// - Parameter arguments: without the program's name.
 /// - Returns: what the process is to exit with.
-func run(_ arguments: [String], in surroundings: Surroundings, stop: Stop) async -> ExitCode {
+func run(_ arguments: [String], in surroundings: Surroundings, interruption: Interruption) async -> ExitCode {
     do {
         if arguments.first == "rbac" {
             let arguments = try GoSpelling.normalise(Array(arguments.dropFirst()))
@@ -25,7 +25,7 @@ func run(_ arguments: [String], in surroundings: Surroundings, stop: Stop) async
             return .done
         }
         let invocation = try Invocation.read(arguments)
-        return await Command(invocation: invocation, surroundings: surroundings, stop: stop).run()
+        return await Command(invocation: invocation, surroundings: surroundings, interruption: interruption).run()
     } catch let error as UsageError {
         return usage(error.message, surroundings)
     } catch {

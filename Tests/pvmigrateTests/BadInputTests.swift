@@ -1,3 +1,4 @@
+import Migration
 import Foundation
 import Kubernetes
 import Testing
@@ -318,7 +319,7 @@ struct BadInputTests {
                 if case .real = input.server { return try CurlTransport.make(found) }
                 return server
             },
-            stop: Stop()
+            interruption: Interruption()
         )
         let result = console.run(ending: code)
         #expect(result.code == input.code)

@@ -1,3 +1,4 @@
+import Migration
 import ClusterSimulator
 import Foundation
 import Kubernetes
@@ -171,9 +172,11 @@ struct CommandTests {
     @Test("brings everything to a safe state when it is interrupted, and ends with 1")
     func interrupted() throws {
         var shop = try Shop()
-        let stop = Stop()
-        let run = try shop.run("--skip-preflight-validation", "--output", "json", stop: stop) { request, _ in
-            if request.method == .post, request.target.contains("/pods") { stop.request() }
+        let interruption = Interruption()
+        let run = try shop.run("--skip-preflight-validation", "--output", "json", interruption: interruption) {
+            request,
+            _ in
+            if request.method == .post, request.target.contains("/pods") { interruption.request() }
             return nil
         }
         #expect(run.code == .failed)
@@ -186,10 +189,10 @@ struct CommandTests {
     @Test("gives reading up at once when it is interrupted")
     func interruptedEarly() throws {
         var shop = try Shop()
-        let stop = Stop()
-        let run = try shop.run(stop: stop) { request, _ in
+        let interruption = Interruption()
+        let run = try shop.run(interruption: interruption) { request, _ in
             guard request.target.contains("/pods") else { return nil }
-            stop.request()
+            interruption.request()
             return .hang(takesEffect: false)
         }
         #expect(run.code == .failed)
@@ -208,7 +211,7 @@ struct CommandTests {
     @Test("has the same keys in JSON however it ends", arguments: Outcome.Kind.allCases)
     func keys(kind: Outcome.Kind) throws {
         var shop = try Shop()
-        let stop = Stop()
+        let interruption = Interruption()
         let run: Run =
             switch kind {
             case .planned: try shop.run("--output=json", "--dry-run")
@@ -218,8 +221,8 @@ struct CommandTests {
             case .migrated: try shop.run("--output=json")
             case .failed: try shop.run("--output=json", "--context=none")
             case .interrupted:
-                try shop.run("--output=json", stop: stop) { _, _ in
-                    stop.request()
+                try shop.run("--output=json", interruption: interruption) { _, _ in
+                    interruption.request()
                     return nil
                 }
             }
@@ -237,7 +240,7 @@ struct CommandTests {
         let code = await run(
             ["--source-sc", "slow", "--dest-sc", "fast", "--dry-run", "--kubeconfig", file],
             in: console.surroundings(time: .instant) { _ in ScriptedServer(ScriptedServer.lists()) },
-            stop: Stop()
+            interruption: Interruption()
         )
         let run = console.run(ending: code)
         #expect(run.code == .done)
@@ -260,7 +263,7 @@ struct CommandTests {
             let code = await run(
                 arguments,
                 in: console.surroundings(time: .instant) { _ in throw TransportError(.configuration, "asked") },
-                stop: Stop()
+                interruption: Interruption()
             )
             let run = console.run(ending: code)
             #expect(run.code == .done && run.errors.isEmpty && run.output.hasPrefix(beginning), "\(arguments): \(run)")

@@ -1,3 +1,4 @@
+import Migration
 import ClusterSimulator
 import Kubernetes
 import Synchronization
@@ -76,7 +77,7 @@ struct Shop {
     /// - Parameter fault: sees each request before the cluster does.
     mutating func run(
         _ arguments: String...,
-        stop: Stop = Stop(),
+        interruption: Interruption = Interruption(),
         fault: @escaping Interceptor = { _, _ in nil }
     ) throws -> Run {
         let folder = try TemporaryFolder()
@@ -92,7 +93,7 @@ struct Shop {
                     try await simulator.run()
                     return nil
                 }
-                group.addTask { await pvmigrate.run(arguments, in: surroundings, stop: stop) }
+                group.addTask { await pvmigrate.run(arguments, in: surroundings, interruption: interruption) }
                 defer { group.cancelAll() }
                 while let next = try await group.next() {
                     if let next { return (next, await simulator.snapshot) }
