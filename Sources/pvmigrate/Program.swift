@@ -27,7 +27,8 @@ enum Program {
                 ),
                 interruption: interruption
             )
-            exit(code.rawValue)
+            // Not `exit`: it would take OpenSSL down below the threads of libcurl that still run. Nothing is buffered.
+            _exit(code.rawValue)
         }
         signals.wait()
         messages.write("interrupted: bringing everything to a safe state; press again to exit at once\n")
