@@ -29,6 +29,11 @@ public enum Marks {
     public static let sourceUID = "kurl.sh/pvcmigrate-sourceuid"
     /// Ours. On a destination volume, the seal: the source claim's manifest as JSON.
     public static let manifest = "kurl.sh/pvcmigrate-manifest"
+    /// Ours. On a source volume that is kept for a rollback: since when (RFC 3339). Such a volume bears the name of the
+    /// claim that it belongs to as a destination volume does, and its former policy.
+    public static let kept = "kurl.sh/pvcmigrate-kept"
+    /// Ours. On a source volume that is kept: the UID of the claim that took its claim's place.
+    public static let successor = "kurl.sh/pvcmigrate-successor"
     /// Ours. On a claim for a moment: any change of a claim makes the binder look at it again.
     public static let wake = "kurl.sh/pvcmigrate-wake"
 
