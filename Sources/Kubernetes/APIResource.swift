@@ -19,18 +19,37 @@ public struct APIResource: Hashable, Sendable {
     /// What a manifest says in `apiVersion`.
     public var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
 
-    /// The path of a collection, or of one object in it.
+    /// The path of a collection.
     ///
-    /// - Parameters:
-    ///   - namespace: nil for all namespaces, and for objects that are in none.
-    ///   - subresource: `scale`, `log` and the like.
-    public func path(namespace: String?, name: String? = nil, subresource: String? = nil) -> String {
+    /// - Parameter namespace: nil for all namespaces, and for objects that are in none.
+    public func path(namespace: String?) -> String {
         var path = group.isEmpty ? "/api/\(version)" : "/apis/\(group)/\(version)"
         if namespaced, let namespace { path += "/namespaces/\(namespace)" }
-        path += "/\(plural)"
-        if let name { path += "/\(name)" }
-        if let subresource { path += "/\(subresource)" }
-        return path
+        return path + "/\(plural)"
+    }
+
+    /// The path of one object.
+    ///
+    /// Names come out of annotations too, which anybody may have written: without a name the path would be that of all
+    /// objects, and with dots that of others.
+    ///
+    /// - Parameter subresource: `scale`, `log` and the like.
+    /// - Throws: `APIError`, `.invalid` for what no name can be (API conventions, `IsValidPathSegmentName`).
+    func path(to name: ObjectName, subresource: String? = nil) throws(APIError) -> String {
+        for segment in [name.name, name.namespace ?? "-"] {
+            guard !["", ".", ".."].contains(segment),
+                !segment.contains(where: { "/%?#".contains($0) || $0.isWhitespace })
+            else {
+                throw APIError(
+                    reason: .invalid,
+                    request: "\(kind) \(name)",
+                    message: "\"\(segment)\" is not the name of an object",
+                    code: 0
+                )
+            }
+        }
+        let path = path(namespace: name.namespace) + "/\(name.name)"
+        return subresource.map { "\(path)/\($0)" } ?? path
     }
 }
 

@@ -48,7 +48,7 @@ public struct Client: Sendable {
 
     private func getData(_ resource: APIResource, _ name: ObjectName) async throws -> (Data, String) {
         let request = "get \(resource.kind) \(name)"
-        let path = resource.path(namespace: name.namespace, name: name.name)
+        let path = try resource.path(to: name)
         return (try await perform(Request(.get, path), request: request, repeatable: true).body, request)
     }
 
@@ -108,7 +108,7 @@ public struct Client: Sendable {
     /// - Throws: `APIError`, `.invalid` while the container waits to start.
     public func log(of pod: ObjectName, container: String, tail: Int) async throws -> String {
         let target = Self.target(
-            APIResource.pods.path(namespace: pod.namespace, name: pod.name, subresource: "log"),
+            try APIResource.pods.path(to: pod, subresource: "log"),
             [("container", container), ("tailLines", String(tail))]
         )
         let response = try await perform(
@@ -130,7 +130,7 @@ public struct Client: Sendable {
         onLine: (String) async throws -> Void
     ) async throws {
         let target = Self.target(
-            APIResource.pods.path(namespace: pod.namespace, name: pod.name, subresource: "log"),
+            try APIResource.pods.path(to: pod, subresource: "log"),
             [("container", container), ("follow", "true")]
         )
         let request = "follow the log of Pod \(pod)"
@@ -185,7 +185,7 @@ public struct Client: Sendable {
         let response = try await perform(
             Request(
                 .patch,
-                Object.resource.path(namespace: name.namespace, name: name.name),
+                try Object.resource.path(to: name),
                 headers: [("Content-Type", patch.contentType)],
                 body: patch.body.text
             ),
@@ -218,7 +218,7 @@ public struct Client: Sendable {
             _ = try await perform(
                 Request(
                     .delete,
-                    resource.path(namespace: name.namespace, name: name.name),
+                    try resource.path(to: name),
                     headers: [Self.json],
                     body: options.text
                 ),

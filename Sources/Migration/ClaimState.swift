@@ -19,6 +19,13 @@ public struct ClaimState: Sendable, Equatable {
 
     public var stagingName: ObjectName { ObjectName(Marks.stagingName(of: name.name), in: name.namespace) }
 
+    /// The destination volume where it is there already and need not be provisioned: a source volume that was kept for a
+    /// rollback, or one that is sealed.
+    var givenDestination: PersistentVolume? {
+        guard let destination, seal != nil || destination.isKept else { return nil }
+        return destination
+    }
+
     /// The claim that is to be migrated, where it still exists.
     public var sourceClaim: PersistentVolumeClaim? {
         guard let claim else { return nil }
@@ -88,7 +95,8 @@ public struct Seal: Sendable, Equatable {
     public var reclaimPolicy: String
 
     public var uid: String { manifest[path: ["metadata", "uid"]]?.string ?? "" }
-    public var sourceVolume: String { manifest[path: ["spec", "volumeName"]]?.string ?? "" }
+    /// Nil where it can't be told any more.
+    public var sourceVolume: String? { manifest[path: ["spec", "volumeName"]]?.string }
     public var sourceClass: String { manifest[path: ["spec", "storageClassName"]]?.string ?? "" }
     var accessModes: [String] { (manifest[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string) }
     public var name: ObjectName {

@@ -4,6 +4,8 @@ import Kubernetes
 public enum Action: Sendable, Equatable {
     // Before the seal: everything can be taken back.
     case protect
+    /// Reserves a destination volume that is given for the staging claim.
+    case reserveForStaging
     case stage
     case awaitStaging
     case copy
@@ -45,12 +47,32 @@ extension ClaimState {
             return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
         }
         guard isProtected else { return .protect }
-        guard let staging else { return .stage }
+        if let action = staging(bindsAtOnce: stagingBindsAtOnce) { return action }
+        return copied && staging?.phase == "Bound" ? .seal : .copy
+    }
+
+    /// What is still to be done for a mover to find the destination volume; nil where nothing is.
+    private func staging(bindsAtOnce: Bool) -> Action? {
+        guard let staging else {
+            guard let given = givenDestination else { return .stage }
+            guard given.claim == stagingName, (given.spec.claimRef?.uid ?? "").isEmpty else {
+                return .reserveForStaging
+            }
+            return given.phase == "Available" ? .stage : .awaitAvailable
+        }
         if let stranger = strangeness(of: staging) { return .blocked(stranger) }
         if staging.metadata.isTerminating { return .awaitDeletion }
         if staging.phase == "Lost" { return .blocked(Refusal("the staging claim \(stagingName) has lost its volume")) }
-        if staging.phase != "Bound", stagingBindsAtOnce { return .awaitStaging }
-        return copied && staging.phase == "Bound" ? .seal : .copy
+        if let given = givenDestination, let bound = staging.spec.volumeName, bound != given.metadata.name {
+            return .blocked(
+                Refusal(
+                    "the staging claim \(stagingName) is bound to \(bound) and not to \(given.metadata.name), which was "
+                        + "copied to; delete it and run again"
+                )
+            )
+        }
+        if staging.phase == "Bound" { return nil }
+        return bindsAtOnce || givenDestination != nil ? .awaitStaging : nil
     }
 
     /// Why a claim of the staging claim's name is not ours, or nil where it is.
@@ -74,6 +96,7 @@ extension ClaimState {
                 if claim.metadata.isTerminating { return .awaitDeletion }
                 // As long as the source claim lives, its pods may have run since the copy: only a copy of this
                 // process counts.
+                if let action = staging(bindsAtOnce: true) { return action }
                 guard copied else { return .copy }
                 return destination.reclaimPolicy == "Retain" ? .deleteClaims : .seal
             }
@@ -96,6 +119,8 @@ extension ClaimState {
             if sourceIsOurs { return .disposeOfSource }
             return .dropMarks
         }
+        // What a run of the Go tool left says it less durably.
+        if destination.metadata.annotation(Marks.manifest) == nil { return .seal }
         if stagingRemains { return staging?.metadata.isTerminating == true ? .awaitDeletion : .deleteClaims }
         guard destination.claim == name, (destination.spec.claimRef?.uid ?? "").isEmpty else { return .reserve }
         return destination.phase == "Available" ? .create : .awaitAvailable

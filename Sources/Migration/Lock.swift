@@ -77,7 +77,7 @@ extension Migrator {
     }
 
     private var lockName: ObjectName {
-        ObjectName(String("pvmigrate-\(options.sourceClass)".prefix(253)), in: Self.lockNamespace)
+        ObjectName(String("pvmigrate-\(options.lockedClass)".prefix(253)), in: Self.lockNamespace)
     }
 
     private func acquire(as identity: String) async throws -> ObjectMeta {
@@ -128,7 +128,7 @@ extension Migrator {
         }
         guard let now = try await client.find(Lease.self, lockName) else { return nil }
         throw Refusal(
-            "another pvmigrate is migrating the class \(options.sourceClass): \(now.spec.holderIdentity ?? holder), since "
+            "another pvmigrate is migrating the class \(options.lockedClass): \(now.spec.holderIdentity ?? holder), since "
                 + "\(now.spec.acquireTime ?? since). Wait until it has ended"
         )
     }
@@ -185,13 +185,15 @@ extension Migrator {
 
     /// The time of day as a `metav1.MicroTime`, which has exactly six decimals.
     private var microTime: String {
-        let elapsed = time.now()
-        let seconds = Self.epoch + Double(elapsed.components.seconds)
-        let micros = elapsed.components.attoseconds / 1_000_000_000_000
-        let whole = Date(timeIntervalSince1970: seconds.rounded(.down)).formatted(.iso8601)
+        let micros = time.now().components.attoseconds / 1_000_000_000_000
         let digits = String(String(1_000_000 + micros).dropFirst())
-        return whole.replacing("Z", with: ".\(digits)Z")
+        return timeOfDay.formatted(.iso8601).replacing("Z", with: ".\(digits)Z")
     }
+}
+
+extension Migrator {
+    /// The time of day by this machine's clock, in whole seconds.
+    var timeOfDay: Date { Date(timeIntervalSince1970: Self.epoch + Double(time.now().components.seconds)) }
 
     /// The time of day when the time source stood at zero, as far as it matters: in whole seconds.
     private static let epoch =

@@ -37,6 +37,11 @@ public enum Marks {
     /// Ours. On a claim for a moment: any change of a claim makes the binder look at it again.
     public static let wake = "kurl.sh/pvcmigrate-wake"
 
+    /// All that volumes bear.
+    static let onVolumes = [
+        sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, manifest, kept, successor,
+    ]
+
     /// The values of `kind`.
     public enum Kind {
         public static let staging = "dest"

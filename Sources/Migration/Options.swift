@@ -1,11 +1,23 @@
-import Kubernetes
+public import Kubernetes
 
 /// What the person asked for.
 public struct Options: Sendable {
+    public enum Goal: Sendable, Equatable {
+        case migrate
+        /// Swaps claims back to the source volumes that a migration has kept. Source and destination class are those
+        /// of the way back. What was written since the migration is given up only where that was asked for.
+        case rollback(discardingChanges: Bool)
+    }
+
     public var sourceClass: String
     public var destinationClass: String
+    public var goal = Goal.migrate
     /// Nil for all namespaces.
     public var namespace: String?
+    /// Only these claims; empty for all.
+    public var claims: Set<ObjectName> = []
+    /// Keep each source volume, so that a rollback can swap its claim back to it.
+    public var keepSource = false
     public var rsyncImage = "eeacms/rsync:2.3"
     /// Appended to rsync's own flags.
     public var rsyncFlags: [String] = []
@@ -21,6 +33,17 @@ public struct Options: Sendable {
         self.sourceClass = sourceClass
         self.destinationClass = destinationClass
     }
+
+    /// True where volumes that were kept take the place of new ones.
+    var rollsBack: Bool { goal != .migrate }
+
+    /// True for a claim that was asked for.
+    func includes(_ claim: ObjectName) -> Bool {
+        (namespace == nil || namespace == claim.namespace) && (claims.isEmpty || claims.contains(claim))
+    }
+
+    /// The class by which runs exclude each other: that of the way there, for the way back too.
+    var lockedClass: String { rollsBack ? destinationClass : sourceClass }
 }
 
 /// How long each wait may last before it is given up with an error or a warning that names what it waited for.

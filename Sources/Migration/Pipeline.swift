@@ -39,8 +39,9 @@ public enum Pipeline {
         summary: "keeps the destination volumes, with the source claims' manifests written on them"
     ) { try await $0.seal(&$1) }
 
-    /// For what is sealed; performed once more where a unit failed in between.
+    /// From the point on from which it only goes forward; performed once more where a unit failed in between.
     static let finishing: [Step] = [
+        seal,
         Step(name: "rebind", summary: "deletes the claims and creates the old names anew on the destination volumes") {
             try await $0.rebind(&$1)
         },
@@ -56,7 +57,7 @@ public enum Pipeline {
     ) { try await $0.restore(&$1) }
 
     /// For each unit, from the seal on.
-    static let fromSeal: [Step] = [seal] + finishing + [restore]
+    static let fromSeal: [Step] = finishing + [restore]
 
     public static var unitSteps: [Step] { beforeSeal + fromSeal }
 

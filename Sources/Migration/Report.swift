@@ -5,6 +5,8 @@ public struct Report: Sendable {
     public enum Result: String, Sendable {
         case migrated
         case failed
+        /// Brought back to where it was before a run that did not finish.
+        case takenBack = "taken-back"
         /// Left as it was, because the run was interrupted or an obstacle stands in the way.
         case skipped
     }
@@ -30,6 +32,7 @@ public struct Report: Sendable {
     public var wasInterrupted = false
 
     public var succeeded: Bool {
-        !wasInterrupted && failures.isEmpty && stopped.isEmpty && claims.allSatisfy { $0.result == .migrated }
+        !wasInterrupted && failures.isEmpty && stopped.isEmpty
+            && claims.allSatisfy { $0.result == .migrated || $0.result == .takenBack }
     }
 }

@@ -6,15 +6,7 @@ extension Migrator {
     /// A failing unit is brought back to a safe state and doesn't keep the others from being migrated.
     public func migrate(_ discovery: Discovery, interruption: Interruption) async -> Report {
         var report = Report()
-        for workload in discovery.forgotten {
-            do {
-                journal.info(workload.title, "was stopped by an earlier run")
-                _ = try await start(workload)
-            } catch {
-                report.failures.append("\(workload.title): \(error)")
-                report.stopped.append(workload.title)
-            }
-        }
+        await startForgotten(discovery, into: &report)
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer
         for unit in discovery.units {
             let progress = Progress(unit: unit, stagingBindsAtOnce: binding != true)
@@ -33,6 +25,19 @@ extension Migrator {
             }
         }
         return report
+    }
+
+    /// Starts the workloads that an earlier run stopped, and whose claims are all done.
+    func startForgotten(_ discovery: Discovery, into report: inout Report) async {
+        for workload in discovery.forgotten {
+            do {
+                journal.info(workload.title, "was stopped by an earlier run")
+                _ = try await start(workload)
+            } catch {
+                report.failures.append("\(workload.title): \(error)")
+                report.stopped.append(workload.title)
+            }
+        }
     }
 
     private func migrate(_ start: Progress, interruption: Interruption, into report: inout Report) async {
@@ -106,10 +111,12 @@ extension Migrator {
     /// Brings a failed unit to a safe state: what is past the point of no return is finished, the rest goes back, and
     /// the workloads are started again.
     ///
+    /// - Parameter keepingStaging: false where nothing is to be left for a next run.
     /// - Returns: the workloads that could not be started, as messages name them.
-    private func recover(_ progress: inout Progress) async -> [String] {
+    func recover(_ progress: inout Progress, keepingStaging: Bool = true) async -> [String] {
         let unit = progress.unit
-        await orWarn(unit.title) { try await removeMovers(of: unit) }
+        // Not for long: whoever interrupts a run waits for the workloads, and a lost node's pod may stay for ever.
+        await orWarn(unit.title) { try await removeMovers(of: unit, limit: .seconds(15)) }
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
             if let now = await orWarn(state.title, { try await client.observe(state) }) {
@@ -139,19 +146,20 @@ extension Migrator {
         }
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
-            if let back = await orWarn(state.title, { try await goBack(state) }) { progress.unit.claims[index] = back }
+            let back = await orWarn(state.title) { try await goBack(state, keepingStaging: keepingStaging) }
+            if let back { progress.unit.claims[index] = back }
         }
         return []
     }
 
     /// Takes back what was done for a claim that is not sealed.
     ///
-    /// A staging claim that is bound is kept: the next run copies only what it lacks.
-    private func goBack(_ state: ClaimState) async throws -> ClaimState {
+    /// A staging claim that is bound is kept: the next run copies only what it lacks. That of a rollback is not.
+    private func goBack(_ start: ClaimState, keepingStaging: Bool) async throws -> ClaimState {
+        var state = keepingStaging ? start : try await unseal(start)
         guard state.seal == nil else { return state }
-        var state = state
         if let staging = state.staging, state.strangeness(of: staging) == nil {
-            if staging.phase == "Bound" {
+            if staging.phase == "Bound", keepingStaging, !options.rollsBack {
                 journal.info(
                     state.title,
                     "the staging claim \(state.stagingName.name) is kept, so that the next run goes on from there"
@@ -165,7 +173,7 @@ extension Migrator {
 
     /// Does something that is worth trying, and says so where it fails.
     @discardableResult
-    private func orWarn<Value>(_ subject: String, _ work: () async throws -> Value) async -> Value? {
+    func orWarn<Value>(_ subject: String, _ work: () async throws -> Value) async -> Value? {
         do {
             return try await work()
         } catch {
@@ -187,11 +195,11 @@ extension ClaimState {
 }
 
 extension Report {
-    fileprivate mutating func add(_ progress: Progress, _ result: Result, reason: String?) {
+    mutating func add(_ progress: Progress, _ result: Result, reason: String?) {
         for state in progress.unit.claims { add(state, of: progress, result, reason: reason) }
     }
 
-    fileprivate mutating func add(_ state: ClaimState, of progress: Progress, _ result: Result, reason: String?) {
+    mutating func add(_ state: ClaimState, of progress: Progress, _ result: Result, reason: String?) {
         let copy = progress.copies[state.name]
         var outage: Duration?
         if let stopped = progress.stopped, let started = progress.started { outage = started - stopped }

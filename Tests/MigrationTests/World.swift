@@ -203,7 +203,10 @@ struct World: Sendable {
         seed: UInt64 = 1,
         interruption: Interruption = Interruption(),
         interceptor: Interceptor? = nil,
-        observer: Observer? = nil
+        observer: Observer? = nil,
+        work: @escaping @Sendable (Migrator, Interruption) async throws -> Report = {
+            await $0.migrate(try await $0.discover(), interruption: $1)
+        }
     ) -> Run {
         let time = VirtualTime(seed: seed)
         let messages = Mutex<[String]>([])
@@ -235,8 +238,7 @@ struct World: Sendable {
                     }
                     group.addTask {
                         try await migrator.exclusively(as: identity, interruption: interruption) {
-                            let discovery = try await migrator.discover()
-                            return await migrator.migrate(discovery, interruption: interruption)
+                            try await work(migrator, interruption)
                         }
                     }
                     defer { group.cancelAll() }

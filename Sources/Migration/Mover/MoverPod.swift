@@ -14,6 +14,8 @@ struct MoverPod {
     var stagingClaim: String
     var image: String
     var flags: RsyncFlags
+    /// False where the two are only compared.
+    var copies = true
     var placement: Placement
     /// After this many seconds the kubelet ends it, even if nobody is there any more to see.
     var deadline: Int
@@ -37,13 +39,15 @@ struct MoverPod {
         var spec: JSON = [
             "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
             "terminationGracePeriodSeconds": 1, "activeDeadlineSeconds": .integer(Int64(deadline)),
-            "initContainers": [container(Self.copyContainer, flags.copying, destinationReadOnly: false)],
             "containers": [container(Self.checkContainer, flags.checking, destinationReadOnly: true)],
             "volumes": [
                 ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]],
                 ["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]],
             ],
         ]
+        if copies {
+            spec["initContainers"] = [container(Self.copyContainer, flags.copying, destinationReadOnly: false)]
+        }
         if let affinity = placement.affinity { spec["affinity"] = affinity }
         if !placement.tolerations.isEmpty { spec["tolerations"] = .array(placement.tolerations) }
         return [

@@ -7,18 +7,22 @@ struct Placement: Equatable {
     /// True where the data is on that node and nowhere else, though the volume doesn't say so.
     var onlyThere = false
 
-    /// Decides from what is known of a claim's source volume.
+    /// Decides from what is known of a claim's volumes.
     ///
     /// A volume with node affinity takes care of itself: the scheduler knows it. A hostPath volume without one is
     /// really on a single node, the one whose pod has mounted it. For all others that node is only the best one: the
     /// volume is attached there already, and a destination that waits for its first consumer comes to be where the
     /// workload was.
     init(of state: ClaimState) {
+        let volumes = [state.source, state.givenDestination].compactMap(\.self)
         node =
-            state.source?.metadata.annotation(Marks.sourceNode)
+            volumes.lazy.compactMap { $0.metadata.annotation(Marks.sourceNode) }.first
             ?? state.claim?.metadata.annotation("volume.kubernetes.io/selected-node")
-        guard let source = state.source, source.spec.nodeAffinity == nil else { return }
-        onlyThere = node != nil && (source.spec.hostPath != nil || source.spec.local != nil)
+        onlyThere =
+            node != nil
+            && volumes.contains {
+                $0.spec.nodeAffinity == nil && ($0.spec.hostPath != nil || $0.spec.local != nil)
+            }
     }
 
     /// True where nothing tells on which node the data of a node's own directory is: an empty source is suspicious

@@ -4,6 +4,8 @@ import Kubernetes
 enum MoverOutcome: Sendable {
     /// It copied, and its check found nothing left to transfer.
     case equal(RsyncStatistics?)
+    /// It only compared, and these items differ.
+    case different([String])
     /// Nothing failed but what the file systems can't hold; these flags do without it.
     case unsupported(RsyncFlags)
     /// Something that another attempt may mend.
@@ -40,6 +42,7 @@ extension Migrator {
             stagingClaim: state.stagingName.name,
             image: options.rsyncImage,
             flags: flags,
+            copies: !options.rollsBack,
             placement: Placement(of: state),
             // A day, and a second for each mebibyte.
             deadline: 86_400 + Int(bytes >> 20)
@@ -60,8 +63,8 @@ extension Migrator {
         let began = time.now()
         try await awaitStart(of: pod, since: began)
         let node = try await client.get(Pod.self, pod.name).spec.nodeName ?? "?"
-        journal.info(state.title, "copying on node \(node)")
-        if options.verboseCopy {
+        journal.info(state.title, "\(options.rollsBack ? "comparing" : "copying") on node \(node)")
+        if options.verboseCopy, !options.rollsBack {
             try await client.followLog(
                 of: pod.name,
                 container: MoverPod.copyContainer,
@@ -95,7 +98,7 @@ extension Migrator {
             ) { snapshot in
                 guard let now = snapshot.objects[pod.metadata.uid] else { return () }
                 last = now
-                let state = now.state(of: MoverPod.copyContainer)
+                let state = now.state(of: options.rollsBack ? MoverPod.checkContainer : MoverPod.copyContainer)
                 return now.isFinished || state?.running != nil || state?.terminated != nil ? () : nil
             }
         } catch let timeout as WaitTimeout {
@@ -109,12 +112,17 @@ extension Migrator {
     private func judge(_ pod: Pod, flags: RsyncFlags) async throws -> MoverOutcome {
         let copied = pod.state(of: MoverPod.copyContainer)?.terminated
         let checked = pod.state(of: MoverPod.checkContainer)?.terminated
-        if copied?.exitCode == 0, checked?.exitCode == 0 {
+        let isCopied = options.rollsBack || copied?.exitCode == 0
+        if isCopied, checked?.exitCode == 0 {
             let check = try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
             guard RsyncStatistics(in: check) != nil else {
                 return .again("the check after the copy said nothing; do --rsync-flags silence it?")
             }
             let differences = RsyncDifferences(in: check)
+            if options.rollsBack {
+                guard !differences.lines.isEmpty else { return .equal(RsyncStatistics(in: check)) }
+                return .different(differences.lines.map(String.init))
+            }
             if differences.lines.isEmpty {
                 let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
                 return .equal(RsyncStatistics(in: output))
@@ -124,8 +132,8 @@ extension Migrator {
                     + (differences.lines.first.map(String.init) ?? "")
             )
         }
-        let failedContainer = copied?.exitCode == 0 ? MoverPod.checkContainer : MoverPod.copyContainer
-        guard let code = (copied?.exitCode == 0 ? checked : copied)?.exitCode else {
+        let failedContainer = isCopied ? MoverPod.checkContainer : MoverPod.copyContainer
+        guard let code = (isCopied ? checked : copied)?.exitCode else {
             // Evicted, its node lost, its deadline passed: no container says why.
             let reason = pod.status?.reason ?? "Failed"
             return .again("the mover failed: \(reason)\(pod.status?.message.map { ": \($0)" } ?? "")")
@@ -143,19 +151,19 @@ extension Migrator {
     }
 
     /// Deletes a mover and waits until it is gone, so that its claims are free.
-    func remove(_ pod: Pod) async throws {
+    func remove(_ pod: Pod, limit: Duration? = nil) async throws {
         try await client.delete(.pods, pod.name, uid: pod.metadata.uid, grace: pod.isFinished ? 0 : 1)
         try await client.wait(
             for: Pod.self,
             in: pod.name.namespace,
             named: pod.name.name,
-            limit: limits.stopping,
+            limit: limit ?? limits.stopping,
             what: "\(pod.title) to be gone"
         ) { $0.objects[pod.metadata.uid] == nil ? () : nil }
     }
 
     /// Removes whatever movers of a unit there are.
-    func removeMovers(of unit: Unit) async throws {
+    func removeMovers(of unit: Unit, limit: Duration? = nil) async throws {
         let uids = Set(unit.claims.compactMap { $0.sourceClaim?.metadata.uid ?? $0.seal?.uid })
         for namespace in Set(unit.claims.compactMap(\.name.namespace)) {
             for pod in try await client.list(Pod.self, in: namespace) {
@@ -164,7 +172,7 @@ extension Migrator {
                 // The Go tool's movers name the claim only.
                 let isGoTools =
                     owner == nil && unit.claims.contains { $0.name.name == pod.metadata.annotation(Marks.claim) }
-                if isGoTools || owner.map(uids.contains) == true { try await remove(pod) }
+                if isGoTools || owner.map(uids.contains) == true { try await remove(pod, limit: limit) }
             }
         }
     }

@@ -8,7 +8,7 @@ struct CopyResult: Sendable {
 }
 
 extension Migrator {
-    /// Copies each claim with a mover, and checks that nothing is left to transfer.
+    /// Copies each claim with a mover, and checks that nothing is left to transfer. A rollback only compares.
     ///
     /// Nothing durable is left behind: before the seal a resumed run copies again. A pod that mounts a claim in the
     /// meantime voids the pass; it is repeated after the workloads are down again.
@@ -108,6 +108,7 @@ extension Migrator {
 
     /// Copies one claim, with as many movers as it takes.
     private func copy(_ state: ClaimState) async throws -> Copied {
+        try checkKept(state)
         let began = time.now()
         var flags = RsyncFlags(verbose: options.verboseCopy, further: options.rsyncFlags)
         var attempt = 1
@@ -119,8 +120,13 @@ extension Migrator {
                 var state = try await client.observe(state)
                 state.copied = true
                 let result = CopyResult(statistics: statistics, duration: time.now() - began)
-                journal.info(state.title, "copied: \(result.inWords)")
+                journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
                 return Copied(state: state, result: result)
+            case .different(let items):
+                try discard(items, of: state)
+                var state = try await client.observe(state)
+                state.copied = true
+                return Copied(state: state, result: CopyResult(statistics: nil, duration: time.now() - began))
             case .unsupported(let reduced):
                 let lost =
                     (flags.accessControlLists && !reduced.accessControlLists ? ["ACLs"] : [])
@@ -136,6 +142,24 @@ extension Migrator {
                 attempt += 1
             }
         }
+    }
+
+    /// Says what a rollback gives up, where that was asked for.
+    ///
+    /// - Throws: `Failure` where it was not.
+    private func discard(_ items: [String], of state: ClaimState) throws {
+        let names = items.prefix(5).map { String($0.drop { $0 != " " }.dropFirst()) }
+        let changes =
+            "\(items.count) \(items.count == 1 ? "entry differs" : "entries differ") from the kept volume "
+            + "\(state.destination?.metadata.name ?? "?"), such as \(names.joined(separator: ", "))"
+        guard options.goal == .rollback(discardingChanges: true) else {
+            throw Failure(
+                place: state.title,
+                reason: "has newer data: \(changes). With --discard-changes that is given up; with --keep-source its "
+                    + "present volume \(state.source?.metadata.name ?? "?") is kept all the same"
+            )
+        }
+        journal.warn(state.title, "newer data is given up: \(changes)")
     }
 
     /// Stops where the source reads as empty though nothing says that it was read on the right node.

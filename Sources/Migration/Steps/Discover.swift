@@ -48,8 +48,40 @@ extension Migrator {
         var obstacles: [ObjectName: [Obstacle]] = [:]
 
         for volume in inventory.volumes.values.sorted(by: { $0.metadata.name < $1.metadata.name }) {
-            if let seal = Seal(of: volume), isOurs(seal, on: volume) {
-                states.append(inventory.state(of: seal.name, seal: seal, destination: volume))
+            if let seal = Seal(of: volume) {
+                if isOurs(seal, on: volume) {
+                    states.append(inventory.state(of: seal.name, seal: seal, destination: volume))
+                } else if volume.spec.storageClassName == options.sourceClass, options.includes(seal.name) {
+                    discovery.notes.append(
+                        Obstacle(
+                            namespace: seal.name.namespace,
+                            resource: volume.title,
+                            message:
+                                "is in the middle of another migration, from the class \(seal.sourceClass); left alone"
+                        )
+                    )
+                }
+            } else if let kept = KeptVolume(volume) {
+                guard options.rollsBack, volume.spec.storageClassName == options.destinationClass,
+                    options.includes(kept.claim)
+                else { continue }
+                if let why = inventory.hindrance(to: kept, from: options.sourceClass) {
+                    discovery.notes.append(why)
+                } else {
+                    states.append(inventory.state(of: kept.claim, seal: nil, destination: volume))
+                }
+            } else if options.rollsBack {
+                continue
+            } else if let marks = GoMarks(volume), volume.spec.storageClassName == options.destinationClass,
+                options.includes(marks.claim)
+            {
+                switch marks.progress(in: inventory, from: options.sourceClass) {
+                case .finished: break
+                case .unclear(let note): discovery.notes.append(note)
+                case .halfDone(let seal, let note):
+                    discovery.notes.append(note)
+                    states.append(inventory.state(of: marks.claim, seal: seal, destination: volume))
+                }
             } else if volume.spec.storageClassName == options.sourceClass {
                 switch claim(of: volume, in: inventory) {
                 case .found(let claim):
@@ -85,7 +117,9 @@ extension Migrator {
 
         let busy = Set(states.map(\.name))
         for claim in inventory.claims.values where claim.storageClassName == options.sourceClass {
-            guard !busy.contains(claim.name), claim.metadata.annotation(Marks.kind) == nil else { continue }
+            guard !options.rollsBack, options.includes(claim.name), !busy.contains(claim.name),
+                claim.metadata.annotation(Marks.kind) == nil
+            else { continue }
             guard claim.phase != "Bound" || claim.spec.volumeName == nil || claim.metadata.isTerminating else {
                 continue
             }
@@ -116,7 +150,7 @@ extension Migrator {
         guard seal.sourceClass == options.sourceClass, volume.spec.storageClassName == options.destinationClass else {
             return false
         }
-        return options.namespace == nil || options.namespace == seal.name.namespace
+        return options.includes(seal.name)
     }
 
     private enum VolumeClaim {
@@ -137,7 +171,7 @@ extension Migrator {
                 )
             )
         }
-        if let namespace = options.namespace, name.namespace != namespace { return .elsewhere }
+        guard options.includes(name) else { return .elsewhere }
         guard let claim = inventory.claims[name] else {
             return .none(
                 Obstacle(
@@ -284,7 +318,7 @@ extension Migrator {
 }
 
 /// Everything that discovery listed, found by name.
-private struct Inventory: Sendable {
+struct Inventory: Sendable {
     var volumes: [String: PersistentVolume]
     var claims: [ObjectName: PersistentVolumeClaim]
     var pods: [Pod]
@@ -304,6 +338,24 @@ private struct Inventory: Sendable {
         state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
         state.destination = destination ?? state.staging?.spec.volumeName.flatMap { volumes[$0] }
         return state
+    }
+
+    /// Why a claim can't be swapped back to a volume that was kept for it; nil where it can.
+    func hindrance(to kept: KeptVolume, from sourceClass: String) -> Obstacle? {
+        let why: String
+        if let claim = claims[kept.claim] {
+            if claim.metadata.uid == kept.successor, claim.storageClassName == sourceClass { return nil }
+            why =
+                claim.metadata.uid == kept.successor
+                ? "is of the class \(claim.storageClassName ?? "?") now" : "is not the one that took its place"
+        } else {
+            why = "does not exist any more"
+        }
+        return Obstacle(
+            namespace: kept.claim.namespace,
+            resource: kept.volume.title,
+            message: "is kept for the claim \(kept.claim), which \(why); left alone"
+        )
     }
 
     /// True when no claim of a stopped workload takes part in a migration any more, of whichever class.

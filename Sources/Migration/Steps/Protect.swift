@@ -49,19 +49,11 @@ extension Migrator {
 }
 
 extension Client {
-    /// Gives a source volume its reclaim policy back and takes our marks off it, in one patch.
-    func giveBack(_ source: PersistentVolume, policy: String) async throws -> PersistentVolume {
-        let annotations: JSON = .object([Marks.reclaimPolicy: .null, Marks.sourceUID: .null, Marks.sourceNode: .null])
-        return try await patch(
-            PersistentVolume.self,
-            source.name,
-            .merge(
-                onto: source.metadata,
-                [
-                    "metadata": ["annotations": annotations],
-                    "spec": ["persistentVolumeReclaimPolicy": .string(policy)],
-                ]
-            )
-        )
+    /// Gives a volume its reclaim policy back and takes all our marks off it, in one patch.
+    func giveBack(_ volume: PersistentVolume, policy: String) async throws -> PersistentVolume {
+        let marks: JSON = .object(Dictionary(uniqueKeysWithValues: Marks.onVolumes.map { ($0, JSON.null) }))
+        var change: JSON = ["metadata": ["annotations": marks]]
+        if volume.reclaimPolicy != policy { change["spec"] = ["persistentVolumeReclaimPolicy": .string(policy)] }
+        return try await patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))
     }
 }

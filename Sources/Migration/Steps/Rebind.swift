@@ -20,32 +20,32 @@ extension Migrator {
     }
 
     private func deleteClaims(_ state: ClaimState) async throws -> ClaimState {
-        if let claim = state.sourceClaim, state.seal != nil {
-            try await client.delete(.claims, state.name, uid: claim.metadata.uid)
-        }
-        if let staging = state.staging, state.strangeness(of: staging) == nil {
-            try await client.delete(.claims, state.stagingName, uid: staging.metadata.uid)
-        }
-        return try await awaitDeletion(state)
+        var deleted: [PersistentVolumeClaim] = []
+        if let claim = state.sourceClaim, state.seal != nil { deleted.append(claim) }
+        if let staging = state.staging, state.strangeness(of: staging) == nil { deleted.append(staging) }
+        for claim in deleted { try await client.delete(.claims, claim.name, uid: claim.metadata.uid) }
+        return try await awaitDeletion(state, of: deleted)
     }
 
     /// Waits until source and staging claim are gone, as far as they are going.
     func awaitDeletion(_ state: ClaimState) async throws -> ClaimState {
-        var going: [String: String] = [:]
-        if let claim = state.sourceClaim, state.seal != nil || claim.metadata.isTerminating {
-            going[claim.metadata.name] = claim.metadata.uid
-        }
-        if let staging = state.staging, state.strangeness(of: staging) == nil {
-            going[staging.metadata.name] = staging.metadata.uid
-        }
-        let uids = Set(going.values)
+        let ours = state.staging.flatMap { state.strangeness(of: $0) == nil ? $0 : nil }
+        return try await awaitDeletion(
+            state,
+            of: [state.sourceClaim, ours].compactMap(\.self).filter(\.metadata.isTerminating)
+        )
+    }
+
+    private func awaitDeletion(_ state: ClaimState, of claims: [PersistentVolumeClaim]) async throws -> ClaimState {
+        let names = claims.map(\.metadata.name).sorted()
+        let uids = Set(claims.map(\.metadata.uid))
         var last: [PersistentVolumeClaim] = []
         do {
             try await client.wait(
                 for: PersistentVolumeClaim.self,
                 in: state.name.namespace,
                 limit: limits.rebinding,
-                what: "\(going.keys.sorted().joined(separator: " and ")) to be deleted"
+                what: "\(names.joined(separator: " and ")) to be deleted"
             ) { snapshot in
                 last = snapshot.objects.values.filter { uids.contains($0.metadata.uid) }
                 return last.isEmpty ? () : nil
@@ -57,7 +57,7 @@ extension Migrator {
             throw Failure(
                 place: state.title,
                 reason: "\(timeout): \(holders.sorted().joined(separator: "; ")). "
-                    + "The data is complete on the volume \(state.destination?.metadata.name ?? "?"); run again to finish"
+                    + "The data is complete on the volume \(state.safeVolume); run again to finish"
             )
         }
         return try await client.observe(state)
@@ -83,25 +83,15 @@ extension Migrator {
         return try await client.observe(state)
     }
 
-    /// Reserves the destination volume for the old name: a claimRef without a UID keeps it for that name only. It is
-    /// never cleared, since then any waiting claim of the class could take it.
+    /// Reserves the destination volume for the old name.
     private func reserve(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard let destination = state.destination else { return state }
-        let reference: JSON = [
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "namespace": state.name.namespace.map(JSON.string) ?? .null, "name": .string(state.name.name),
-            "uid": .null, "resourceVersion": .null,
-        ]
-        state.destination = try await client.patch(
-            PersistentVolume.self,
-            destination.name,
-            .merge(onto: destination.metadata, ["spec": ["claimRef": reference]])
-        )
+        state.destination = try await client.reserve(destination, for: state.name)
         return state
     }
 
-    private func awaitAvailable(_ state: ClaimState) async throws -> ClaimState {
+    func awaitAvailable(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard let name = state.destination?.metadata.name else { return state }
         let volume = try await client.wait(
@@ -125,20 +115,21 @@ extension Migrator {
             return state
         }
         let owners = try await validOwners(of: seal)
-        let manifest = Self.successor(
-            of: seal,
-            volume: destination.metadata.name,
-            class: options.destinationClass,
-            owners: owners
-        )
+        let manifest = Self.successor(of: seal, volume: destination, class: options.destinationClass, owners: owners)
         try await client.create(.claims, in: namespace, manifest)
         var state = state
         state.claim = try await client.get(PersistentVolumeClaim.self, state.name)
         return state
     }
 
-    /// The claim of the old name: as it was, but for the class, the volume, and what the binder writes itself.
-    static func successor(of seal: Seal, volume: String, class destinationClass: String, owners: [JSON]) -> JSON {
+    /// The claim of the old name: as it was, but for the class, the volume, and what the binder writes itself. It asks
+    /// for no more than a volume has that was there before.
+    static func successor(
+        of seal: Seal,
+        volume: PersistentVolume,
+        class destinationClass: String,
+        owners: [JSON]
+    ) -> JSON {
         var claim = seal.manifest
         claim[path: ["metadata", "uid"]] = nil
         claim[path: ["metadata", "ownerReferences"]] = owners.isEmpty ? nil : .array(owners)
@@ -155,8 +146,18 @@ extension Migrator {
         if let mode = claim[path: ["metadata", "annotations", Marks.accessMode]] {
             claim[path: ["spec", "accessModes"]] = [mode]
         }
+        let modes = (claim[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string)
+        if let offered = volume.spec.accessModes, !Set(modes).isSubset(of: offered) {
+            claim[path: ["spec", "accessModes"]] = .array(offered.map(JSON.string))
+        }
+        let request = ["spec", "resources", "requests", "storage"]
+        if let capacity = volume.spec.capacity?["storage"],
+            let wanted = claim[path: request]?.string.flatMap({ Quantity($0) }), wanted > capacity
+        {
+            claim[path: request] = .string(capacity.text)
+        }
         claim[path: ["spec", "storageClassName"]] = .string(destinationClass)
-        claim[path: ["spec", "volumeName"]] = .string(volume)
+        claim[path: ["spec", "volumeName"]] = .string(volume.metadata.name)
         // It speaks of the source class's driver, and the binder refuses a volume that has another one.
         claim[path: ["spec", "volumeAttributesClassName"]] = nil
         return claim
@@ -237,4 +238,26 @@ extension Migrator {
             ])
         )
     }
+}
+
+extension Client {
+    /// Reserves a volume for a claim: a claimRef without a UID keeps it for that name only. It is never cleared, since
+    /// then any waiting claim of the class could take it.
+    func reserve(_ volume: PersistentVolume, for claim: ObjectName) async throws -> PersistentVolume {
+        let reference: JSON = [
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "namespace": claim.namespace.map(JSON.string) ?? .null, "name": .string(claim.name),
+            "uid": .null, "resourceVersion": .null,
+        ]
+        return try await patch(
+            PersistentVolume.self,
+            volume.name,
+            .merge(onto: volume.metadata, ["spec": ["claimRef": reference]])
+        )
+    }
+}
+
+extension ClaimState {
+    /// The name of the volume that holds a complete copy whatever becomes of the claims, for messages.
+    var safeVolume: String { (seal == nil ? source : destination)?.metadata.name ?? "?" }
 }

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Kubernetes
 
 extension Migrator {
@@ -28,7 +29,9 @@ extension Migrator {
     private func disposeOfSource(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard let source = state.source, let seal = state.seal else { return state }
-        if seal.reclaimPolicy == "Delete" {
+        if options.keepSource {
+            state.source = try await keep(source, of: state)
+        } else if seal.reclaimPolicy == "Delete" {
             state.source = try await client.giveBack(source, policy: "Delete")
         } else {
             try await client.delete(.volumes, source.name, uid: source.metadata.uid)
@@ -42,20 +45,27 @@ extension Migrator {
         return state
     }
 
+    /// Leaves a source volume as it is, Released and Retain, and marks it with what it belongs to.
+    private func keep(_ source: PersistentVolume, of state: ClaimState) async throws -> PersistentVolume {
+        var marks: JSON = [:]
+        marks[Marks.kept] = .string(timeOfDay.formatted(.iso8601))
+        marks[Marks.successor] = state.claim.map { .string($0.metadata.uid) }
+        marks[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
+        marks[Marks.sourceClaim] = .string(state.name.name)
+        // It says that the source volume is yet to be disposed of.
+        marks[Marks.sourceUID] = .null
+        journal.info(state.title, "the source volume \(source.metadata.name) is kept for a rollback")
+        return try await client.patch(
+            PersistentVolume.self,
+            source.name,
+            .merge(onto: source.metadata, ["metadata": ["annotations": marks]])
+        )
+    }
+
     private func dropMarks(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard let destination = state.destination, let seal = state.seal else { return state }
-        let marks = [Marks.manifest, Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy]
-        let annotations: JSON = .object(Dictionary(uniqueKeysWithValues: marks.map { ($0, JSON.null) }))
-        var change: JSON = ["metadata": ["annotations": annotations]]
-        if destination.reclaimPolicy != seal.reclaimPolicy {
-            change["spec"] = ["persistentVolumeReclaimPolicy": .string(seal.reclaimPolicy)]
-        }
-        state.destination = try await client.patch(
-            PersistentVolume.self,
-            destination.name,
-            .merge(onto: destination.metadata, change)
-        )
+        state.destination = try await client.giveBack(destination, policy: seal.reclaimPolicy)
         state.isReleased = true
         return state
     }
@@ -65,13 +75,7 @@ extension Migrator {
         for state in progress.unit.claims {
             guard let source = state.source, source.reclaimPolicy == "Delete", state.isReleased else { continue }
             do {
-                try await client.wait(
-                    for: PersistentVolume.self,
-                    in: nil,
-                    named: source.metadata.name,
-                    limit: limits.rebinding,
-                    what: "PersistentVolume \(source.metadata.name) to be deleted"
-                ) { $0.objects[source.metadata.uid] == nil ? () : nil }
+                try await awaitFreed(source)
             } catch let timeout as WaitTimeout {
                 let why = await client.lastWarning(about: "PersistentVolume", source.name)
                 journal.warn(
@@ -80,5 +84,16 @@ extension Migrator {
                 )
             }
         }
+    }
+
+    /// Waits until a volume that is to be reclaimed is gone.
+    func awaitFreed(_ volume: PersistentVolume) async throws {
+        try await client.wait(
+            for: PersistentVolume.self,
+            in: nil,
+            named: volume.metadata.name,
+            limit: limits.rebinding,
+            what: "\(volume.title) to be deleted"
+        ) { $0.objects[volume.metadata.uid] == nil ? () : nil }
     }
 }

@@ -48,8 +48,9 @@ extension Migrator {
                 manifest = Seal.manifest(of: claim)
             }
             let fresh = try await client.observe(state)
-            guard let destination = fresh.destination, let staging = fresh.staging,
-                destination.spec.claimRef?.uid == staging.metadata.uid
+            // Without the source claim it is a run of the Go tool that is made durable; the staging claim may be gone.
+            guard let destination = fresh.destination,
+                fresh.sourceClaim == nil || destination.spec.claimRef?.uid == fresh.staging?.metadata.uid
             else { throw Refusal("the staging claim \(state.stagingName) has no volume any more") }
             let text = String(decoding: manifest.text, as: UTF8.self)
             guard text.utf8.count <= Seal.limit else {
@@ -76,5 +77,25 @@ extension Migrator {
             state.seal = Seal(of: sealed)
             return state
         }
+    }
+
+    /// Takes a seal back, which is only right as long as the source claim lives.
+    func unseal(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        guard let claim = state.sourceClaim, !claim.metadata.isTerminating, state.seal != nil,
+            let destination = state.destination
+        else { return state }
+        var marks: [String: JSON] = [Marks.manifest: .null]
+        // A volume that is kept still belongs to the claim.
+        if !destination.isKept {
+            for mark in [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy] { marks[mark] = .null }
+        }
+        state.destination = try await client.patch(
+            PersistentVolume.self,
+            destination.name,
+            .merge(onto: destination.metadata, ["metadata": ["annotations": .object(marks)]])
+        )
+        state.seal = nil
+        return state
     }
 }

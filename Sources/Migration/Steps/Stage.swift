@@ -8,21 +8,26 @@ extension Migrator {
         try await advanceAll(&progress) { state, action in
             var state = state
             switch action {
+            case .reserveForStaging:
+                guard let volume = state.givenDestination else { return nil }
+                state.destination = try await client.reserve(volume, for: state.stagingName)
+                return state
+            case .awaitAvailable where state.sourceClaim != nil: return try await awaitAvailable(state)
             case .stage:
                 guard let namespace = state.name.namespace else { return nil }
+                try checkKept(state)
                 let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
                 try await client.create(.claims, in: namespace, manifest)
                 state.staging = try await client.get(PersistentVolumeClaim.self, state.stagingName)
+                let what = state.givenDestination.map { "on the volume \($0.metadata.name)" }
                 journal.info(
                     state.title,
-                    "staging claim \(state.stagingName.name) of \(state.size?.text ?? "?") created"
+                    "staging claim \(state.stagingName.name) \(what ?? "of \(state.size?.text ?? "?")") created"
                 )
                 return state
-            case .awaitStaging:
-                state = try await awaitBound(staging: state)
-                return state
-            case .awaitDeletion where state.seal == nil:
-                // A staging claim of an earlier run that is going.
+            case .awaitStaging: return try await awaitBound(staging: state)
+            case .awaitDeletion where state.sourceClaim?.metadata.isTerminating == false:
+                // A staging claim that is going.
                 return try await awaitDeletion(state)
             case .blocked(let why): throw why
             default: return nil
@@ -30,30 +35,46 @@ extension Migrator {
         }
     }
 
-    /// The staging claim: as large as the source volume, on the destination class.
+    /// The staging claim: as large as the source volume, on the destination class; or what fits a volume that is given.
     ///
     /// - Throws: `Refusal` where the claim's annotation asks for an access mode that does not exist.
     static func stagingManifest(of state: ClaimState, class destinationClass: String) throws(Refusal) -> JSON {
-        var modes = try state.accessModes()
-        // The destination has to be written to while it is filled.
-        if modes == ["ReadOnlyMany"] { modes.append("ReadWriteOnce") }
+        let given = state.givenDestination
+        var modes: [String]
+        if let given {
+            modes = given.spec.accessModes ?? []
+        } else {
+            modes = try state.accessModes()
+            // The destination has to be written to while it is filled.
+            if modes == ["ReadOnlyMany"] { modes.append("ReadWriteOnce") }
+        }
+        let size = given?.spec.capacity?["storage"] ?? state.size
         var annotations: JSON = [:]
         annotations[Marks.claim] = .string(state.name.name)
         annotations[Marks.kind] = .string(Marks.Kind.staging)
         annotations[Marks.sourceUID] = (state.claim?.metadata.uid ?? state.seal?.uid).map(JSON.string)
+        var spec: JSON = [
+            "accessModes": .array(modes.map(JSON.string)),
+            "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
+            "storageClassName": .string(destinationClass),
+            "volumeMode": .string(state.claim?.volumeMode ?? "Filesystem"),
+        ]
+        spec["volumeName"] = given.map { .string($0.metadata.name) }
         return [
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": [
                 "name": .string(state.stagingName.name), "namespace": state.name.namespace.map(JSON.string) ?? .null,
                 "annotations": annotations,
             ],
-            "spec": [
-                "accessModes": .array(modes.map(JSON.string)),
-                "resources": ["requests": ["storage": .string(state.size?.text ?? "0")]],
-                "storageClassName": .string(destinationClass),
-                "volumeMode": .string(state.claim?.volumeMode ?? "Filesystem"),
-            ],
+            "spec": spec,
         ]
+    }
+
+    /// A rollback goes to the volume that was kept, and never to a new one, which is empty.
+    func checkKept(_ state: ClaimState) throws(Refusal) {
+        guard !options.rollsBack || state.givenDestination?.isKept == true else {
+            throw Refusal("the volume that was kept for the claim is gone")
+        }
     }
 
     private func awaitBound(staging state: ClaimState) async throws -> ClaimState {
@@ -78,14 +99,15 @@ extension Migrator {
         return try await client.observe(state)
     }
 
-    /// Removes the staging claim, and with it its volume, where the unit goes back.
+    /// Removes the staging claim, and with it its volume, where the unit goes back. A volume that was given is kept: it
+    /// was there before.
     func unstage(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard state.seal == nil, let staging = state.staging, state.strangeness(of: staging) == nil else {
             return state
         }
         // Whatever the class says: this volume holds nothing but a copy that nobody wants.
-        if let volume = state.destination, volume.spec.claimRef?.uid == staging.metadata.uid,
+        if let volume = state.destination, volume.spec.claimRef?.uid == staging.metadata.uid, !volume.isKept,
             volume.reclaimPolicy != "Delete"
         {
             try await client.patch(

@@ -1,0 +1,57 @@
+import Kubernetes
+
+extension Migrator {
+    /// Takes every unit that a run has left half done back to where it was: its workloads run on their old volumes, its
+    /// staging claims are removed, its source volumes have their reclaim policy again. A unit whose source claims are
+    /// deleted already is finished instead.
+    ///
+    /// - Returns: what became of each claim that bore traces of a run.
+    public func abort(_ discovery: Discovery) async -> Report {
+        var report = Report()
+        await startForgotten(discovery, into: &report)
+        for unit in discovery.units where unit.bearsTraces {
+            var progress = Progress(unit: unit, stagingBindsAtOnce: true)
+            let staging = unit.claims.compactMap(\.ownStaging)
+            report.stopped += await recover(&progress, keepingStaging: false)
+            for claim in staging { await orWarn(claim.title) { try await awaitRemoval(of: claim) } }
+            for state in progress.unit.claims {
+                if progress.next(state) == .done {
+                    report.add(state, of: progress, .migrated, reason: "it was past the point of no return")
+                } else if state.bearsTraces {
+                    report.add(state, of: progress, .failed, reason: "could not be taken back; see above")
+                } else {
+                    report.add(state, of: progress, .takenBack, reason: nil)
+                }
+            }
+        }
+        return report
+    }
+
+    private func awaitRemoval(of claim: PersistentVolumeClaim) async throws {
+        try await client.wait(
+            for: PersistentVolumeClaim.self,
+            in: claim.metadata.namespace,
+            named: claim.metadata.name,
+            limit: limits.rebinding,
+            what: "\(claim.title) to be deleted"
+        ) { $0.objects[claim.metadata.uid] == nil ? () : nil }
+    }
+}
+
+extension Unit {
+    /// True where a run has begun with the unit and did not finish.
+    var bearsTraces: Bool {
+        claims.contains(where: \.bearsTraces)
+            || workloads.contains {
+                $0.metadata.annotation(Marks.scale) != nil || $0.metadata.annotation(Marks.whenScaled) != nil
+            }
+    }
+}
+
+extension ClaimState {
+    /// The staging claim, unless it is a stranger's.
+    var ownStaging: PersistentVolumeClaim? { staging.flatMap { strangeness(of: $0) == nil ? $0 : nil } }
+
+    /// True where a run has begun with the claim and did not finish.
+    fileprivate var bearsTraces: Bool { !isReleased && (seal != nil || isProtected || ownStaging != nil) }
+}

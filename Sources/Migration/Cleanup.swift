@@ -1,0 +1,91 @@
+import FoundationEssentials
+import Kubernetes
+
+/// What became of a volume that was kept for a rollback.
+public struct Cleaned: Sendable {
+    public enum Result: Sendable, Equatable {
+        /// Its storage is freed, or would be.
+        case freed
+        /// The storage is its owner's: only the volume object is gone, or would be. It is found by this handle.
+        case forgotten(handle: String)
+        /// It is kept, for a reason.
+        case kept(String)
+        case failed(String)
+    }
+
+    public var kept: KeptVolume
+    public var result: Result
+}
+
+extension Migrator {
+    /// Removes the volumes that are kept for a rollback longer than some days.
+    ///
+    /// - Parameters:
+    ///   - age: how long a volume must have been kept at least.
+    ///   - dryRun: nothing is changed; what would become of each volume is said.
+    /// - Throws: `APIError` where volumes and claims can't be listed.
+    public func cleanup(olderThan age: Duration, dryRun: Bool) async throws -> [Cleaned] {
+        async let volumes = client.list(PersistentVolume.self)
+        async let claims = client.list(PersistentVolumeClaim.self, in: options.namespace)
+        let byName = Dictionary(try await claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        let all = try await volumes.compactMap { KeptVolume($0) }.filter { options.includes($0.claim) }
+        var cleaned: [Cleaned] = []
+        for kept in all.sorted(by: { ($0.claim, $0.volume.metadata.name) < ($1.claim, $1.volume.metadata.name) }) {
+            if let reason = kept.reasonToStay(olderThan: age, at: timeOfDay, successor: byName[kept.claim]) {
+                cleaned.append(Cleaned(kept: kept, result: .kept(reason)))
+            } else if dryRun {
+                cleaned.append(Cleaned(kept: kept, result: kept.fate))
+            } else {
+                cleaned.append(Cleaned(kept: kept, result: await remove(kept)))
+            }
+        }
+        return cleaned
+    }
+
+    private func remove(_ kept: KeptVolume) async -> Cleaned.Result {
+        let volume = kept.volume
+        do {
+            if kept.fate == .freed {
+                // With the version that was looked at: a rollback that has begun meanwhile has changed it.
+                let freed = try await client.giveBack(volume, policy: "Delete")
+                journal.info(volume.title, "is freed")
+                await orWarn(volume.title) { try await awaitFreed(freed) }
+            } else {
+                try await client.delete(
+                    .volumes,
+                    volume.name,
+                    uid: volume.metadata.uid,
+                    resourceVersion: volume.metadata.resourceVersion
+                )
+                journal.info(volume.title, "is removed; its storage stays as \(volume.handle)")
+            }
+            return kept.fate
+        } catch {
+            journal.error(volume.title, "\(error)")
+            return .failed("\(error)")
+        }
+    }
+}
+
+extension KeptVolume {
+    /// What becomes of it when it is no longer kept.
+    fileprivate var fate: Cleaned.Result {
+        reclaimPolicy == "Delete" ? .freed : .forgotten(handle: volume.handle)
+    }
+
+    /// Why it is not to be removed; nil where it may be.
+    fileprivate func reasonToStay(
+        olderThan age: Duration,
+        at now: Date,
+        successor claim: PersistentVolumeClaim?
+    ) -> String? {
+        guard let since else { return "since when it is kept can't be read (annotation \(Marks.kept))" }
+        guard now.timeIntervalSince(since) >= Double(age.components.seconds) else { return "not old enough" }
+        guard volume.phase == "Released", volume.claim == self.claim else { return "it is in use (\(volume.phase))" }
+        guard let claim, claim.phase == "Bound", claim.spec.volumeName != volume.metadata.name else {
+            return "the claim that took its place is gone: it may hold the only copy. Where nobody needs it: "
+                + "kubectl delete pv \(volume.metadata.name), and free \(volume.handle)"
+        }
+        return nil
+    }
+}

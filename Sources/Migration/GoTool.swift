@@ -1,0 +1,116 @@
+import Kubernetes
+
+/// What the Go tool of the same name writes on a volume that it migrates to: once everything is copied, before it
+/// deletes the source claim. It never takes that off again.
+struct GoMarks {
+    let volume: PersistentVolume
+    /// The claim that is, or was, migrated.
+    let claim: ObjectName
+    /// The reclaim policy that its source volume had.
+    let reclaimPolicy: String?
+
+    /// Reads them; nil where a volume bears none, or those of this program.
+    init?(_ volume: PersistentVolume) {
+        guard let namespace = volume.metadata.annotation(Marks.sourceNamespace),
+            let name = volume.metadata.annotation(Marks.sourceClaim),
+            volume.metadata.annotation(Marks.manifest) == nil, !volume.isKept
+        else { return nil }
+        self.volume = volume
+        claim = ObjectName(name, in: namespace)
+        reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy)
+    }
+
+    /// How far the run that wrote them came.
+    enum Progress {
+        case finished
+        /// Only a person can tell.
+        case unclear(Obstacle)
+        /// The source claim is deleted, and its successor is not there yet: all that can still be known of it.
+        case halfDone(Seal, note: Obstacle)
+    }
+
+    func progress(in inventory: Inventory, from sourceClass: String) -> Progress {
+        let successor = inventory.claims[claim]
+        if let successor, successor.spec.volumeName == volume.metadata.name {
+            return boundAgain(to: successor, in: inventory)
+        }
+        // The source claim lives: an ordinary claim to migrate. Or it is another one, which was bound meanwhile.
+        if let successor, successor.phase != "Pending" || successor.spec.volumeName != nil { return .finished }
+
+        let isReleased = volume.claim == ObjectName(Marks.stagingName(of: claim.name), in: claim.namespace)
+        let isCleared = volume.claim == nil
+        let isReserved = volume.claim == claim && (volume.spec.claimRef?.uid ?? "").isEmpty
+        // Released by its claim, which somebody deleted after the migration.
+        guard isReleased || isCleared || isReserved else { return .finished }
+        guard isReleased || inventory.isStopped(whatMounts: claim) else {
+            return .unclear(
+                note(
+                    "bears the marks of a run of the Go tool for the claim \(claim), which does not exist. Where that run "
+                        + "was cut off, its data is complete on this volume: reserve it with `kubectl patch pv "
+                        + "\(volume.metadata.name) -p '{\"spec\":{\"claimRef\":{\"namespace\":\"\(claim.namespace ?? "")\","
+                        + "\"name\":\"\(claim.name)\"}}}'` and create the claim with volumeName \(volume.metadata.name)"
+                )
+            )
+        }
+        let source = inventory.volumes.values.first {
+            $0.spec.storageClassName == sourceClass && $0.claim == claim && $0.phase == "Released"
+        }
+        return .halfDone(
+            Seal(manifest: manifest(source: source, class: sourceClass), reclaimPolicy: reclaimPolicy ?? "Retain"),
+            note: note(
+                "the Go tool has deleted the claim \(claim) and not created it anew: that is done now. The claim's labels "
+                    + "and annotations are lost with it. "
+                    + (source.map { "The source volume \($0.metadata.name) is left as it is (\($0.handle))" }
+                        ?? "Which volume was its source can't be told any more; see those without a claim")
+            )
+        )
+    }
+
+    /// The claim has its name back. Before the Go tool starts the workloads again, it gives the volume its policy back.
+    private func boundAgain(to successor: PersistentVolumeClaim, in inventory: Inventory) -> Progress {
+        guard let reclaimPolicy, reclaimPolicy != volume.reclaimPolicy, inventory.isStopped(whatMounts: claim) else {
+            return .finished
+        }
+        return .unclear(
+            note(
+                "has the policy \(volume.reclaimPolicy), and its source volume had \(reclaimPolicy): a run of the Go tool "
+                    + "did not come to set it. If it shall be so: kubectl patch pv \(volume.metadata.name) -p "
+                    + "'{\"spec\":{\"persistentVolumeReclaimPolicy\":\"\(reclaimPolicy)\"}}'"
+            )
+        )
+    }
+
+    private func note(_ message: String) -> Obstacle {
+        Obstacle(namespace: claim.namespace, resource: volume.title, message: message)
+    }
+
+    /// The source claim, as far as its volumes tell. Without a UID: the claim is gone, and no other is taken for it.
+    private func manifest(source: PersistentVolume?, class sourceClass: String) -> JSON {
+        let modes = volume.spec.accessModes ?? []
+        let capacity = source?.spec.capacity?["storage"] ?? volume.spec.capacity?["storage"]
+        var spec: JSON = [
+            "accessModes": .array(modes.map(JSON.string)), "storageClassName": .string(sourceClass),
+            "volumeMode": .string(volume.spec.volumeMode ?? "Filesystem"),
+            "resources": ["requests": ["storage": .string(capacity?.text ?? "0")]],
+        ]
+        spec["volumeName"] = source.map { .string($0.metadata.name) }
+        return [
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": [
+                "name": .string(claim.name), "namespace": .string(claim.namespace ?? ""),
+                "uid": .string(source?.spec.claimRef?.uid ?? ""),
+            ],
+            "spec": spec,
+        ]
+    }
+}
+
+extension Inventory {
+    /// True where a workload that mounts the claim was stopped by a migration, and not started again.
+    fileprivate func isStopped(whatMounts claim: ObjectName) -> Bool {
+        workloads.contains {
+            $0.metadata.annotation(Marks.scale) != nil && $0.name.namespace == claim.namespace
+                && $0.claimNames.contains(claim.name)
+        }
+    }
+}

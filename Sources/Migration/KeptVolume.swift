@@ -1,0 +1,35 @@
+public import FoundationEssentials
+public import Kubernetes
+
+/// A source volume that a migration has kept (`--keep-source`), so that a rollback can swap its claim back to it.
+public struct KeptVolume: Sendable, Equatable {
+    public var volume: PersistentVolume
+    /// The claim that it belongs to; its successor bears that name now.
+    public var claim: ObjectName
+    /// The UID of that successor.
+    public var successor: String
+    /// Since when it is kept; nil where somebody wrote something else there.
+    public var since: Date?
+    /// The reclaim policy that it had before.
+    public var reclaimPolicy: String
+
+    /// Reads the marks of a volume; nil where it is not kept.
+    public init?(_ volume: PersistentVolume) {
+        guard let kept = volume.metadata.annotation(Marks.kept),
+            let name = volume.metadata.annotation(Marks.sourceClaim)
+        else { return nil }
+        self.volume = volume
+        claim = ObjectName(name, in: volume.metadata.annotation(Marks.sourceNamespace))
+        successor = volume.metadata.annotation(Marks.successor) ?? ""
+        do { since = try Date(kept, strategy: .iso8601) } catch { since = nil }
+        reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
+    }
+
+    /// What it holds room for.
+    public var size: Quantity? { volume.spec.capacity?["storage"] }
+}
+
+extension PersistentVolume {
+    /// True for a source volume that is kept for a rollback: it is never reclaimed but by `cleanup`.
+    var isKept: Bool { metadata.annotation(Marks.kept) != nil }
+}
