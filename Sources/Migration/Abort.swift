@@ -2,8 +2,8 @@ import Kubernetes
 
 extension Migrator {
     /// Takes every unit that a run has left half done back to where it was: its workloads run on their old volumes, its
-    /// staging claims are removed, its source volumes have their reclaim policy again. A unit whose source claims are
-    /// deleted already is finished instead.
+    /// staging claims are removed, its source volumes have their reclaim policy again. A claim that is deleted
+    /// already is finished instead.
     ///
     /// - Returns: what became of each claim that bore traces of a run.
     public func abort(_ discovery: Discovery) async -> Report {

@@ -47,9 +47,7 @@ extension Migrator {
         do {
             if kept.fate == .freed {
                 // With the version that was looked at: a rollback that has begun meanwhile has changed it.
-                let freed = try await client.giveBack(volume, policy: "Delete")
-                journal.info(volume.title, "is freed")
-                await orWarn(volume.title) { try await awaitFreed(freed) }
+                _ = try await client.giveBack(volume, policy: "Delete")
             } else {
                 try await client.delete(
                     .volumes,
@@ -57,8 +55,8 @@ extension Migrator {
                     uid: volume.metadata.uid,
                     resourceVersion: volume.metadata.resourceVersion
                 )
-                journal.info(volume.title, "is removed; its storage stays as \(volume.handle)")
             }
+            await orWarn(volume.title) { try await awaitFreed(volume) }
             return kept.fate
         } catch {
             journal.error(volume.title, "\(error)")

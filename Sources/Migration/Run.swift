@@ -123,7 +123,7 @@ extension Migrator {
                 progress.unit.claims[index] = now
             }
         }
-        if progress.unit.claims.contains(where: \.isInLimbo) {
+        if progress.unit.claims.contains(where: \.isPastReturn) {
             // Once more: most failures pass.
             let (again, failure) = await run(Pipeline.finishing, progress, until: nil)
             progress = again
@@ -184,6 +184,9 @@ extension Migrator {
 }
 
 extension ClaimState {
+    /// True once the source claim is deleted, until nothing is left to do: it can only be finished.
+    var isPastReturn: Bool { seal != nil && !isReleased && sourceClaim?.metadata.isTerminating != false }
+
     /// True between the deletion of the source claim and the binding of its successor: nothing that needs the claim
     /// can run.
     var isInLimbo: Bool {
