@@ -10,9 +10,10 @@ extension Migrator {
         var report = Report()
         await startForgotten(discovery, into: &report)
         for unit in discovery.units where unit.bearsTraces {
-            var progress = Progress(unit: unit, stagingBindsAtOnce: true)
             let staging = unit.claims.compactMap(\.ownStaging)
-            report.stopped += await recover(&progress, keepingStaging: false)
+            let recovered = await recover(Progress(unit: unit, stagingBindsAtOnce: true), keepingStaging: false)
+            let progress = recovered.progress
+            report.stopped += recovered.stopped
             for claim in staging { await orWarn(claim.title) { try await awaitRemoval(of: claim) } }
             for state in progress.unit.claims {
                 if progress.next(state) == .done {

@@ -1,3 +1,4 @@
+import Kubernetes
 import Synchronization
 
 /// The wish to stop: set once from outside, by a signal, and seen by everything that waits.
@@ -43,6 +44,31 @@ public final class Interruption: Sendable {
             }
         } onCancel: {
             state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
+        }
+    }
+}
+
+extension TimeSource {
+    /// Does something that is given up after a while.
+    ///
+    /// - Parameter what: what is waited for, for the error.
+    /// - Throws: `WaitTimeout` where it was given up, else what the work throws.
+    func within<Value: Sendable>(
+        _ limit: Duration,
+        what: String,
+        _ work: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        try await withThrowingTaskGroup(of: Value?.self) { group in
+            group.addTask { try await work() }
+            group.addTask {
+                try await sleep(now() + limit)
+                return nil
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next(), let value = first else {
+                throw WaitTimeout(what: what, limit: limit)
+            }
+            return value
         }
     }
 }

@@ -64,15 +64,14 @@ extension Migrator {
         return try result.get()
     }
 
-    /// Removes the lock. Where that fails twice it stays, and ends by itself.
+    /// Removes the lock. Where that fails for a while it stays, and ends by itself.
     private func release(_ lock: ObjectMeta) async {
-        for isLast in [false, true] {
-            do {
+        do {
+            _ = try await time.within(.seconds(5), what: "the API server") {
                 try await client.delete(.leases, lockName, uid: lock.uid)
-                return
-            } catch {
-                if isLast { journal.warn("Lease \(lockName)", "could not be removed, it ends by itself: \(error)") }
             }
+        } catch {
+            journal.warn("Lease \(lockName)", "could not be removed, it ends by itself: \(error)")
         }
     }
 

@@ -60,13 +60,18 @@ extension Migrator {
         } else {
             journal.error(progress.unit.title, reason)
         }
-        let inLimbo = await recover(&progress)
-        report.stopped += inLimbo
-        for state in progress.unit.claims {
-            let isDone = progress.next(state) == .done
+        let recovered: Recovered
+        if failure is CancellationError {
+            recovered = await recoverInTime(progress)
+        } else {
+            recovered = await recover(progress)
+        }
+        report.stopped += recovered.stopped
+        for state in recovered.progress.unit.claims {
+            let isDone = recovered.progress.next(state) == .done
             report.add(
                 state,
-                of: progress,
+                of: recovered.progress,
                 isDone ? .migrated : failure is CancellationError ? .skipped : .failed,
                 reason: isDone ? nil : reason
             )
@@ -108,12 +113,37 @@ extension Migrator {
         }
     }
 
+    /// A unit after it was brought to a safe state.
+    struct Recovered: Sendable {
+        var progress: Progress
+        /// The workloads that could not be started, as messages name them.
+        var stopped: [String]
+
+        init(_ progress: Progress, isStopped: Bool) {
+            self.progress = progress
+            let marked = progress.unit.workloads.filter { $0.metadata.annotation(Marks.scale) != nil }
+            stopped = isStopped ? marked.map(\.title) : []
+        }
+    }
+
+    /// Whoever interrupts a run does not wait for a server that is away; but what is past the point of no return is
+    /// finished.
+    private func recoverInTime(_ progress: Progress) async -> Recovered {
+        guard !progress.unit.claims.contains(where: \.isPastReturn) else { return await recover(progress) }
+        do {
+            return try await time.within(.seconds(25), what: "the API server") { await recover(progress) }
+        } catch {
+            journal.error(progress.unit.title, "could not be brought back: \(error)")
+            return Recovered(progress, isStopped: true)
+        }
+    }
+
     /// Brings a failed unit to a safe state: what is past the point of no return is finished, the rest goes back, and
     /// the workloads are started again.
     ///
     /// - Parameter keepingStaging: false where nothing is to be left for a next run.
-    /// - Returns: the workloads that could not be started, as messages name them.
-    func recover(_ progress: inout Progress, keepingStaging: Bool = true) async -> [String] {
+    func recover(_ failed: Progress, keepingStaging: Bool = true) async -> Recovered {
+        var progress = failed
         let unit = progress.unit
         // Not for long: whoever interrupts a run waits for the workloads, and a lost node's pod may stay for ever.
         await orWarn(unit.title) { try await removeMovers(of: unit, limit: .seconds(15)) }
@@ -130,26 +160,25 @@ extension Migrator {
             if let failure { journal.error(unit.title, "\(failure)") }
         }
         if let limbo = progress.unit.claims.first(where: \.isInLimbo) {
-            let stopped = progress.unit.workloads.filter { $0.metadata.annotation(Marks.scale) != nil }
             journal.error(
                 unit.title,
                 "stays stopped, since \(limbo.title) is not bound again yet. Its data is complete on the volume "
                     + "\(limbo.destination?.metadata.name ?? "?"); run the same command again to finish"
             )
-            return stopped.map(\.title)
+            return Recovered(progress, isStopped: true)
         }
         do {
             try await start(&progress)
         } catch {
             journal.error(unit.title, "could not be started again: \(error)")
-            return progress.unit.workloads.filter { $0.metadata.annotation(Marks.scale) != nil }.map(\.title)
+            return Recovered(progress, isStopped: true)
         }
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
             let back = await orWarn(state.title) { try await goBack(state, keepingStaging: keepingStaging) }
             if let back { progress.unit.claims[index] = back }
         }
-        return []
+        return Recovered(progress, isStopped: false)
     }
 
     /// Takes back what was done for a claim that is not sealed.

@@ -11,6 +11,7 @@ struct InterruptTests {
     private static func run(
         _ world: World,
         interruptedAt number: Int,
+        thenLosingServer: Bool = false,
         observer: Observer? = nil
     ) -> (run: World.Run, took: Duration) {
         let interruption = Interruption()
@@ -25,7 +26,7 @@ struct InterruptTests {
                     moments.withLock { $0.begin = now }
                     interruption.request()
                 }
-                return nil
+                return thenLosingServer && count > number ? .refuse : nil
             },
             observer: observer,
             work: { migrator, interruption in
@@ -67,6 +68,27 @@ struct InterruptTests {
                 )
                 return
             }
+        }
+    }
+
+    @Test("does not wait for an API server that is away; it says what is stopped, and the next run finishes")
+    func serverLost() {
+        let world = Scenario.deployment.world()
+        for number in stride(from: 1, through: world.migrate().requests, by: 4) {
+            let invariants = Invariants(of: world)
+            let (run, took) = Self.run(
+                world,
+                interruptedAt: number,
+                thenLosingServer: true,
+                observer: invariants.observer
+            )
+            // What is being sealed, or is past that, is tried for longer.
+            let isSealed = run.messages.contains { $0.contains(": copied: ") }
+            #expect(isSealed || took <= .seconds(30), "\(took.inWords)\n\(run.messages.joined(separator: "\n"))")
+            #expect(run.world.unsafety(after: run.report).isEmpty)
+            var again = run.world.migrate(as: "second")
+            again.world.cluster.advance(to: again.world.cluster.now + .seconds(30))
+            #expect(again.world.shortcomings(keepsLines: invariants).isEmpty)
         }
     }
 
