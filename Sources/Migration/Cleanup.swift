@@ -31,7 +31,7 @@ extension Migrator {
         let all = try await volumes.compactMap { KeptVolume($0) }.filter { options.includes($0.claim) }
         var cleaned: [Cleaned] = []
         for kept in all.sorted(by: { ($0.claim, $0.volume.metadata.name) < ($1.claim, $1.volume.metadata.name) }) {
-            if let reason = kept.reasonToStay(olderThan: age, at: timeOfDay, successor: byName[kept.claim]) {
+            if let reason = kept.reasonToStay(olderThan: age, at: time.timeOfDay, successor: byName[kept.claim]) {
                 cleaned.append(Cleaned(kept: kept, result: .kept(reason)))
             } else if dryRun {
                 cleaned.append(Cleaned(kept: kept, result: kept.fate))

@@ -21,7 +21,7 @@ public struct KeptVolume: Sendable, Equatable {
         self.volume = volume
         claim = ObjectName(name, in: volume.metadata.annotation(Marks.sourceNamespace))
         successor = volume.metadata.annotation(Marks.successor) ?? ""
-        do { since = try Date(kept, strategy: .iso8601) } catch { since = nil }
+        since = Date(api: kept)
         reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
     }
 

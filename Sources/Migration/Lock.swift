@@ -5,13 +5,14 @@ import FoundationEssentials
 ///
 /// A holder renews it every 5 s. Whoever finds it held looks on for as long as a lease lasts: if it is renewed in that
 /// time, its holder lives. So no two clocks have to agree.
-private struct Lease: KubernetesObject {
+struct Lease: KubernetesObject {
     static let resource = APIResource.leases
 
     struct Spec: Decodable {
         var holderIdentity: String?
         var acquireTime: String?
         var renewTime: String?
+        var leaseDurationSeconds: Int?
     }
     var metadata: ObjectMeta
     var spec: Spec
@@ -20,6 +21,8 @@ private struct Lease: KubernetesObject {
 extension Migrator {
     /// All runs look in the same place, whatever namespace they migrate.
     public static let lockNamespace = "default"
+    /// What a lock's name begins with; the source class follows.
+    static let lockPrefix = "pvmigrate-"
     private static let lease: Duration = .seconds(15)
     private static let renewal: Duration = .seconds(5)
 
@@ -76,7 +79,7 @@ extension Migrator {
     }
 
     private var lockName: ObjectName {
-        ObjectName(String("pvmigrate-\(options.lockedClass)".prefix(253)), in: Self.lockNamespace)
+        ObjectName(String((Self.lockPrefix + options.lockedClass).prefix(253)), in: Self.lockNamespace)
     }
 
     private func acquire(as identity: String) async throws -> ObjectMeta {
@@ -184,17 +187,9 @@ extension Migrator {
 
     /// The time of day as a `metav1.MicroTime`, which has exactly six decimals.
     private var microTime: String {
-        let micros = time.now().components.attoseconds / 1_000_000_000_000
-        let digits = String(String(1_000_000 + micros).dropFirst())
-        return timeOfDay.formatted(.iso8601).replacing("Z", with: ".\(digits)Z")
+        let micros = Int64((time.timeOfDay.timeIntervalSince1970 * 1e6).rounded(.down))
+        let whole = Date(timeIntervalSince1970: Double(micros / 1_000_000)).formatted(.iso8601)
+        let digits = String(String(1_000_000 + micros % 1_000_000).dropFirst())
+        return whole.replacing("Z", with: ".\(digits)Z")
     }
-}
-
-extension Migrator {
-    /// The time of day by this machine's clock, in whole seconds.
-    var timeOfDay: Date { Date(timeIntervalSince1970: Self.epoch + Double(time.now().components.seconds)) }
-
-    /// The time of day when the time source stood at zero, as far as it matters: in whole seconds.
-    private static let epoch =
-        Date().timeIntervalSince1970.rounded() - Double(TimeSource.continuous.now().components.seconds)
 }

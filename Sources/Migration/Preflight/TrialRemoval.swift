@@ -33,10 +33,10 @@ extension Migrator {
             let pods = try await client.list(Pod.self, in: options.namespace)
             let claims = try await client.list(PersistentVolumeClaim.self, in: options.namespace)
             let times = (pods.map(\.metadata) + claims.map(\.metadata)).compactMap(\.creationTimestamp)
-            let now = (times + [latest].compactMap(\.self)).compactMap(Self.date).max()
+            let now = (times + [latest].compactMap(\.self)).compactMap(Date.init(api:)).max()
             func isLeftover(_ metadata: ObjectMeta) -> Bool {
                 guard metadata.annotation(Marks.kind) == Marks.Kind.preflight, let now,
-                    let created = metadata.creationTimestamp.flatMap(Self.date)
+                    let created = metadata.creationTimestamp.flatMap(Date.init(api:))
                 else { return false }
                 return now.timeIntervalSince(created) > 600
             }
@@ -51,11 +51,6 @@ extension Migrator {
         } catch {
             return [Self.leftover(options.namespace, "preflight", error)]
         }
-    }
-
-    /// A time as the API writes it (RFC 3339, whole seconds).
-    private static func date(_ text: String) -> Date? {
-        do { return try Date(text, strategy: .iso8601) } catch { return nil }
     }
 
     private func removeTrial(_ pod: Pod) async -> [Obstacle] {

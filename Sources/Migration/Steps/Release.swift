@@ -48,7 +48,7 @@ extension Migrator {
     /// Leaves a source volume as it is, Released and Retain, and marks it with what it belongs to.
     private func keep(_ source: PersistentVolume, of state: ClaimState) async throws -> PersistentVolume {
         var marks: JSON = [:]
-        marks[Marks.kept] = .string(timeOfDay.formatted(.iso8601))
+        marks[Marks.kept] = .string(time.timeOfDay.formatted(.iso8601))
         marks[Marks.successor] = state.claim.map { .string($0.metadata.uid) }
         marks[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
         marks[Marks.sourceClaim] = .string(state.name.name)
