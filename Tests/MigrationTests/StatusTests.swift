@@ -1,0 +1,572 @@
+import ClusterSimulator
+import FoundationEssentials
+import Kubernetes
+import Synchronization
+import Testing
+
+@testable import Migration
+
+extension World {
+    /// What `pvmigrate status` would be told of the world as it is.
+    func status(
+        source: String? = nil,
+        destination: String? = nil,
+        interceptor: Interceptor? = nil
+    ) throws -> MigrationStatus {
+        var scope = MigrationStatus.Scope()
+        (scope.sourceClass, scope.destinationClass) = (source, destination)
+        let time = VirtualTime()
+        let simulator = ClusterSimulator(cluster, time: time.source, interceptor: interceptor)
+        let client = Client(transport: simulator, time: time.source)
+        return try time.run { [scope] in
+            try await withThrowingTaskGroup(of: MigrationStatus?.self) { group in
+                group.addTask {
+                    try await simulator.run()
+                    return nil
+                }
+                group.addTask { try await client.status(scope) }
+                defer { group.cancelAll() }
+                while let next = try await group.next() {
+                    if let next { return next }
+                }
+                throw CancellationError()
+            }
+        }
+    }
+
+    /// The marks that a migration has left on objects.
+    fileprivate var marks: [String] {
+        let all: [Resource] = [.persistentVolumes, .persistentVolumeClaims, .pods, .statefulSets, .deployments]
+        return all.flatMap { cluster.list($0) }.flatMap { object in
+            (object[path: ["metadata", "annotations"]]?.object?.keys.map(\.self) ?? []).filter {
+                $0.hasPrefix(Marks.claim) && $0 != Marks.accessMode
+            }
+        }
+    }
+}
+
+@Suite("The status of a run that died")
+struct CrashStatusTests {
+    private static let options = Options(sourceClass: World.source, destinationClass: World.destination)
+
+    @Test("is open from its first mark to its last, and a rerun closes it", arguments: Scenario.allCases)
+    func everyCrash(scenario: Scenario) throws {
+        let world = scenario.world()
+        for (index, point) in world.crashPoints(Self.options, seed: 1).enumerated() {
+            let status = try point.world.status(source: World.source, destination: World.destination)
+            #expect(status.isOpen == !point.world.marks.isEmpty, "\(point.name): \(point.world.marks)")
+            #expect(
+                status.commands == (status.isOpen ? ["pvmigrate --source-sc slow --dest-sc fast"] : []),
+                "\(point.name)"
+            )
+            #expect(status.leftovers.isEmpty || !status.isOpen, "\(point.name): \(status.leftovers)")
+            #expect(status.claims.allSatisfy { !$0.isBlocked }, "\(point.name)")
+            #expect(status.unseen.isEmpty && status.notes.isEmpty, "\(point.name): \(status.notes)")
+            // Each claim is told of once, as far as it is bound somewhere.
+            let told = status.claims.count + (status.toMigrate ?? 0)
+            #expect(told + (status.onDestination ?? 0) >= world.claims.count, "\(point.name)")
+            #expect(told <= world.claims.count, "\(point.name)")
+            // What is said to be done is not touched again; of the others some are taken up, since that takes long.
+            guard told == 0 && !status.isOpen || index % 40 == 20 else { continue }
+            let changes = Mutex(0)
+            let observer: Observer = { request, _, _ in
+                if request.method != .get, !request.target.contains("/leases") { changes.withLock { $0 += 1 } }
+            }
+            let rerun = point.world.migrate(as: "second", seed: 2, observer: observer)
+            #expect(changes.withLock { $0 } == 0 || told > 0 || status.isOpen, "\(point.name)")
+            let afterwards = try rerun.world.status(source: World.source, destination: World.destination)
+            #expect(!afterwards.isOpen && afterwards.leftovers.isEmpty && afterwards.locks.isEmpty, "\(point.name)")
+            #expect(afterwards.toMigrate == 0 && afterwards.onDestination == world.claims.count, "\(point.name)")
+        }
+    }
+
+    @Test("has no class in its command that the cluster doesn't tell")
+    func command() throws {
+        var commands: Set<[String]> = []
+        for point in Scenario.deployment.world().crashPoints(Self.options, seed: 1) {
+            commands.insert(try point.world.status().commands)
+        }
+        #expect(
+            commands == [
+                [], ["pvmigrate --source-sc slow --dest-sc <destination class>"],
+                ["pvmigrate --source-sc slow --dest-sc fast"],
+            ]
+        )
+    }
+
+    @Test("says what was given back when it was interrupted before the seal")
+    func givenBack() throws {
+        let interruption = Interruption()
+        let observer: Observer = { request, _, _ in
+            if request.method == .post, request.target.contains("/pods") { interruption.request() }
+        }
+        let run = Scenario.deployment.world().migrate(interruption: interruption, observer: observer)
+        let status = try run.world.status()
+        #expect(status.isOpen && status.workloads.isEmpty && status.locks.isEmpty)
+        #expect(
+            status.claims.map(\.state) == [
+                "it was given back to its old volume; what was copied is kept on its staging claim"
+            ]
+        )
+    }
+
+    @Test("does without what the caller may not list, and says so; but not without volumes and claims")
+    func forbidden() throws {
+        let world = Scenario.deployment.world()
+        func status(forbidding resource: String) throws -> MigrationStatus {
+            try world.status { request, _ in
+                guard request.target.contains("/\(resource)?") else { return nil }
+                let refusal = #"{"kind":"Status","code":403,"reason":"Forbidden","message":"not you"}"#
+                return .answer(Response(status: 403, body: Data(refusal.utf8)))
+            }
+        }
+        for resource in ["pods", "statefulsets", "deployments", "leases", "storageclasses"] {
+            let unseen = try status(forbidding: resource).unseen
+            #expect(unseen.map(\.resource) == [resource])
+            #expect(unseen.first?.message.hasSuffix(": not you") == true)
+        }
+        for resource in ["persistentvolumes", "persistentvolumeclaims"] {
+            #expect(throws: APIError.self) { try status(forbidding: resource) }
+        }
+    }
+}
+
+/// A cluster as lists of objects.
+private struct Objects {
+    var volumes: [JSON] = []
+    var claims: [JSON] = []
+    var pods: [JSON] = []
+    var deployments: [JSON] = []
+    var sets: [JSON] = []
+    var leases: [JSON] = []
+    var classes: [String]? = ["slow", "fast"]
+
+    func status(
+        source: String? = nil,
+        destination: String? = nil,
+        namespace: String? = nil,
+        now: String = "2026-08-01T12:00:00Z"
+    ) throws -> MigrationStatus {
+        func decode<Value: Decodable>(_ objects: [JSON]) throws -> [Value] {
+            try objects.map { try JSONDecoder().decode(Value.self, from: $0.text) }
+        }
+        let deployments: [Deployment] = try decode(deployments)
+        let sets: [StatefulSet] = try decode(sets)
+        let survey = Survey(
+            inventory: Inventory(
+                volumes: try decode(volumes),
+                claims: try decode(claims),
+                pods: try decode(pods),
+                workloads: deployments.map(Workload.init) + sets.map(Workload.init)
+            ),
+            leases: try decode(leases),
+            classes: classes,
+            now: try #require(Date(api: now))
+        )
+        var scope = MigrationStatus.Scope()
+        (scope.sourceClass, scope.destinationClass, scope.namespace) = (source, destination, namespace)
+        return MigrationStatus(survey, scope: scope)
+    }
+
+    private static func metadata(_ name: String, _ marks: [String: String], namespaced: Bool = true) -> JSON {
+        var metadata: JSON = [
+            "name": .string(name), "uid": .string("uid-\(name)"), "resourceVersion": "1",
+            "annotations": .object(marks.mapValues(JSON.string)),
+        ]
+        if namespaced { metadata["namespace"] = "shop" }
+        return metadata
+    }
+
+    mutating func addVolume(
+        _ name: String,
+        of storageClass: String,
+        claim: String?,
+        uid: String? = nil,
+        policy: String = "Retain",
+        phase: String = "Bound",
+        _ marks: [String: String] = [:]
+    ) {
+        var spec: JSON = [
+            "storageClassName": .string(storageClass), "persistentVolumeReclaimPolicy": .string(policy),
+            "capacity": ["storage": "1Gi"],
+        ]
+        if let claim {
+            spec["claimRef"] = ["namespace": "shop", "name": .string(claim), "uid": .string(uid ?? "uid-\(claim)")]
+        }
+        volumes.append([
+            "metadata": Self.metadata(name, marks, namespaced: false), "spec": spec,
+            "status": ["phase": .string(phase)],
+        ])
+    }
+
+    mutating func addClaim(
+        _ name: String,
+        of storageClass: String,
+        volume: String?,
+        phase: String = "Bound",
+        _ marks: [String: String] = [:]
+    ) {
+        var spec: JSON = ["storageClassName": .string(storageClass), "accessModes": ["ReadWriteOnce"]]
+        spec["volumeName"] = volume.map(JSON.string)
+        claims.append(["metadata": Self.metadata(name, marks), "spec": spec, "status": ["phase": .string(phase)]])
+    }
+
+    mutating func addPod(_ name: String, _ marks: [String: String]) {
+        pods.append(["metadata": Self.metadata(name, marks), "spec": [:], "status": ["phase": "Running"]])
+    }
+
+    mutating func addDeployment(_ name: String, replicas: Int, claim: String, _ marks: [String: String]) {
+        let volume: JSON = ["name": "v", "persistentVolumeClaim": ["claimName": .string(claim)]]
+        deployments.append([
+            "metadata": Self.metadata(name, marks),
+            "spec": ["replicas": .integer(Int64(replicas)), "template": ["spec": ["volumes": [volume]]]],
+        ])
+    }
+
+    mutating func addLease(_ name: String, renewed: String) {
+        leases.append([
+            "metadata": Self.metadata(name, [:]),
+            "spec": [
+                "holderIdentity": "there process 7", "acquireTime": "2026-08-01T11:00:00.000000Z",
+                "renewTime": .string(renewed), "leaseDurationSeconds": 15,
+            ],
+        ])
+    }
+
+    /// A claim in use, on the source class.
+    mutating func addSource(_ name: String = "data", _ marks: [String: String] = [:]) {
+        addVolume("pv-\(name)", of: "slow", claim: name, policy: marks.isEmpty ? "Delete" : "Retain", marks)
+        addClaim(name, of: "slow", volume: "pv-\(name)")
+    }
+
+    static let protected = [Marks.reclaimPolicy: "Delete", Marks.sourceUID: "uid-data", Marks.sourceNode: "node-1"]
+    static let staging = [Marks.claim: "data", Marks.kind: "dest", Marks.sourceUID: "uid-data"]
+    /// The Go tool's marks, which it never removes.
+    static let swapped = [
+        Marks.sourceNamespace: "shop", Marks.sourceClaim: "data", Marks.reclaimPolicy: "Delete",
+    ]
+}
+
+@Suite("The status of a cluster")
+struct StatusTests {
+    private func objects(_ change: (inout Objects) -> Void) -> Objects {
+        var objects = Objects()
+        change(&objects)
+        return objects
+    }
+
+    @Test("with nothing of a migration's in it is not open, and counts the claims of both classes")
+    func untouched() throws {
+        let objects = objects {
+            $0.addSource()
+            $0.addSource("logs")
+            $0.addClaim("other", of: "fast", volume: "pv-other")
+            $0.addClaim("new", of: "fast", volume: nil, phase: "Pending")
+            $0.addDeployment("web", replicas: 2, claim: "data", [:])
+            // A person may set this one.
+            $0.addVolume("pv-there", of: "slow", claim: nil, phase: "Available", [Marks.sourceNode: "node-1"])
+        }
+        let all = try objects.status()
+        #expect(!all.isOpen && all.leftovers.isEmpty && all.notes.isEmpty && all.commands.isEmpty)
+        #expect(all.toMigrate == nil && all.onDestination == nil)
+        let some = try objects.status(source: "slow", destination: "fast")
+        #expect(!some.isOpen && some.toMigrate == 2 && some.onDestination == 1)
+        #expect(
+            some.notes.map { "\($0.resource) \($0.message)" } == [
+                "PersistentVolume pv-there is Available with the policy Retain, and has no claim"
+            ]
+        )
+    }
+
+    // MARK: The Go tool
+
+    @Test("tells the Go tool's staging claims from strangers' of their name")
+    func stagedByGoTool() throws {
+        let status = try objects {
+            $0.addSource()
+            $0.addClaim("data-pvcmigrate", of: "fast", volume: "pv-9", [Marks.claim: "data", Marks.kind: "dest"])
+            $0.addSource("logs")
+            $0.addClaim("logs-pvcmigrate", of: "fast", volume: "pv-8")
+            $0.addPod("migrate-data", [Marks.claim: "data", Marks.kind: "migrate"])
+        }.status()
+        #expect(
+            status.claims.map { "\($0.name): \($0.state)" } == [
+                "shop/data: the Pod migrate-data is at work on its copy"
+            ]
+        )
+        #expect(status.commands == ["pvmigrate --source-sc slow --dest-sc fast"])
+        #expect(status.leftovers.isEmpty)
+    }
+
+    @Test("is not open for the marks that the Go tool leaves for ever")
+    func migratedByGoTool() throws {
+        let bound = try objects {
+            $0.addVolume("pv-9", of: "fast", claim: "data", policy: "Delete", Objects.swapped)
+            $0.addClaim("data", of: "fast", volume: "pv-9")
+        }.status()
+        #expect(!bound.isOpen && bound.notes.isEmpty && bound.leftovers.isEmpty)
+        let retained = try objects {
+            $0.addVolume("pv-9", of: "fast", claim: "data", Objects.swapped)
+            $0.addClaim("data", of: "fast", volume: "pv-9")
+        }.status()
+        #expect(!retained.isOpen)
+        #expect(retained.notes.map(\.message) == ["has the policy Retain; the source volume of shop/data had Delete"])
+        let deleted = try objects {
+            $0.addVolume("pv-9", of: "fast", claim: "data", phase: "Released", Objects.swapped)
+        }.status()
+        #expect(!deleted.isOpen)
+        #expect(
+            deleted.notes.map(\.message) == [
+                "is Released: shop/data, which was migrated to it, does not exist any more"
+            ]
+        )
+    }
+
+    @Test("says where the Go tool was cut off while it swapped, and that a person has to finish it")
+    func cutOff() throws {
+        func told(_ change: (inout Objects) -> Void) throws -> String? {
+            var objects = Objects()
+            change(&objects)
+            objects.addDeployment("web", replicas: 0, claim: "data", [Marks.scale: "2"])
+            let status = try objects.status()
+            #expect(status.isOpen && status.commands.isEmpty)
+            #expect(status.claims.allSatisfy { $0.stage == .cutOff && $0.isBlocked })
+            #expect(status.workloads.map(\.state) == ["stopped; see to its claim data first"])
+            #expect(status.leftovers.isEmpty)
+            return status.claims.first?.state
+        }
+        let complete = "its data is complete on the volume pv-9, and the claim does not exist (the Go tool)"
+        #expect(
+            try told {
+                $0.addVolume("pv-9", of: "fast", claim: "data-pvcmigrate", Objects.swapped)
+                $0.addClaim("data-pvcmigrate", of: "fast", volume: "pv-9", [Marks.claim: "data", Marks.kind: "dest"])
+            } == complete + "; shop/data-pvcmigrate holds that volume"
+        )
+        #expect(
+            try told {
+                $0.addVolume("pv-9", of: "fast", claim: "data-pvcmigrate", phase: "Released", Objects.swapped)
+            } == complete
+        )
+        #expect(
+            try told { $0.addVolume("pv-9", of: "fast", claim: nil, phase: "Available", Objects.swapped) } == complete
+        )
+        #expect(
+            try told { $0.addVolume("pv-9", of: "fast", claim: "thief", Objects.swapped) } == complete
+                + "; shop/thief holds that volume"
+        )
+        #expect(
+            try told {
+                $0.addVolume("pv-9", of: "fast", claim: nil, phase: "Available", Objects.swapped)
+                $0.addClaim("data", of: "slow", volume: "pv-new")
+            } == "it was copied to the volume pv-9, and is bound to the volume pv-new now (the Go tool)"
+        )
+        #expect(
+            try told {
+                $0.addVolume(
+                    "pv-9",
+                    of: "fast",
+                    claim: "data",
+                    Objects.swapped.merging([Marks.manifest: "{"]) { $1 }
+                )
+            } == "its data is complete on the volume pv-9, and the claim does not exist (its seal can't be read)"
+        )
+    }
+
+    // MARK: What a person has to settle
+
+    @Test("is open where somebody has made a claim of the name of a sealed one")
+    func blocked() throws {
+        let seal = #"{"metadata":{"uid":"old","name":"data","namespace":"shop"},"spec":{"storageClassName":"slow"}}"#
+        let status = try objects {
+            $0.addVolume("pv-9", of: "fast", claim: "data-pvcmigrate", phase: "Released", [Marks.manifest: seal])
+            $0.addClaim("data", of: "slow", volume: "pv-other")
+        }.status()
+        let claim = try #require(status.claims.first)
+        #expect(claim.isBlocked && claim.state.contains("somebody made a new claim of this name"))
+        #expect(claim.next == "goes on when that is settled")
+        #expect(status.commands == ["pvmigrate --source-sc slow --dest-sc fast"])
+    }
+
+    @Test("tells what is left over and why, and is not open for it")
+    func leftovers() throws {
+        let status = try objects {
+            $0.addClaim("data-pvcmigrate", of: "fast", volume: "pv-9", Objects.staging)
+            $0.addSource("logs")
+            $0.addClaim(
+                "logs-pvcmigrate",
+                of: "fast",
+                volume: "pv-8",
+                [Marks.claim: "logs", Marks.kind: "dest", Marks.sourceUID: "uid-before"]
+            )
+            $0.addClaim("done", of: "fast", volume: "pv-7", [Marks.wake: "1"])
+            $0.addClaim("done-pvcmigrate", of: "fast", volume: "pv-6", [Marks.claim: "done", Marks.kind: "dest"])
+            $0.addVolume("pv-5", of: "slow", claim: "gone", phase: "Released", Objects.protected)
+            $0.addPod("migrate-x", [Marks.claim: "x", Marks.kind: "migrate", Marks.sourceUID: "uid-x"])
+            $0.addPod("pf-pod-1", [Marks.kind: "preflight"])
+            $0.addDeployment("web", replicas: 1, claim: "done", [Marks.whenScaled: "Delete"])
+            $0.addLease("pvmigrate-slow", renewed: "2026-08-01T11:59:00.123456Z")
+        }.status()
+        #expect(!status.isOpen && status.locks.isEmpty && status.commands.isEmpty)
+        let told = status.leftovers.map { "\($0.resource) \($0.message)" }
+        let beginnings = [
+            "PersistentVolumeClaim shop/data-pvcmigrate was the staging claim of shop/data, which does not exist any more",
+            "PersistentVolumeClaim shop/done bears the mark kurl.sh/pvcmigrate-wake",
+            "PersistentVolumeClaim shop/done-pvcmigrate was the staging claim of shop/done, which is of the class fast",
+            "PersistentVolumeClaim shop/logs-pvcmigrate is no staging claim of the shop/logs that exists now",
+            "Pod shop/migrate-x is a mover of shop/x, whose migration is not under way (Running)",
+            "Pod shop/pf-pod-1 was made by a preflight",
+            "Deployment shop/web bears the mark kurl.sh/pvcmigrate-whenscaled without a scale",
+            "PersistentVolume pv-5 is protected, with the data of the claim shop/gone, which was deleted before",
+            "Lease shop/pvmigrate-slow is held by there process 7, not renewed since 2026-08-01T11:59:00.123456Z",
+        ]
+        #expect(told.count == beginnings.count)
+        for (line, beginning) in zip(told, beginnings) { #expect(line.hasPrefix(beginning), "\(line)") }
+    }
+
+    // MARK: Workloads
+
+    @Test("tells a stopped workload from one that somebody has started, and one whose mark can't be read")
+    func workloads() throws {
+        let status = try objects {
+            $0.addClaim("data", of: "fast", volume: "pv-9")
+            $0.addDeployment("a", replicas: 0, claim: "data", [Marks.scale: "2"])
+            $0.addDeployment("b", replicas: 3, claim: "data", [Marks.scale: "2"])
+            $0.addDeployment("c", replicas: 0, claim: "data", [Marks.scale: "many"])
+            $0.addDeployment("d", replicas: 0, claim: "data", [Marks.scale: "1", Marks.whenScaled: "Delete"])
+            $0.addDeployment("e", replicas: 0, claim: "data", [:])
+            $0.addLease("pvmigrate-slow", renewed: "2026-08-01T11:00:00.000000Z")
+        }.status()
+        #expect(status.isOpen)
+        #expect(
+            status.workloads.map { "\($0.title) \($0.scale ?? -1) \($0.state)" } == [
+                "Deployment shop/a 2 stopped; a rerun starts it again",
+                "Deployment shop/b 2 somebody has started it again; a rerun takes the mark off",
+                "Deployment shop/c -1 the annotation kurl.sh/pvcmigrate-scale is \"many\", which is no number of "
+                    + "replicas; correct or remove it",
+                "Deployment shop/d 1 stopped; a rerun starts it again, and lets it delete its claims again",
+            ]
+        )
+        // The lock that died with the run tells the source class, the claims tell the other.
+        #expect(status.commands == ["pvmigrate --source-sc slow --dest-sc fast"])
+        #expect(status.locks.map(\.seemsAlive) == [false])
+    }
+
+    @Test("says that a workload runs which is to be stopped again for the copy")
+    func restarted() throws {
+        let status = try objects {
+            $0.addSource("data", Objects.protected)
+            $0.addDeployment("web", replicas: 1, claim: "data", [Marks.scale: "2"])
+        }.status()
+        #expect(status.workloads.map(\.state) == ["somebody has started it again; a rerun stops it for the copy"])
+    }
+
+    // MARK: Volumes that are kept
+
+    @Test("tells the volumes that are kept for a rollback, and what they hold; they are not open")
+    func kept() throws {
+        func marks(_ claim: String) -> [String: String] {
+            [
+                Marks.kept: "2026-07-31T10:00:00Z", Marks.successor: "uid-\(claim)", Marks.sourceNamespace: "shop",
+                Marks.sourceClaim: claim, Marks.reclaimPolicy: "Delete",
+            ]
+        }
+        let objects = objects {
+            $0.addVolume("pv-1", of: "slow", claim: "data", uid: "old", phase: "Released", marks("data"))
+            $0.addVolume("pv-2", of: "slow", claim: "gone", uid: "old", phase: "Released", marks("gone"))
+            $0.addClaim("data", of: "fast", volume: "pv-9")
+        }
+        let status = try objects.status(source: "slow")
+        #expect(!status.isOpen && status.claims.isEmpty && status.leftovers.isEmpty && status.notes.isEmpty)
+        #expect(status.kept.map(\.volume) == ["pv-1", "pv-2"] && status.keptBytes == 2 << 30)
+        #expect(
+            status.kept.first
+                == MigrationStatus.Kept(
+                    volume: "pv-1",
+                    claim: ObjectName("data", in: "shop"),
+                    storageClass: "slow",
+                    size: Quantity("1Gi"),
+                    since: "2026-07-31T10:00:00Z",
+                    policy: "Delete",
+                    hasSuccessor: true
+                )
+        )
+        #expect(status.kept.last?.hasSuccessor == false)
+        #expect(try objects.status(source: "other").kept.isEmpty)
+        #expect(try objects.status(destination: "other").kept.map(\.volume) == ["pv-2"])
+        #expect(try objects.status(namespace: "other").kept.isEmpty)
+    }
+
+    // MARK: Locks
+
+    @Test("thinks a lock's holder dead after three times the time that a lease lasts, by this machine's clock")
+    func locks() throws {
+        let objects = objects {
+            $0.addLease("pvmigrate-slow", renewed: "2026-08-01T11:59:50.250000Z")
+            $0.addLease("someone-elses", renewed: "2026-08-01T11:59:50.250000Z")
+        }
+        let lock = try #require(try objects.status().locks.first)
+        #expect(lock.sourceClass == "slow" && lock.seemsAlive && lock.age == .seconds(9))
+        #expect(try objects.status().locks.count == 1)
+        #expect(try objects.status(now: "2026-08-01T12:00:35Z").locks.first?.seemsAlive == true)
+        #expect(try objects.status(now: "2026-08-01T12:00:37Z").locks.isEmpty)
+        #expect(try objects.status(now: "2026-08-01T12:00:37Z").leftovers.count == 1)
+        // A clock that is behind the holder's.
+        #expect(try objects.status(now: "2026-08-01T11:00:00Z").locks.first?.age == .zero)
+        #expect(try objects.status(source: "other").locks.isEmpty)
+    }
+
+    // MARK: Scope and commands
+
+    @Test("leaves out what is of other classes and namespaces")
+    func scope() throws {
+        let objects = objects {
+            $0.addSource("data", Objects.protected)
+            $0.addClaim("data-pvcmigrate", of: "fast", volume: "pv-9", Objects.staging)
+            $0.addDeployment("web", replicas: 0, claim: "data", [Marks.scale: "2"])
+        }
+        for (source, destination, isOpen) in [
+            ("slow", "fast", true), ("slow", nil, true), (nil, "fast", true), ("fast", "slow", false),
+            ("other", nil, false), (nil, "other", false),
+        ] {
+            let status = try objects.status(source: source, destination: destination)
+            #expect(
+                status.isOpen == isOpen && status.workloads.isEmpty != isOpen,
+                "\(source ?? "-") \(destination ?? "-")"
+            )
+            #expect(status.commands.isEmpty != isOpen)
+        }
+    }
+
+    @Test("proposes a command for each pair of classes, and the flags that it needs")
+    func commands() throws {
+        var objects = objects {
+            $0.addSource("data", Objects.protected)
+            $0.addClaim("data-pvcmigrate", of: "fast", volume: "pv-9", Objects.staging)
+            $0.addSource("logs", [Marks.reclaimPolicy: "Delete", Marks.sourceUID: "uid-logs"])
+        }
+        // The one whose destination is not to be seen yet is taken for one of the same run.
+        #expect(try objects.status().commands == ["pvmigrate --source-sc slow --dest-sc fast"])
+        #expect(
+            try objects.status(namespace: "shop").commands == [
+                "pvmigrate --source-sc slow --dest-sc fast --namespace shop"
+            ]
+        )
+        objects.classes = ["fast"]
+        #expect(
+            try objects.status().commands == ["pvmigrate --source-sc slow --dest-sc fast --skip-source-validation"]
+        )
+        objects.classes = nil
+        objects.addVolume("pv-x", of: "old", claim: "x", [Marks.reclaimPolicy: "Delete", Marks.sourceUID: "uid-x"])
+        objects.addClaim("x", of: "old", volume: "pv-x")
+        #expect(
+            try objects.status().commands == [
+                "pvmigrate --source-sc old --dest-sc <destination class>", "pvmigrate --source-sc slow --dest-sc fast",
+            ]
+        )
+        #expect(
+            try objects.status(source: "old", destination: "new").commands == [
+                "pvmigrate --source-sc old --dest-sc new"
+            ]
+        )
+    }
+}
