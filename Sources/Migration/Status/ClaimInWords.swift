@@ -12,7 +12,7 @@ extension ClaimState {
         told.sourceVolume = source?.metadata.name ?? seal?.sourceVolume
         told.destinationVolume = destination?.metadata.name
         switch action {
-        case .protect, .stage, .awaitStaging, .copy, .seal, .awaitDeletion, .deleteClaims:
+        case .protect, .reserveForStaging, .stage, .awaitStaging, .copy, .seal, .awaitDeletion, .deleteClaims:
             guard let seal else {
                 (told.state, told.next) = (
                     beforeSealInWords(mover: mover), "copies what is missing, and swaps the claims"

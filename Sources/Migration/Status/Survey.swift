@@ -120,7 +120,7 @@ extension Survey {
     /// The claims whose migration was begun: by the seals, the staging claims, and the marks of the source volumes.
     fileprivate func states(in namespace: String?) -> [ClaimState] {
         var states: [ClaimState] = volumes.compactMap { volume in
-            guard !volume.isKept, let seal = Seal(of: volume) else { return nil }
+            guard let seal = Seal(of: volume) else { return nil }
             guard namespace == nil || seal.name.namespace == namespace else { return nil }
             return inventory.state(of: seal.name, seal: seal, destination: volume)
         }
@@ -176,8 +176,6 @@ extension Survey {
 }
 
 extension PersistentVolume {
-    fileprivate var isKept: Bool { metadata.annotation(Marks.kept) != nil }
-
     /// The claim that the marks of a destination volume, or of a kept one, name.
     fileprivate var markedClaim: ObjectName? {
         guard let name = metadata.annotation(Marks.sourceClaim) else { return nil }
