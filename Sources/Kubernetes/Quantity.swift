@@ -8,37 +8,73 @@ public struct Quantity: Sendable, Hashable, Comparable, CustomStringConvertible 
     /// The amount, rounded up to whole bytes.
     public let bytes: Int64
 
-    /// Reads a quantity; nil where the text is none, is negative, or is more than 64 bits can say.
+    /// Reads a quantity; nil where the text is none, or is negative.
+    ///
+    /// More than 64 bits can say counts as the most that they can, as for the API server.
     public init?(_ text: String) {
-        let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == "." || $0 == "+") }
-        let suffix = text.dropFirst(digits.count)
-        guard let amount = Double(digits), amount >= 0 else { return nil }
-        let factor: Double
-        switch suffix {
-        case "": factor = 1
-        case "m": factor = 0.001
-        case "k": factor = 1e3
-        case "M": factor = 1e6
-        case "G": factor = 1e9
-        case "T": factor = 1e12
-        case "P": factor = 1e15
-        case "E": factor = 1e18
-        case "Ki": factor = 0x1p10
-        case "Mi": factor = 0x1p20
-        case "Gi": factor = 0x1p30
-        case "Ti": factor = 0x1p40
-        case "Pi": factor = 0x1p50
-        case "Ei": factor = 0x1p60
-        default:
-            guard suffix.first == "e" || suffix.first == "E", let exponent = Int(suffix.dropFirst()),
-                (-30...18).contains(exponent), let power = Double("1e\(exponent)")
-            else { return nil }
-            factor = power
+        let unsigned = text.utf8.first == UInt8(ascii: "+") ? text.utf8.dropFirst() : text.utf8[...]
+        let number = unsigned.prefix { Self.digit($0) != nil || $0 == UInt8(ascii: ".") }
+        guard number.contains(where: { Self.digit($0) != nil }), number.count(where: { $0 == UInt8(ascii: ".") }) <= 1,
+            let suffix = Self.suffix(Substring(unsigned.dropFirst(number.count)))
+        else { return nil }
+        // The amount is mantissa · 2^bits · 10^power. It has 19 digits of the text, which 64 bits hold, rounded up.
+        var (mantissa, bits, power) = (UInt128(0), suffix.bits, suffix.power)
+        var isFraction = false
+        var isMore = false
+        for character in number {
+            guard let digit = Self.digit(character) else {
+                isFraction = true
+                continue
+            }
+            let hasRoom = mantissa < 1_000_000_000_000_000_000
+            if hasRoom { mantissa = mantissa * 10 + UInt128(digit) } else if digit > 0 { isMore = true }
+            if hasRoom == isFraction { power += isFraction ? -1 : 1 }
         }
-        let value: Double = (amount * factor).rounded(.up)
-        guard value < 0x1p63 else { return nil }
+        if isMore { mantissa += 1 }
+        var value = mantissa << UInt128(bits)
+        while power > 0, value > 0, value <= Int64.max {
+            value *= 10
+            power -= 1
+        }
+        while power < 0, value > 1 {
+            value = (value + 9) / 10
+            power += 1
+        }
         self.text = text
-        bytes = Int64(value)
+        bytes = Int64(clamping: value)
+    }
+
+    private static func digit(_ character: UInt8) -> UInt8? {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(character) ? character - UInt8(ascii: "0") : nil
+    }
+
+    /// The factor that a suffix stands for, as powers of two and ten.
+    private static func suffix(_ text: Substring) -> (bits: Int, power: Int)? {
+        switch text {
+        case "": (0, 0)
+        case "n": (0, -9)
+        case "u": (0, -6)
+        case "m": (0, -3)
+        case "k": (0, 3)
+        case "M": (0, 6)
+        case "G": (0, 9)
+        case "T": (0, 12)
+        case "P": (0, 15)
+        case "E": (0, 18)
+        case "Ki": (10, 0)
+        case "Mi": (20, 0)
+        case "Gi": (30, 0)
+        case "Ti": (40, 0)
+        case "Pi": (50, 0)
+        case "Ei": (60, 0)
+        default:
+            if text.first == "e" || text.first == "E", let exponent = Int(text.dropFirst()) {
+                // Beyond these, an amount is nothing or too much anyway.
+                (0, min(max(exponent, -1000), 1000))
+            } else {
+                nil
+            }
+        }
     }
 
     public var description: String { text }
