@@ -91,9 +91,18 @@ public struct Client: Sendable {
                     let target = Self.target(Object.resource.path(namespace: namespace), query)
                     let response = try await perform(Request(.get, target), request: request, repeatable: true)
                     let page = try decode(List<Object>.self, from: response.body, request: request)
+                    // Somebody between us and the server who ignores the token would keep us here for ever.
+                    guard page.metadata.continue != all.metadata.continue || page.isLast else {
+                        throw APIError(
+                            reason: .protocolError,
+                            request: request,
+                            message: "the server gives the same page of the list again and again",
+                            code: response.status
+                        )
+                    }
                     all.items += page.items
                     all.metadata = page.metadata
-                } while !(all.metadata.continue ?? "").isEmpty
+                } while !all.isLast
                 return all
             } catch let error as APIError where error.reason == .expired && restarts < 5 {
                 // The continue token outlived the server's memory: begin again.
@@ -376,6 +385,8 @@ struct List<Object: KubernetesObject>: Decodable, Sendable {
 
     var metadata: Metadata
     var items: [Object]
+    /// False for a page that others follow.
+    var isLast: Bool { (metadata.continue ?? "").isEmpty }
 
     init(metadata: Metadata, items: [Object]) {
         self.metadata = metadata

@@ -189,6 +189,17 @@ struct ClientTests {
         #expect(script.requests[3].target.contains("continue=t2"))
     }
 
+    @Test("a list whose pages are all the same is an error, and no list without end")
+    func sameToken() async throws {
+        let page = list([claim("a", "1"), claim("b", "2")], version: "9", next: "t1")
+        let script = Script(answers: Array(repeating: .response(200, page), count: 100))
+        let error = await #expect(throws: APIError.self) {
+            try await script.client().list(PersistentVolumeClaim.self, in: "shop")
+        }
+        #expect(error?.message == "the server gives the same page of the list again and again")
+        #expect(script.requests.count == 2)
+    }
+
     @Test("a page of HTML, a cut answer and somebody else's JSON are errors, not empty lists")
     func strangeAnswers() async throws {
         for body in [
