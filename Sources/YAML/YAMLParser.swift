@@ -37,6 +37,11 @@ private struct Event: ~Copyable {
         YAMLError(message: message, line: line, column: column)
     }
 
+    /// Without the tag itself, which may be a secret that was to be in quotes.
+    var unsupportedTag: YAMLError {
+        error("this tag is not supported here; a text that begins with ! needs quotes")
+    }
+
     deinit {
         // The free function takes a pointer to mutable memory; it is the last to look at it.
         var raw = raw
@@ -152,7 +157,7 @@ private struct Composer: ~Copyable {
             switch string(scalar.tag) {
             case nil: value.content = value.isPlain ? .init(plain: text) : .string(text)
             case "!", YAML_STR_TAG: value.content = .string(text)
-            case let tag?: throw event.error("the tag \(tag) is not supported here")
+            default: throw event.unsupportedTag
             }
         case YAML_SEQUENCE_START_EVENT:
             anchor = string(event.raw.data.sequence_start.anchor)
@@ -173,7 +178,8 @@ private struct Composer: ~Copyable {
         let name = string(event.raw.data.alias.anchor) ?? ""
         // A node is anchored when it is complete, so none can hold itself.
         guard let anchored = anchors[name] else {
-            throw event.error("the alias *\(name) stands for nothing before it")
+            // Not by its name, which may be a secret that was to be in quotes.
+            throw event.error("this alias stands for nothing before it; a text that begins with * needs quotes")
         }
         nodes += anchored.nodes
         aliased += anchored.nodes
@@ -209,7 +215,11 @@ private struct Composer: ~Copyable {
             }
             let name = try self.key(key)
             guard keys.insert(name).inserted else {
-                throw YAMLError(message: "the key \"\(name)\" comes twice", line: key.line, column: key.column)
+                throw YAMLError(
+                    message: "the key \"\(name.prefix(100))\" comes twice",
+                    line: key.line,
+                    column: key.column
+                )
             }
             members.append(YAMLValue.Member(key: name, line: key.line, column: key.column, value: value))
         }
@@ -252,7 +262,7 @@ private struct Composer: ~Copyable {
         of event: borrowing Event
     ) throws(YAMLError) {
         guard let tag = string(tag), tag != expected, tag != "!" else { return }
-        throw event.error("the tag \(tag) is not supported here")
+        throw event.unsupportedTag
     }
 
     private func string(_ characters: UnsafeMutablePointer<yaml_char_t>?) -> String? {
