@@ -47,7 +47,7 @@ public struct ClaimState: Sendable, Equatable {
         guard let wanted = claim.metadata.annotation(Marks.accessMode) else { return claim.spec.accessModes ?? [] }
         guard Self.knownAccessModes.contains(wanted) else {
             throw Refusal(
-                "the annotation \(Marks.accessMode) is \"\(wanted)\"; it must be one of "
+                "the annotation \(Marks.accessMode) is \"\(wanted.shortened(to: 100))\"; it must be one of "
                     + Self.knownAccessModes.joined(separator: ", ")
             )
         }

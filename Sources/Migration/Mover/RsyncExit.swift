@@ -1,3 +1,5 @@
+import Kubernetes
+
 /// What an exit code of a mover's container means, and what to do about it.
 struct RsyncExit: Equatable {
     var code: Int
@@ -35,12 +37,12 @@ struct RsyncExit: Equatable {
         }
     }
 
-    /// The lines that tell what went wrong, at most eight of them: rsync's own complaints, which its statistics may
-    /// follow; without any, the last lines.
+    /// The lines that tell what went wrong, at most eight of them and none longer than anybody reads: rsync's own
+    /// complaints, which its statistics may follow; without any, the last lines.
     static func complaints(in output: String) -> [String] {
         let lines = output.split(whereSeparator: \.isNewline).map(String.init)
         let complaints = lines.filter { $0.hasPrefix("rsync") || $0.hasPrefix("@ERROR") || $0.contains("cannot ") }
-        return Array(complaints.isEmpty ? lines.suffix(5) : complaints.prefix(8))
+        return (complaints.isEmpty ? lines.suffix(5) : complaints.prefix(8)).map { $0.shortened(to: 1000) }
     }
 
     /// Advice that only the output allows.

@@ -129,7 +129,7 @@ extension Migrator {
             }
             return .again(
                 "after the copy \(differences.lines.count) entries still differ, such as: "
-                    + (differences.lines.first.map(String.init) ?? "")
+                    + (differences.lines.first.map { String($0).shortened(to: 1000) } ?? "")
             )
         }
         let failedContainer = isCopied ? MoverPod.checkContainer : MoverPod.copyContainer

@@ -23,7 +23,8 @@ struct ResourceQuota: KubernetesObject {
     }
 
     private static func amount(_ value: JSON?) -> Int64? {
-        value?.integer ?? value?.string.flatMap { Quantity($0) }?.bytes
+        // Anybody who answers for the server may say less than nothing, which must not overflow.
+        (value?.integer ?? value?.string.flatMap { Quantity($0) }?.bytes).map { max(0, $0) }
     }
 }
 

@@ -25,10 +25,13 @@ public struct Workload: Sendable, Equatable {
     /// - Throws: `Refusal` where somebody wrote something else there.
     public func markedScale() throws(Refusal) -> Int? {
         guard let text = metadata.annotation(Marks.scale) else { return nil }
-        guard let scale = Int(text), scale >= 0 else {
-            throw Refusal("the annotation \(Marks.scale) is \"\(text)\", which is no number of replicas")
+        // As a scale is an int32 to the API.
+        guard let scale = Int32(text), scale >= 0 else {
+            throw Refusal(
+                "the annotation \(Marks.scale) is \"\(text.shortened(to: 100))\", which is no number of replicas"
+            )
         }
-        return scale
+        return Int(scale)
     }
 
     /// The one patch that stops it: the scale is written down and set to zero. Nil where it is stopped already.
