@@ -94,6 +94,8 @@ let package = Package(
             dependencies: ["pvmigrate", "Migration", "ClusterSimulator", "Kubernetes"],
             swiftSettings: strict
         ),
+        // Of its own, since the parsers that are tested are in several targets.
+        .testTarget(name: "FuzzTests", dependencies: ["Migration", "Kubernetes", "YAML"], swiftSettings: strict),
         .testTarget(name: "EndToEndTests", dependencies: ["Kubernetes"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -1,0 +1,57 @@
+import Foundation
+import Kubernetes
+import Testing
+
+@testable import Migration
+
+@Suite("Damaged marks")
+struct MarkFuzzTests {
+    @Test("are no seal, or one with all that is read of it")
+    func seals() async throws {
+        let mutator = Mutator(
+            samples: [
+                #"{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"data","namespace":"shop","#
+                    + #""uid":"u-1","annotations":{"a":"b"}},"spec":{"volumeName":"pv-1","storageClassName":"slow","#
+                    + #""accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}"#
+            ],
+            words: ["{", "}", "[", "]", ":", ",", "\"", "null"]
+        )
+        try await fuzz("Seals", mutator) { input in
+            let volume: JSON = [
+                "metadata": [
+                    "name": "pv-2", "uid": "u-2", "resourceVersion": "1",
+                    "annotations": .object([Marks.manifest: .string(String(decoding: input, as: UTF8.self))]),
+                ],
+                "spec": [:],
+            ]
+            let read = try JSONDecoder().decode(PersistentVolume.self, from: volume.text)
+            guard let seal = Seal(of: read) else { return }
+            try hold(JSON(parsing: seal.manifest.text) == seal.manifest, "the manifest is another when read again")
+            _ = (seal.name, seal.sourceVolume, seal.sourceClass, seal.accessModes)
+        }
+    }
+
+    @Test("of a workload are no scale, or one that the API takes")
+    func scales() async throws {
+        let mutator = Mutator(samples: ["2", "0", "10000"], words: ["-", "+", " "])
+        try await fuzz("Scales", mutator) { input in
+            let set: JSON = [
+                "metadata": [
+                    "name": "db", "namespace": "shop", "uid": "u", "resourceVersion": "1",
+                    "annotations": .object([Marks.scale: .string(String(decoding: input, as: UTF8.self))]),
+                ],
+                "spec": [
+                    "replicas": 0, "selector": [:], "template": ["spec": ["containers": []]],
+                    "volumeClaimTemplates": [["metadata": ["name": "data"]]],
+                ],
+            ]
+            let workload = Workload(try JSONDecoder().decode(StatefulSet.self, from: set.text))
+            do {
+                let scale = try workload.markedScale() ?? 0
+                try hold(0...Int(Int32.max) ~= scale, "the scale is \(scale)")
+            } catch let error as Refusal {
+                try hold(error.description.utf8.count < 5000, "the message has \(error.description.utf8.count) bytes")
+            }
+        }
+    }
+}
