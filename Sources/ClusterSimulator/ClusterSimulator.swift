@@ -13,6 +13,7 @@ public actor ClusterSimulator: Transport {
     private let runtime: (any ContainerRuntime)?
     private let interceptor: Interceptor?
     private let observer: Observer?
+    private let meddler: Meddler?
     /// The longest time that a request takes on its way, and again its answer; what it takes is the seed's choice.
     private let latency: Duration
     private var delays: SeededGenerator
@@ -32,7 +33,8 @@ public actor ClusterSimulator: Transport {
         runtime: (any ContainerRuntime)? = nil,
         latency: Duration = .zero,
         interceptor: Interceptor? = nil,
-        observer: Observer? = nil
+        observer: Observer? = nil,
+        meddler: Meddler? = nil
     ) {
         self.cluster = cluster
         self.time = time
@@ -40,6 +42,7 @@ public actor ClusterSimulator: Transport {
         self.latency = latency
         self.interceptor = interceptor
         self.observer = observer
+        self.meddler = meddler
         origin = time.now() - cluster.now
         var random = cluster.random
         delays = SeededGenerator(seed: random.next())
@@ -98,6 +101,7 @@ public actor ClusterSimulator: Transport {
         let version = cluster.resourceVersion
         let wrote = cluster.logPieces
         cluster.advance(to: time.now() - origin)
+        if cluster.resourceVersion != version { meddler?(nil, &cluster) }
         return cluster.resourceVersion != version || cluster.logPieces != wrote
     }
 
@@ -133,6 +137,7 @@ public actor ClusterSimulator: Transport {
     /// Lets the request take effect.
     private func perform(_ request: Request, as user: User) -> Response {
         advance()
+        meddler?(request, &cluster)
         remember()
         let response = cluster.handle(request, as: user)
         observer?(request, response, cluster)
@@ -202,6 +207,7 @@ public actor ClusterSimulator: Transport {
             )
         }
         advance()
+        meddler?(request, &cluster)
         remember()
         let opened = cluster.open(request, as: user)
         let stream: StreamingResponse

@@ -35,3 +35,7 @@ public typealias Interceptor = @Sendable (_ request: Request, _ number: Int) asy
 
 /// Sees every request with its answer and the cluster as it is after it.
 public typealias Observer = @Sendable (_ request: Request, _ response: Response, _ cluster: Cluster) -> Void
+
+/// Somebody else at the cluster: may change it right before each request takes effect, and again whenever something
+/// has happened in it by itself; then there is no request.
+public typealias Meddler = @Sendable (_ request: Request?, _ cluster: inout Cluster) -> Void

@@ -204,6 +204,7 @@ struct World: Sendable {
         interruption: Interruption = Interruption(),
         interceptor: Interceptor? = nil,
         observer: Observer? = nil,
+        meddler: Meddler? = nil,
         work: @escaping @Sendable (Migrator, Interruption) async throws -> Report = {
             await $0.migrate(try await $0.discover(), interruption: $1)
         }
@@ -219,7 +220,8 @@ struct World: Sendable {
             observer: { request, response, cluster in
                 count.withLock { $0 += 1 }
                 observer?(request, response, cluster)
-            }
+            },
+            meddler: meddler
         )
         let journal = Journal(time: time.source) { message in
             messages.withLock {
