@@ -41,6 +41,16 @@ public enum Permissions {
             otherwise: "quotas are checked for each claim alone, not for all together"
         ),
         Permission(
+            resource: .horizontalPodAutoscalers,
+            verbs: ["list"],
+            otherwise: "the autoscalers of workloads are not named"
+        ),
+        Permission(
+            resource: .scaledObjects,
+            verbs: ["list"],
+            otherwise: "KEDA is not named where it scales a workload"
+        ),
+        Permission(
             resource: .leases,
             verbs: ["get", "list", "watch", "create", "patch", "delete"],
             namespace: Migrator.lockNamespace,

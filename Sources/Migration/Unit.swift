@@ -7,6 +7,8 @@ public struct Unit: Sendable {
     public internal(set) var workloads: [Workload]
     /// Why the unit can't be migrated; preflight shows it, and a run without preflight refuses the unit.
     public internal(set) var obstacles: [Obstacle]
+    /// Who else sets the workloads' scale, by their UID.
+    public internal(set) var managers: [String: [Manager]] = [:]
 
     /// How messages name the unit: by its first workload, else by its first claim.
     public var title: String {

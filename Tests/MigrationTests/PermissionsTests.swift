@@ -98,6 +98,12 @@ struct PermissionsTests {
                 - apiGroups: [""]
                   resources: ["resourcequotas"]
                   verbs: ["list"]
+                - apiGroups: ["autoscaling"]
+                  resources: ["horizontalpodautoscalers"]
+                  verbs: ["list"]
+                - apiGroups: ["keda.sh"]
+                  resources: ["scaledobjects"]
+                  verbs: ["list"]
                 ---
                 apiVersion: rbac.authorization.k8s.io/v1
                 kind: RoleBinding

@@ -112,10 +112,13 @@ struct PreflightPermissionTests {
             result.messages.filter { $0.contains("not permitted") }.sorted() == [
                 "events: not permitted: list (in the whole cluster); failures are reported without the cluster's own "
                     + "reasons",
+                "horizontalpodautoscalers: not permitted: list (in the whole cluster); the autoscalers of workloads are "
+                    + "not named",
                 "leases: not permitted: get, list, watch, create, patch, delete; nothing keeps a second run from "
                     + "migrating the same class",
                 "resourcequotas: not permitted: list (in the whole cluster); quotas are checked for each claim alone, not "
                     + "for all together",
+                "scaledobjects: not permitted: list (in the whole cluster); KEDA is not named where it scales a workload",
             ]
         )
         result.expectNoTrace()

@@ -54,17 +54,13 @@ extension Migrator {
         guard attempt < limits.copyAttempts else {
             throw Failure(
                 place: progress.unit.title,
-                reason: "\(intruder) keeps the claims in use; something starts it again and again (an autoscaler, "
-                    + "a GitOps controller, an operator?). Pause that first"
+                reason: "\(intruder) uses the claims again, which has spoilt \(attempt) copies; "
+                    + progress.unit.suspects
             )
         }
         journal.warn(progress.unit.title, "\(intruder) uses the claims again; the copy is repeated")
         try await removeMovers(of: progress.unit)
-        for index in progress.unit.workloads.indices {
-            if let now = try await client.current(progress.unit.workloads[index]) {
-                progress.unit.workloads[index] = now
-            }
-        }
+        try await refreshWorkloads(&progress)
         try await quiesce(&progress)
     }
 

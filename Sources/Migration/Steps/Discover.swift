@@ -32,16 +32,21 @@ extension Migrator {
         async let pods = client.list(Pod.self, in: namespace)
         async let sets = client.list(StatefulSet.self, in: namespace)
         async let deployments = client.list(Deployment.self, in: namespace)
+        async let scalers = scalers()
         let inventory = Inventory(
             volumes: try await volumes,
             claims: try await claims,
             pods: try await pods,
             workloads: try await sets.map(Workload.init) + (try await deployments.map(Workload.init))
         )
-        return try await discover(in: inventory, classes: try await classes)
+        return try await discover(in: inventory, classes: try await classes, scalers: try await scalers)
     }
 
-    private func discover(in inventory: Inventory, classes: [StorageClass]) async throws -> Discovery {
+    private func discover(
+        in inventory: Inventory,
+        classes: [StorageClass],
+        scalers: Scalers
+    ) async throws -> Discovery {
         var discovery = Discovery()
         discovery.classes = classes
         var states: [ClaimState] = []
@@ -137,6 +142,10 @@ extension Migrator {
         let usage = try await usage(of: Set(states.map(\.name)), in: inventory)
         for (name, problems) in usage.obstacles { obstacles[name, default: []] += problems }
         discovery.units = Self.units(of: states, usage: usage, obstacles: obstacles)
+        for index in discovery.units.indices {
+            discovery.units[index].name(scalers)
+            discovery.notes += discovery.units[index].notesOfManagers
+        }
         let stopped = Set(discovery.units.flatMap(\.workloads).map(\.metadata.uid))
         discovery.forgotten = inventory.workloads.filter { workload in
             workload.metadata.annotation(Marks.scale) != nil && !stopped.contains(workload.metadata.uid)

@@ -1,11 +1,32 @@
 import Kubernetes
 
 extension Migrator {
-    /// Stops the unit's workloads, and waits until no pod mounts its claims.
+    /// Stops the unit's workloads, and waits until no pod mounts its claims. Where somebody starts one of them in the
+    /// meantime, it is stopped again, a few times.
     ///
     /// The mark left behind: the scale, on the workload, in the same patch that sets it to zero.
     func quiesce(_ progress: inout Progress) async throws {
         guard progress.needsQuiet else { return }
+        let began = time.now()
+        for attempt in 1... {
+            try await stop(&progress)
+            guard let revived = try await awaitQuiet(on: progress.unit) else { break }
+            guard attempt < limits.copyAttempts else {
+                throw Failure(
+                    place: revived.title,
+                    reason: "was started again by somebody, \(attempt) times, as soon as it was stopped; "
+                        + progress.unit.suspects
+                )
+            }
+            journal.warn(revived.title, "was started again by somebody; it is stopped once more")
+            try await refreshWorkloads(&progress)
+        }
+        if progress.stopped != nil {
+            journal.info(progress.unit.title, "no pod mounts the claims any more (\((time.now() - began).inWords))")
+        }
+    }
+
+    private func stop(_ progress: inout Progress) async throws {
         for index in progress.unit.workloads.indices {
             let workload = progress.unit.workloads[index]
             let stopped = try await change(workload) { $0.stopPatch() }
@@ -19,10 +40,14 @@ extension Migrator {
             }
             progress.unit.workloads[index] = stopped
         }
-        let began = time.now()
-        try await awaitNoPods(on: progress.unit)
-        if progress.stopped != nil {
-            journal.info(progress.unit.title, "no pod mounts the claims any more (\((time.now() - began).inWords))")
+    }
+
+    /// Reads the unit's workloads as they are now.
+    func refreshWorkloads(_ progress: inout Progress) async throws {
+        for index in progress.unit.workloads.indices {
+            if let now = try await client.current(progress.unit.workloads[index]) {
+                progress.unit.workloads[index] = now
+            }
         }
     }
 
@@ -49,7 +74,36 @@ extension Migrator {
         return nil
     }
 
+    private enum Quiet: Sendable {
+        case noPods
+        case revived(Workload)
+    }
+
     /// Waits until no pod but ours mounts the unit's claims.
+    ///
+    /// - Returns: a workload that somebody started meanwhile, so that there is no end to the wait; else nil.
+    private func awaitQuiet(on unit: Unit) async throws -> Workload? {
+        let outcome = try await withThrowingTaskGroup(of: Quiet.self) { group in
+            group.addTask {
+                try await awaitNoPods(on: unit)
+                return .noPods
+            }
+            for workload in unit.workloads {
+                group.addTask {
+                    try await client.wait(for: workload, limit: limits.stopping * 2, what: "nothing") {
+                        $0?.metadata.uid == workload.metadata.uid && $0?.replicas ?? 0 > 0
+                    }
+                    return .revived(workload)
+                }
+            }
+            defer { group.cancelAll() }
+            guard let first = try await group.next() else { throw CancellationError() }
+            return first
+        }
+        guard case .revived(let workload) = outcome else { return nil }
+        return workload
+    }
+
     private func awaitNoPods(on unit: Unit) async throws {
         for namespace in Set(unit.claims.compactMap(\.name.namespace)).sorted() {
             let names = Set(unit.claims.filter { $0.name.namespace == namespace }.map(\.name.name))
@@ -65,8 +119,8 @@ extension Migrator {
                     return last.isEmpty ? () : nil
                 }
             } catch let timeout as WaitTimeout {
-                let pods = last.map { "\($0.title) (\($0.metadata.isTerminating ? "terminating" : $0.phase))" }
-                throw Failure(place: unit.title, reason: "\(timeout): \(pods.sorted().joined(separator: ", "))")
+                let pods = last.map(\.hold).sorted().joined(separator: "; ")
+                throw Failure(place: unit.title, reason: "\(timeout): \(pods)")
             }
         }
     }
@@ -92,6 +146,22 @@ extension Migrator {
             !isOurs(pod) && !(pod.isFinished && !pod.metadata.isTerminating)
                 && !names.isDisjoint(with: pod.claimNames)
         }
+    }
+}
+
+extension Pod {
+    /// Why it still holds its claims, and what to do about it.
+    fileprivate var hold: String {
+        if metadata.isTerminating {
+            let node = spec.nodeName ?? "?"
+            let finalizers = metadata.finalizers ?? []
+            return "\(title) is being deleted and does not end; "
+                + (finalizers.isEmpty
+                    ? "is its node \(node) lost (kubectl get node \(node))?"
+                    : "it waits for its finalizers \(finalizers.joined(separator: ", "))")
+        }
+        let owner = metadata.controller.map { "of the \($0.kind) \($0.name)" } ?? "without an owner"
+        return "\(title) (\(phase), \(owner)) goes on; stop or delete it, and run again"
     }
 }
 

@@ -1,0 +1,201 @@
+import Kubernetes
+
+/// Who else sets a workload's scale, and would start it again while its claims are copied.
+public struct Manager: Sendable, Hashable {
+    /// What it is, as people call it: `KEDA ScaledObject`.
+    public var kind: String
+    public var name: String
+    /// How to pause it; nil where it leaves a workload alone that stands at 0.
+    public var pause: String?
+
+    /// As messages name it: `KEDA ScaledObject web`.
+    public var title: String { "\(kind) \(name)" }
+}
+
+/// What scales a workload by its load (autoscaling/v2).
+struct HorizontalPodAutoscaler: KubernetesObject {
+    static let resource = APIResource.horizontalPodAutoscalers
+
+    struct Spec: Decodable, Sendable { var scaleTargetRef: ScaleTarget }
+    var metadata: ObjectMeta
+    var spec: Spec
+}
+
+/// What scales a workload by events (KEDA).
+struct ScaledObject: KubernetesObject {
+    static let resource = APIResource.scaledObjects
+    /// The annotation by which KEDA leaves the workload alone.
+    static let paused = "autoscaling.keda.sh/paused"
+
+    struct Spec: Decodable, Sendable { var scaleTargetRef: ScaleTarget }
+    var metadata: ObjectMeta
+    var spec: Spec
+}
+
+/// The workload whose scale something sets.
+struct ScaleTarget: Decodable, Sendable {
+    var apiVersion: String?
+    /// KEDA's default is a Deployment.
+    var kind: String?
+    var name: String
+
+    /// True of a workload in the namespace of what has this target.
+    func isOf(_ workload: Workload) -> Bool {
+        name == workload.name.name && (kind ?? "Deployment") == workload.kind.rawValue
+            && (apiVersion ?? "apps/v1").hasPrefix("apps/")
+    }
+}
+
+extension APIResource {
+    static let horizontalPodAutoscalers = APIResource(
+        group: "autoscaling",
+        version: "v2",
+        kind: "HorizontalPodAutoscaler",
+        plural: "horizontalpodautoscalers"
+    )
+    static let scaledObjects = APIResource(
+        group: "keda.sh",
+        version: "v1alpha1",
+        kind: "ScaledObject",
+        plural: "scaledobjects"
+    )
+}
+
+/// The objects of the cluster that scale workloads.
+struct Scalers: Sendable {
+    var autoscalers: [HorizontalPodAutoscaler] = []
+    var scaledObjects: [ScaledObject] = []
+
+    /// Who sets a workload's scale: those of the lists that aim at it, and those that its own metadata tell of.
+    func managers(of workload: Workload) -> [Manager] {
+        let namespace = workload.name.namespace ?? "default"
+        var managers = scaledObjects.filter {
+            $0.metadata.namespace == workload.name.namespace && $0.spec.scaleTargetRef.isOf(workload)
+                && $0.metadata.annotation(ScaledObject.paused) != "true"
+        }.map { Manager.keda($0.metadata.name, in: namespace) }
+        for autoscaler in autoscalers
+        where autoscaler.metadata.namespace == workload.name.namespace && autoscaler.spec.scaleTargetRef.isOf(workload)
+        {
+            // KEDA makes an autoscaler of its own for each of its objects.
+            if let owner = autoscaler.metadata.controller, owner.kind == ScaledObject.resource.kind {
+                let isListed = scaledObjects.contains { $0.metadata.uid == owner.uid }
+                if !isListed { managers.append(.keda(owner.name, in: namespace)) }
+            } else {
+                managers.append(
+                    Manager(kind: HorizontalPodAutoscaler.resource.kind, name: autoscaler.metadata.name)
+                )
+            }
+        }
+        return managers + Manager.named(in: workload)
+    }
+}
+
+extension Manager {
+    fileprivate static func keda(_ name: String, in namespace: String) -> Manager {
+        Manager(
+            kind: "KEDA ScaledObject",
+            name: name,
+            pause: "kubectl annotate scaledobject \(name) -n \(namespace) \(ScaledObject.paused)=true"
+        )
+    }
+
+    /// Those whom a workload's labels, annotations and owner references name.
+    fileprivate static func named(in workload: Workload) -> [Manager] {
+        let metadata = workload.metadata
+        var managers: [Manager] = []
+        if let name = application(of: workload) {
+            managers.append(
+                Manager(kind: "Argo CD application", name: name, pause: "argocd app set \(name) --sync-policy none")
+            )
+        }
+        for (kind, group) in [("Kustomization", "kustomize"), ("HelmRelease", "helm")] {
+            guard let name = metadata.labels?["\(group).toolkit.fluxcd.io/name"] else { continue }
+            let namespace = metadata.labels?["\(group).toolkit.fluxcd.io/namespace"] ?? metadata.namespace ?? "default"
+            managers.append(
+                Manager(
+                    kind: "Flux \(kind)",
+                    name: "\(namespace)/\(name)",
+                    pause: "flux suspend \(kind.lowercased()) \(name) -n \(namespace)"
+                )
+            )
+        }
+        if let owner = metadata.controller {
+            managers.append(
+                Manager(
+                    kind: owner.kind,
+                    name: owner.name,
+                    pause: "see the documentation of its operator (\(owner.apiVersion))"
+                )
+            )
+        }
+        return managers
+    }
+
+    /// The application of Argo CD that a workload belongs to, as its command line names it.
+    private static func application(of workload: Workload) -> String? {
+        let metadata = workload.metadata
+        let key = "argocd.argoproj.io/instance"
+        if let id = metadata.annotation("argocd.argoproj.io/tracking-id") {
+            // APPLICATION:GROUP/KIND:NAMESPACE/NAME. One that names another object was copied from there, and means
+            // nothing to Argo CD.
+            let parts = id.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            let own = "apps/\(workload.kind.rawValue):\(workload.name)"
+            if let name = parts.first, parts.count < 3 || parts.dropFirst().joined(separator: ":") == own {
+                // One that is not in Argo CD's own namespace is written NAMESPACE_NAME.
+                return name.replacing("_", with: "/")
+            }
+        }
+        return metadata.annotation(key) ?? metadata.labels?[key]
+    }
+}
+
+extension Migrator {
+    /// Lists what scales workloads. Where that is not permitted, or not installed, a run does without.
+    func scalers() async throws -> Scalers {
+        async let autoscalers = listIfAny(HorizontalPodAutoscaler.self)
+        async let scaledObjects = listIfAny(ScaledObject.self)
+        return Scalers(autoscalers: try await autoscalers, scaledObjects: try await scaledObjects)
+    }
+
+    private func listIfAny<Object: KubernetesObject>(_ type: Object.Type) async throws -> [Object] {
+        do {
+            return try await client.list(type, in: options.namespace)
+        } catch let error as APIError where error.reason == .forbidden || error.reason == .notFound {
+            return []
+        }
+    }
+}
+
+extension Unit {
+    /// Finds out who scales the unit's workloads.
+    mutating func name(_ scalers: Scalers) {
+        for workload in workloads { managers[workload.metadata.uid] = scalers.managers(of: workload) }
+    }
+
+    /// What a person should know before the unit is stopped.
+    var notesOfManagers: [Obstacle] {
+        workloads.flatMap { workload in
+            (managers[workload.metadata.uid] ?? []).map { manager in
+                Obstacle(
+                    namespace: workload.name.namespace,
+                    resource: workload.title,
+                    message: "is scaled by the \(manager.title), which "
+                        + (manager.pause.map { "may start it while it is stopped; to pause that: \($0)" }
+                            ?? "leaves it alone while it is stopped")
+                )
+            }
+        }
+    }
+
+    /// Who may have started the unit's workloads again, and how to pause that, as the end of an error.
+    var suspects: String {
+        let all = workloads.flatMap { managers[$0.metadata.uid] ?? [] }
+        let pauses = all.compactMap { manager in manager.pause.map { "the \(manager.title) (to pause it: \($0))" } }
+        if pauses.isEmpty {
+            return "who does that can't be told from the workload"
+                + (all.isEmpty ? "" : "; the \(all[0].title) leaves it alone while it is stopped")
+                + ". Find out, stop that, and run again"
+        }
+        return "it is scaled by \(pauses.joined(separator: " and by ")). Pause that, and run again"
+    }
+}

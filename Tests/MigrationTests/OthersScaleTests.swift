@@ -1,0 +1,256 @@
+import ClusterSimulator
+import Kubernetes
+import Testing
+
+@testable import Migration
+
+@Suite("Somebody starts a workload again that is stopped")
+struct OthersScaleTests {
+    @Test("once, during the copy: the copy is repeated, and nothing is lost")
+    func once() {
+        var scene = Others()
+        scene.migrate(
+            MigrationTests.once(when: { $1.isCopying }) { try $0.scale(Others.deployment, to: 2) }
+        )
+        scene.expectSuccess(saying: ["uses the claims again; the copy is repeated"])
+    }
+
+    @Test("at each copy: the unit is given back, and says who may have done it")
+    func again() {
+        var scene = Others()
+        scene.migrate(
+            always(when: { $1.isCopying && $1.replicas(Others.deployment) == 0 }) {
+                try $0.scale(Others.deployment, to: 1)
+            }
+        )
+        scene.expectFailure(saying: ["which has spoilt 3 copies; who does that can't be told"])
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
+    @Test("at once, as an operator does: it is told before long, and a later run migrates it")
+    func atOnce() {
+        var scene = Others()
+        scene.migrate(
+            always(when: { $1.replicas(Others.deployment) == 0 }) { try $0.scale(Others.deployment, to: 1) }
+        )
+        scene.expectFailure(saying: ["was started again by somebody, 3 times, as soon as it was stopped"])
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
+    @Test("KEDA is named before anything stops and when it has spoilt the copies, and leaves a paused workload alone")
+    func keda() throws {
+        var scene = Others()
+        let scaledObject = ObjectKey(Self.scaledObjects, "shop", "web-by-queue")
+        scene.change { cluster in
+            try cluster.create(
+                .customResourceDefinitions,
+                [
+                    "metadata": ["name": "scaledobjects.keda.sh"],
+                    "spec": [
+                        "group": "keda.sh", "scope": "Namespaced",
+                        "names": ["plural": "scaledobjects", "kind": "ScaledObject"],
+                        "versions": [
+                            [
+                                "name": "v1alpha1", "served": true, "storage": true,
+                                "schema": [
+                                    "openAPIV3Schema": [
+                                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
+                                    ]
+                                ],
+                            ]
+                        ],
+                    ],
+                ]
+            )
+            let made = try cluster.create(
+                Self.scaledObjects,
+                namespace: "shop",
+                ["metadata": ["name": "web-by-queue"], "spec": ["scaleTargetRef": ["name": "web"]]]
+            )
+            try cluster.create(
+                .horizontalPodAutoscalers,
+                namespace: "shop",
+                [
+                    "metadata": [
+                        "name": "keda-hpa-web-by-queue",
+                        "ownerReferences": [
+                            [
+                                "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "web-by-queue",
+                                "uid": made[path: ["metadata", "uid"]] ?? .null, "controller": true,
+                            ]
+                        ],
+                    ],
+                    "spec": [
+                        "scaleTargetRef": ["apiVersion": "apps/v1", "kind": "Deployment", "name": "web"],
+                        "maxReplicas": 3,
+                    ],
+                ]
+            )
+        }
+        let keda = always(when: { _, cluster in
+            guard cluster.isCopying, cluster.replicas(Others.deployment) == 0 else { return false }
+            return cluster.get(scaledObject)?[path: ["metadata", "annotations", ScaledObject.paused]] != "true"
+        }) { try $0.scale(Others.deployment, to: 1) }
+        scene.migrate(keda)
+        let pause = "kubectl annotate scaledobject web-by-queue -n shop autoscaling.keda.sh/paused=true"
+        scene.expectFailure(saying: [
+            "spoilt 3 copies; it is scaled by the KEDA ScaledObject web-by-queue (to pause it: \(pause))."
+        ])
+        let notes = scene.discover().notes.map { "\($0.resource) \($0.message)" }
+        #expect(
+            notes == [
+                "Deployment shop/web is scaled by the KEDA ScaledObject web-by-queue, which may start it while it is "
+                    + "stopped; to pause that: \(pause)"
+            ]
+        )
+        scene.change {
+            try $0.update(scaledObject) { $0[path: ["metadata", "annotations", ScaledObject.paused]] = "true" }
+        }
+        #expect(scene.discover().notes == [])
+        scene.migrate(keda)
+        scene.expectSuccess()
+    }
+
+    private static let scaledObjects = Resource(
+        group: "keda.sh",
+        version: "v1alpha1",
+        "scaledobjects",
+        kind: "ScaledObject"
+    )
+}
+
+@Suite("Who scales a workload")
+struct ManagersTests {
+    /// What is known of a Deployment, and what is said of it.
+    struct Case: Sendable, CustomTestStringConvertible {
+        var testDescription: String
+        var metadata: JSON = [:]
+        /// What an autoscaler scales, where there is one.
+        var autoscaler: String?
+        /// True where something controls it, as an operator's custom resource does.
+        var isOwned = false
+        var note: String?
+
+        init(
+            _ description: String,
+            _ metadata: JSON = [:],
+            autoscaler: String? = nil,
+            isOwned: Bool = false,
+            says note: String?
+        ) {
+            testDescription = description
+            self.metadata = metadata
+            self.autoscaler = autoscaler
+            self.isOwned = isOwned
+            self.note = note
+        }
+    }
+
+    static let cases = [
+        Case("nobody", says: nil),
+        Case(
+            "an autoscaler",
+            autoscaler: "web",
+            says: "is scaled by the HorizontalPodAutoscaler auto, which leaves it alone while it is stopped"
+        ),
+        Case("the autoscaler of another workload", autoscaler: "other", says: nil),
+        Case(
+            "Argo CD, by its annotation",
+            ["annotations": ["argocd.argoproj.io/tracking-id": "store:apps/Deployment:shop/web"]],
+            says: "is scaled by the Argo CD application store, which may start it while it is stopped; to pause that: "
+                + "argocd app set store --sync-policy none"
+        ),
+        Case(
+            "Argo CD, with the application in a namespace of its own",
+            ["annotations": ["argocd.argoproj.io/tracking-id": "team_store:apps/Deployment:shop/web"]],
+            says:
+                "is scaled by the Argo CD application team/store, which may start it while it is stopped; to pause that: "
+                + "argocd app set team/store --sync-policy none"
+        ),
+        Case(
+            "an annotation of Argo CD that was copied from another object",
+            ["annotations": ["argocd.argoproj.io/tracking-id": "store:example.com/Shop:shop/web"]],
+            says: nil
+        ),
+        Case(
+            "Argo CD, by its label",
+            ["labels": ["argocd.argoproj.io/instance": "store"]],
+            says: "is scaled by the Argo CD application store, which may start it while it is stopped; to pause that: "
+                + "argocd app set store --sync-policy none"
+        ),
+        Case(
+            "a Kustomization of Flux",
+            [
+                "labels": [
+                    "kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system",
+                ]
+            ],
+            says:
+                "is scaled by the Flux Kustomization flux-system/apps, which may start it while it is stopped; to pause "
+                + "that: flux suspend kustomization apps -n flux-system"
+        ),
+        Case(
+            "a HelmRelease of Flux",
+            ["labels": ["helm.toolkit.fluxcd.io/name": "web", "helm.toolkit.fluxcd.io/namespace": "shop"]],
+            says: "is scaled by the Flux HelmRelease shop/web, which may start it while it is stopped; to pause that: "
+                + "flux suspend helmrelease web -n shop"
+        ),
+        Case(
+            "an operator",
+            isOwned: true,
+            says: "is scaled by the ConfigMap operator, which may start it while it is stopped; to pause that: "
+                + "see the documentation of its operator (v1)"
+        ),
+    ]
+
+    @Test("is said before anything stops", arguments: cases)
+    func note(case: Case) {
+        var scene = Others()
+        scene.change { cluster in
+            let owner = try cluster.create(.configMaps, namespace: "shop", ["metadata": ["name": "operator"]])
+            try cluster.update(Others.deployment) { object in
+                for (key, value) in `case`.metadata.object ?? [:] { object[path: ["metadata", key]] = value }
+                guard `case`.isOwned else { return }
+                object[path: ["metadata", "ownerReferences"]] = [
+                    [
+                        "apiVersion": "v1", "kind": "ConfigMap", "name": "operator", "controller": true,
+                        "uid": owner[path: ["metadata", "uid"]] ?? .null,
+                    ]
+                ]
+            }
+            guard let target = `case`.autoscaler else { return }
+            try cluster.create(
+                .horizontalPodAutoscalers,
+                namespace: "shop",
+                [
+                    "metadata": ["name": "auto"],
+                    "spec": [
+                        "scaleTargetRef": ["apiVersion": "apps/v1", "kind": "Deployment", "name": .string(target)],
+                        "maxReplicas": 3,
+                    ],
+                ]
+            )
+        }
+        let notes = scene.discover().notes
+        #expect(notes.map(\.message) == [`case`.note].compactMap(\.self))
+        #expect(notes.allSatisfy { $0.resource == "Deployment shop/web" && $0.namespace == "shop" })
+    }
+
+    @Test("needs nobody's permission: whoever may not list autoscalers goes on without")
+    func forbidden() {
+        let world = Scenario.deployment.world()
+        let run = world.migrate(
+            interceptor: { request, _ in
+                guard request.target.contains("/horizontalpodautoscalers") else { return nil }
+                let body: JSON = [
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "reason": "Forbidden",
+                    "message": "horizontalpodautoscalers.autoscaling is forbidden",
+                ]
+                return .answer(Response(status: 403, body: body.text))
+            }
+        )
+        #expect(run.report?.succeeded == true)
+    }
+}
