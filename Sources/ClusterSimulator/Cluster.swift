@@ -60,6 +60,9 @@ public struct Cluster: Sendable {
         addDefaultObjects()
     }
 
+    /// Makes every choice from now on another one, as if the cluster had been made with this seed.
+    public mutating func reseed(_ seed: UInt64) { random = SeededGenerator(seed: seed) }
+
     /// Takes what the kubelets want of the container runtime out of the cluster.
     mutating func takeRuntimeCommands() -> [RuntimeCommand] {
         defer { runtimeCommands = [] }

@@ -6,99 +6,124 @@ import Testing
 
 @testable import Migration
 
-/// A moment at which the process dies, with the world as it is then.
-struct CrashPoint: Sendable {
-    var world: World
-    /// The number of the request, and whether the server had seen it.
-    var name: String
-}
+/// A share of a scenario's crashes; there are so many that all processors are busy to the end.
+struct CrashShare: Sendable, CustomTestStringConvertible {
+    var scenario: Scenario
+    /// Each round has another seed.
+    var round: UInt64
+    /// Every n-th moment is taken, beginning with that of this number.
+    var first: Int
+    var step: Int
 
-extension World {
-    /// Every moment of a migration at which it can die: before and after each request.
-    ///
-    /// The cluster is one value, so each moment of a single run is kept, and the world is taken up from there.
-    func crashPoints(_ options: Options, as identity: String = "first", seed: UInt64) -> [CrashPoint] {
-        let points = Mutex<[CrashPoint]>([])
-        let last = Mutex(cluster)
-        let observer: Observer = { request, _, cluster in
-            points.withLock { points in
-                let number = points.count / 2 + 1
-                let what = "request \(number), \(request.method.rawValue) \(request.target)"
-                // Up to the request the controllers went on from where the one before had left the cluster.
-                var before = last.withLock { $0 }
-                before.advance(to: cluster.now)
-                points.append(CrashPoint(world: with(before), name: "before \(what)"))
-                points.append(CrashPoint(world: with(cluster), name: "after \(what)"))
-                last.withLock { $0 = cluster }
+    var testDescription: String { "\(scenario.rawValue), round \(round), every \(step)th from the \(first)th" }
+
+    static let isExhaustive = environment["PVMIGRATE_EXHAUSTIVE"] != nil
+    private static let environment = ProcessInfo.processInfo.environment
+
+    /// All of them, the slowest first.
+    static let all: [CrashShare] = {
+        let chosen = environment["PVMIGRATE_SCENARIOS"]?.split(separator: " ").map(String.init)
+        let scenarios = Scenario.allCases.filter { chosen?.contains($0.rawValue) ?? true }
+        let shares = (0..<UInt64(isExhaustive ? 20 : 1)).flatMap { round in
+            scenarios.flatMap { scenario in
+                let step = scenario == .statefulSet ? 12 : 4
+                return (0..<step).map { CrashShare(scenario: scenario, round: round, first: $0, step: step) }
             }
         }
-        _ = migrate(options, as: identity, seed: seed, observer: observer)
-        return points.withLock { $0 }
+        return shares.filter { $0.scenario == .statefulSet } + shares.filter { $0.scenario != .statefulSet }
+    }()
+}
+
+/// Counts the crashes of all shares, and prints how many there were.
+private final class Tally: Sendable {
+    private struct Counts {
+        var shares = 0
+        var single = 0
+        var double = 0
+
+        mutating func add(_ other: Counts) {
+            shares += other.shares
+            single += other.single
+            double += other.double
+        }
+
+        var inWords: String { "\(single + double) crash points (\(single) single, \(double) of a run after a crash)" }
     }
 
-    func with(_ cluster: Cluster) -> World {
-        var world = self
-        world.cluster = cluster
-        return world
+    private let counts = Mutex<[Scenario: Counts]>([:])
+    private let failed = Mutex(false)
+
+    var hasFailed: Bool { failed.withLock { $0 } }
+
+    func fail() { failed.withLock { $0 = true } }
+
+    func add(_ share: CrashShare, single: Int, double: Int) {
+        counts.withLock { counts in
+            counts[share.scenario, default: Counts()].add(Counts(shares: 1, single: single, double: double))
+            func isComplete(_ scenario: Scenario) -> Bool {
+                counts[scenario]?.shares == CrashShare.all.filter { $0.scenario == scenario }.count
+            }
+            guard isComplete(share.scenario), let own = counts[share.scenario] else { return }
+            print("\(share.scenario.rawValue): \(own.inWords)")
+            guard CrashShare.all.map(\.scenario).allSatisfy(isComplete) else { return }
+            var total = Counts()
+            for count in counts.values { total.add(count) }
+            print("crash matrix: \(total.inWords) in \(counts.count) scenarios")
+        }
     }
 }
 
 @Suite("Crashes")
 struct CrashTests {
-    /// How often the whole matrix is run, with other seeds each time.
-    private static let rounds = ProcessInfo.processInfo.environment["PVMIGRATE_EXHAUSTIVE"] == nil ? 1 : 20
+    private static let tally = Tally()
 
-    private static let options = Options(sourceClass: World.source, destinationClass: World.destination)
-
-    @Test("a run that dies at any request is finished by the next one", arguments: Scenario.allCases)
-    func singleCrash(scenario: Scenario) {
-        var count = 0
-        for round in 0..<UInt64(Self.rounds) {
-            let world = scenario.world(seed: round + 1)
-            for (index, point) in world.crashPoints(Self.options, seed: round).enumerated() {
-                count += 1
-                let seed = round &* 100_003 &+ UInt64(index)
-                guard Self.check(point, seed: seed, scenario) else { return }
+    @Test(
+        "a run that dies at any request is finished by the next one, and where that dies too, by the third",
+        arguments: CrashShare.all
+    )
+    func crashes(share: CrashShare) {
+        let options = share.scenario.options
+        let start = CrashPoint(world: share.scenario.world(seed: share.round + 1), crashes: [])
+        let whole = WatchedRun(from: start, seed: share.round, options: options)
+        guard isFine(whole, share) else { return }
+        var (single, double) = (0, 0)
+        for index in stride(from: share.first, to: whole.recording.count, by: share.step) {
+            let seed = share.round &* 1_000_003 &+ UInt64(index) &* 1009
+            var random = SeededGenerator(seed: seed)
+            let point = whole.recording[index]
+            let next = WatchedRun(from: point, seed: seed, options: options)
+            single += 1
+            guard isFine(next, share) else { return }
+            var seconds = 0..<next.recording.count
+            if share.scenario != .claimWithoutPods || !CrashShare.isExhaustive {
+                let second = Int.random(in: seconds, using: &random)
+                seconds = second..<(second + 1)
+            }
+            for second in seconds {
+                let seed = random.next() >> 32
+                let last = WatchedRun(from: next.recording[second], seed: seed, options: options)
+                double += 1
+                if last.problems.isEmpty && !Self.tally.hasFailed { continue }
+                // The same crash may do it alone: the first, or the second in a run that no crash came before.
+                let name = next.recording.name(second)
+                let alone =
+                    [point]
+                    + (0..<whole.recording.count).filter { whole.recording.name($0) == name }
+                    .map { whole.recording[$0] }
+                let shorter = alone.lazy.map { WatchedRun(from: $0, seed: seed, options: options) }
+                    .first { !$0.problems.isEmpty }
+                if !isFine(shorter ?? last, share) { return }
             }
         }
-        print("\(scenario.rawValue): \(count) crash points")
+        Self.tally.add(share, single: single, double: double)
     }
 
-    @Test("a run that dies, and whose successor dies too, is finished by the third", arguments: Scenario.allCases)
-    func doubleCrash(scenario: Scenario) {
-        let world = scenario.world()
-        var random = SeededGenerator(seed: 7)
-        let points = world.crashPoints(Self.options, seed: 7)
-        for round in 0..<UInt64(Self.rounds * 20) {
-            guard let first = points.randomElement(using: &random) else { return }
-            let second = first.world.crashPoints(Self.options, as: "second", seed: round).randomElement(using: &random)
-            guard var second else { return }
-            second.name = "\(first.name), and again \(second.name)"
-            guard Self.check(second, seed: round, scenario) else { return }
-        }
-    }
-
-    /// Goes on from a crash with a new process, and says what is wrong afterwards.
-    private static func check(_ point: CrashPoint, seed: UInt64, _ scenario: Scenario) -> Bool {
-        var random = SeededGenerator(seed: seed)
-        var world = point.world
-        // Nobody is there for a while.
-        world.cluster.advance(to: world.cluster.now + .milliseconds(Int.random(in: 0...10_000, using: &random)))
-        let invariants = Invariants(of: world)
-        invariants.check(world.cluster, after: "the crash")
-        let run = world.migrate(options, as: "last", seed: seed, observer: invariants.observer)
-        let shortcomings = run.world.shortcomings(keepsLines: invariants)
-        guard run.report?.succeeded == true, shortcomings.isEmpty else {
-            let story = run.messages.joined(separator: "\n")
-            Issue.record(
-                """
-                \(scenario.rawValue), seed \(seed), died \(point.name): \(run.failure ?? "")
-                \(shortcomings.prefix(5).joined(separator: "\n"))
-                \(story)
-                """
-            )
-            return false
-        }
-        return true
+    /// Says what was wrong with a run; after one that was, all shares end.
+    private func isFine(_ run: WatchedRun, _ share: CrashShare) -> Bool {
+        if Self.tally.hasFailed { return false }
+        if run.problems.isEmpty { return true }
+        Self.tally.fail()
+        Issue.record("\(share.scenario.rawValue), round \(share.round), \(run.story)")
+        return false
     }
 }

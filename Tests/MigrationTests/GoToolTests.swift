@@ -132,7 +132,7 @@ extension World {
 @Suite("A run that the Go tool left")
 struct GoToolTests {
     private static func world(until stage: GoStage) throws -> World {
-        var world = Scenario.deployment.world()
+        var world = Scenario.deployment.world(alone: true)
         try world.runGoTool(until: stage)
         return world
     }

@@ -1,4 +1,5 @@
 import ClusterSimulator
+import FoundationEssentials
 import Kubernetes
 import Synchronization
 
@@ -7,55 +8,105 @@ import Synchronization
 /// Watches a migration from inside the cluster: what must hold after every single request.
 final class Invariants: Sendable {
     private struct State {
+        /// What each volume with a claim's files holds, by the volume's name.
+        var copies: [String: Copy] = [:]
         /// The most lines that any volume of a claim has ever held: none of them may be lost.
         var lines: [ObjectName: Int] = [:]
+        /// The source claims that are deleted, or going.
+        var deleted: Set<ObjectName> = []
+        /// The version of the bystanders that was looked at last.
+        var resourceVersion = 0
+        var requests: [String] = []
         var violations: [String] = []
+        /// How many requests it took to the first violation.
+        var requestsToViolation: Int?
+
+        /// Reads the volumes whose content has changed.
+        mutating func read(_ world: World) {
+            let before = copies
+            copies = [:]
+            for volume in world.cluster.list(.persistentVolumes) {
+                guard let name = volume[path: ["metadata", "name"]]?.string,
+                    let content = world.cluster.content(ofVolumeNamed: name)
+                else { continue }
+                // Equal contents are mostly one and the same, which is seen at once.
+                if let copy = before[name], copy.content == content {
+                    copies[name] = copy
+                    continue
+                }
+                var copy = Copy(content: content)
+                for claim in world.claims {
+                    guard let lines = World.lines(in: content, of: claim) else { continue }
+                    (copy.claim, copy.lines) = (claim, lines)
+                    break
+                }
+                copies[name] = copy
+            }
+        }
+    }
+
+    /// The content of a volume, and whose it is, if anybody's.
+    private struct Copy {
+        var content: Content
+        var claim: ObjectName?
+        var lines = 0
     }
 
     private let world: World
-    private let state = Mutex(State())
+    private let paths: Set<String>
+    private let state: Mutex<State>
 
-    init(of world: World) { self.world = world }
+    init(of world: World) {
+        self.world = world
+        paths = Set(world.bystanders.keys.map(\.path))
+        state = Mutex(State(deleted: Set(world.sources.keys.filter(world.isDeleted))))
+    }
 
     var violations: [String] { state.withLock { $0.violations } }
 
+    /// The requests up to the first violation; all where nothing was violated.
+    var requests: [String] {
+        state.withLock { Array($0.requests.prefix($0.requestsToViolation ?? $0.requests.count)) }
+    }
+
     var observer: Observer {
-        { [self] request, _, cluster in check(cluster, after: "\(request.method.rawValue) \(request.target)") }
+        { [self] request, _, cluster in
+            let what = "\(request.method.rawValue) \(request.target)"
+            state.withLock { $0.requests.append(what) }
+            check(cluster, after: what, problems: problems(of: request))
+        }
     }
 
     /// Checks the cluster as it is.
-    func check(_ cluster: Cluster, after what: String) {
-        var world = world
-        world.cluster = cluster
-        let found = state.withLock { state in
-            let found = dataIsSafe(world, &state) + scalesAreKept(world)
+    func check(_ cluster: Cluster, after what: String, problems: [String] = []) {
+        let world = world.with(cluster)
+        state.withLock { state in
+            state.read(world)
+            let found =
+                problems + dataIsSafe(world, &state) + sourcesAreKept(world) + scalesAreKept(world)
+                + copiesAreWhole(world, &state) + bystandersAreLeft(world, &state)
+            if !found.isEmpty, state.requestsToViolation == nil { state.requestsToViolation = state.requests.count }
             state.violations += found.map { "after \(what): \($0)" }
-            return found
         }
-        _ = found
     }
 
-    /// 1 and 2: a complete copy of each claim's data is on a volume that nothing will reclaim.
+    /// 1: a complete copy of each claim's data is on a volume that nothing will reclaim, nor anybody else takes.
     private func dataIsSafe(_ world: World, _ state: inout State) -> [String] {
-        var candidates: [ObjectName: [(volume: JSON, lines: Int)]] = [:]
-        for volume in world.cluster.list(.persistentVolumes) {
-            guard let name = volume[path: ["metadata", "name"]]?.string,
-                let content = world.cluster.content(ofVolumeNamed: name)
+        var violations: [String] = []
+        var kept: [ObjectName: Int] = [:]
+        for (name, copy) in state.copies {
+            guard let claim = copy.claim, let volume = world.object(.persistentVolumes, ObjectName(name, in: nil))
             else { continue }
-            for claim in world.claims {
-                if let lines = World.lines(in: content, of: claim) {
-                    candidates[claim, default: []].append((volume, lines))
-                }
+            state.lines[claim] = max(state.lines[claim] ?? 0, copy.lines)
+            if isKept(volume, world) { kept[claim] = max(kept[claim] ?? 0, copy.lines) }
+            if let holder = volume[path: ["spec", "claimRef", "name"]]?.string,
+                ![claim.name, Marks.stagingName(of: claim.name)].contains(holder)
+            {
+                violations.append("1: \(holder) has taken the volume \(name) of \(claim)")
             }
         }
-        var violations: [String] = []
-        for claim in world.claims {
-            let copies = candidates[claim] ?? []
-            let most = max(state.lines[claim] ?? 0, copies.map(\.lines).max() ?? 0)
-            state.lines[claim] = most
-            if !copies.contains(where: { $0.lines == most && isKept($0.volume, world) }) {
-                violations.append("no volume that is kept holds the \(most) lines of \(claim)")
-            }
+        for claim in world.claims where kept[claim] == nil || kept[claim] != state.lines[claim] {
+            violations.append("1: no volume that is kept holds the \(state.lines[claim] ?? 0) lines of \(claim)")
         }
         return violations
     }
@@ -63,12 +114,31 @@ final class Invariants: Sendable {
     /// Retained, or bound to a claim that nobody deletes.
     private func isKept(_ volume: JSON, _ world: World) -> Bool {
         guard volume[path: ["metadata", "deletionTimestamp"]] == nil else { return false }
-        if volume[path: ["spec", "persistentVolumeReclaimPolicy"]]?.string == "Retain" { return true }
+        if volume[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Retain" { return true }
         guard let reference = volume[path: ["spec", "claimRef"]], let name = reference["name"]?.string,
             let claim = world.object(.persistentVolumeClaims, ObjectName(name, in: reference["namespace"]?.string))
         else { return false }
         return claim[path: ["metadata", "uid"]] == reference["uid"]
             && claim[path: ["metadata", "deletionTimestamp"]] == nil
+    }
+
+    /// 2: a source volume is released only after the claim of the old name is bound to the destination volume.
+    private func sourcesAreKept(_ world: World) -> [String] {
+        world.sources.compactMap { name, source in
+            let volume = world.object(.persistentVolumes, ObjectName(source.volume, in: nil))
+            if let volume, volume[path: ["metadata", "deletionTimestamp"]] == nil,
+                volume[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Retain" || !world.isDeleted(name)
+            {
+                return nil
+            }
+            guard let claim = world.object(.persistentVolumeClaims, name),
+                claim[path: ["status", "phase"]] == "Bound",
+                let destination = claim[path: ["spec", "volumeName"]]?.string, destination != source.volume,
+                world.object(.persistentVolumes, ObjectName(destination, in: nil))?[path: ["spec", "claimRef", "uid"]]
+                    == claim[path: ["metadata", "uid"]]
+            else { return "2: the source volume of \(name) is released before its new claim is bound" }
+            return nil
+        }
     }
 
     /// 3: a workload at zero because of us carries its original scale.
@@ -77,12 +147,82 @@ final class Invariants: Sendable {
             guard let workload = world.cluster.get(key), workload[path: ["spec", "replicas"]]?.integer == 0, scale > 0,
                 workload[path: ["metadata", "annotations", Marks.scale]]?.string != String(scale)
             else { return nil }
-            return "\(key.resource.kind) \(key.name) is at zero without its scale"
+            return "3: \(key.resource.kind) \(key.name) is at zero without its scale"
         }
+    }
+
+    /// 4: nobody writes to a source volume during the final pass, or the pass is repeated. So when the source claim
+    /// goes, another volume holds the very same files.
+    private func copiesAreWhole(_ world: World, _ state: inout State) -> [String] {
+        world.sources.compactMap { name, source in
+            guard !state.deleted.contains(name), world.isDeleted(name) else { return nil }
+            state.deleted.insert(name)
+            let original = state.copies[source.volume]?.content
+            let isCopied = state.copies.contains { volume, copy in
+                volume != source.volume && copy.claim == name && copy.content == original
+            }
+            return isCopied ? nil : "4: the source claim \(name) is deleted, and no other volume holds what its does"
+        }
+    }
+
+    /// 5: what is not of this migration is never changed.
+    private func bystandersAreLeft(_ world: World, _ state: inout State) -> [String] {
+        guard state.resourceVersion != world.cluster.resourceVersion else { return [] }
+        state.resourceVersion = world.cluster.resourceVersion
+        return world.bystanders.compactMap { key, before in
+            let now = world.cluster.get(key)
+            let isSame =
+                now?["spec"] == before["spec"]
+                && ["uid", "annotations", "labels", "finalizers", "deletionTimestamp"].allSatisfy {
+                    now?[path: ["metadata", $0]] == before[path: ["metadata", $0]]
+                }
+            return isSame ? nil : "5: \(key.resource.kind) \(key.name), which is somebody else's, was changed"
+        }
+    }
+
+    /// 5, too: no write names what is not of this migration, and each says which object it means, not only its name.
+    private func problems(of request: Request) -> [String] {
+        guard request.method != .get else { return [] }
+        var problems: [String] = []
+        let body = String(decoding: request.body ?? Data(), as: UTF8.self)
+        let json = JSON(parsingLeniently: body)
+        var path = String(request.target.prefix { $0 != "?" })
+        if request.method == .post, let name = json?[path: ["metadata", "name"]]?.string { path += "/" + name }
+        if paths.contains(path) { problems.append("5: it means to change what is somebody else's") }
+        let isCareful =
+            switch request.method {
+            case .get, .post: true
+            case .put: false
+            case .delete: json?[path: ["preconditions", "uid"]]?.string != nil
+            case .patch:
+                ["uid", "resourceVersion"].contains { field in
+                    json?[path: ["metadata", field]]?.string != nil
+                        || (json?.array ?? []).contains {
+                            $0["op"] == "test" && $0["path"]?.string == "/metadata/" + field
+                        }
+                }
+            }
+        if !isCareful { problems.append("5: it says neither the UID nor the version of what it changes") }
+        return problems
+    }
+}
+
+extension ObjectKey {
+    /// The object's path in the API.
+    fileprivate var path: String {
+        let group = resource.group.isEmpty ? "/api" : "/apis/" + resource.group
+        let folder = namespace.map { "/namespaces/" + $0 } ?? ""
+        return "\(group)/\(resource.version)\(folder)/\(resource.plural)/\(name)"
     }
 }
 
 extension World {
+    /// Whether the claim that was there before the migration is gone, or going.
+    fileprivate func isDeleted(_ name: ObjectName) -> Bool {
+        let claim = object(.persistentVolumeClaims, name)
+        return claim?[path: ["metadata", "uid"]]?.string != sources[name]?.uid
+            || claim?[path: ["metadata", "deletionTimestamp"]] != nil
+    }
     /// What is wrong with the cluster after a run that should have migrated everything.
     func shortcomings(keepsLines lines: Invariants) -> [String] {
         var found = lines.violations
@@ -135,7 +275,9 @@ extension World {
         }
         for volume in cluster.list(.persistentVolumes)
         where volume[path: ["spec", "storageClassName"]]?.string == Self.source {
-            found.append("the source volume \(volume[path: ["metadata", "name"]]?.string ?? "") is still there")
+            let name = volume[path: ["metadata", "name"]]?.string ?? ""
+            if bystanders[ObjectKey(.persistentVolumes, nil, name)] != nil { continue }
+            found.append("the source volume \(name) is still there")
         }
         if !cluster.list(.leases, namespace: Migrator.lockNamespace).isEmpty { found.append("the lock is still there") }
         return found

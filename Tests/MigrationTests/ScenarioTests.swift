@@ -18,7 +18,10 @@ enum Scenario: String, CaseIterable, Sendable {
     case hostPath
     case lostRaces
 
-    func world(seed: UInt64 = 1) -> World {
+    var options: Options { Options(sourceClass: World.source, destinationClass: World.destination) }
+
+    /// - Parameter alone: without the objects of others that a migration has to leave as they are.
+    func world(seed: UInt64 = 1, alone: Bool = false) -> World {
         var world: World
         switch self {
         case .retain: world = World(seed: seed, policy: "Retain")
@@ -27,6 +30,7 @@ enum Scenario: String, CaseIterable, Sendable {
         case .lostRaces: world = World(seed: seed, lostRaces: 1)
         default: world = World(seed: seed)
         }
+        if !alone { world.addBystanders() }
         switch self {
         case .deployment, .retain, .waitForFirstConsumer, .hostPath, .lostRaces:
             world.addClaim("data")

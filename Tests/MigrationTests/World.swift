@@ -15,6 +15,10 @@ struct World: Sendable {
     private(set) var scales: [ObjectKey: Int] = [:]
     /// The claims that are to be on the destination class afterwards.
     private(set) var claims: Set<ObjectName> = []
+    /// The claims and their volumes as they were before anything was migrated.
+    private(set) var sources: [ObjectName: Source] = [:]
+    /// What is none of the migration's business, as it was at the start.
+    private(set) var bystanders: [ObjectKey: JSON] = [:]
     /// The reclaim policy that the source class gives to its volumes.
     let policy: String
 
@@ -51,6 +55,13 @@ struct World: Sendable {
         make(.namespaces, nil, ["metadata": ["name": "shop"]])
     }
 
+    /// The same with another cluster: of another moment, mostly.
+    func with(_ cluster: Cluster) -> World {
+        var world = self
+        world.cluster = cluster
+        return world
+    }
+
     @discardableResult
     mutating func make(_ resource: Resource, _ namespace: String?, _ object: JSON) -> JSON {
         do {
@@ -72,13 +83,17 @@ struct World: Sendable {
                     "name": .string(name), "labels": ["app": "x"],
                     "annotations": .object(annotations.merging(["team": "blue"]) { $1 }),
                 ],
-                "spec": [
-                    "accessModes": ["ReadWriteOnce"], "storageClassName": .string(Self.source),
-                    "resources": ["requests": ["storage": "16Mi"]],
-                ],
+                "spec": Self.claimSpec(of: Self.source),
             ]
         )
         claims.insert(ObjectName(name, in: namespace))
+    }
+
+    private static func claimSpec(of storageClass: String) -> JSON {
+        [
+            "accessModes": ["ReadWriteOnce"], "storageClassName": .string(storageClass),
+            "resources": ["requests": ["storage": "16Mi"]],
+        ]
     }
 
     /// A Deployment whose pods write into each of the claims.
@@ -120,10 +135,7 @@ struct World: Sendable {
                 templates.map { template in
                     [
                         "metadata": ["name": .string(template)],
-                        "spec": [
-                            "accessModes": ["ReadWriteOnce"], "storageClassName": .string(Self.source),
-                            "resources": ["requests": ["storage": "16Mi"]],
-                        ],
+                        "spec": Self.claimSpec(of: Self.source),
                     ]
                 }
             ),
@@ -134,6 +146,75 @@ struct World: Sendable {
         for template in templates {
             for ordinal in 0..<replicas { claims.insert(ObjectName("\(template)-\(name)-\(ordinal)", in: namespace)) }
         }
+    }
+
+    /// What others have in the cluster, each of it easily taken for the migration's.
+    mutating func addBystanders() {
+        let third = "third"
+        make(
+            .storageClasses,
+            nil,
+            ["metadata": ["name": .string(third)], "provisioner": "network.csi.example.com", "reclaimPolicy": "Delete"]
+        )
+        // A claim that waits, and could take any volume of the destination class that is there for all.
+        let provisioners = cluster.behaviour.provisioners
+        for name in provisioners.keys { cluster.behaviour.provisioners[name]?.delay = .seconds(1_000_000) }
+        bystand(
+            .persistentVolumeClaims,
+            "shop",
+            ["metadata": ["name": "waiting"], "spec": Self.claimSpec(of: Self.destination)]
+        )
+        cluster.advance(to: cluster.now + .seconds(1))
+        cluster.behaviour.provisioners = provisioners
+        // A released volume of the source class.
+        bystand(
+            .persistentVolumes,
+            nil,
+            [
+                "metadata": ["name": "released"],
+                "spec": [
+                    "capacity": ["storage": "16Mi"], "accessModes": ["ReadWriteOnce"],
+                    "storageClassName": .string(Self.source), "persistentVolumeReclaimPolicy": "Retain",
+                    "csi": ["driver": "network.csi.example.com", "volumeHandle": "released"],
+                    "claimRef": [
+                        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": "shop", "name": "gone",
+                        "uid": "00000000-0000-4000-8000-000000000000",
+                    ],
+                ],
+            ]
+        )
+        // A workload of a third class, and a claim that is named as the staging claim of its claim would be.
+        bystand(.persistentVolumeClaims, "shop", ["metadata": ["name": "other"], "spec": Self.claimSpec(of: third)])
+        bystand(
+            .persistentVolumeClaims,
+            "shop",
+            [
+                "metadata": ["name": .string(Marks.stagingName(of: "other"))],
+                "spec": Self.claimSpec(of: Self.destination),
+            ]
+        )
+        var template = Self.template(app: "other", mounts: ["other"]) {
+            ["persistentVolumeClaim": ["claimName": .string($0)]]
+        }
+        template[path: ["spec", "containers"]] = [
+            [
+                "name": "c", "image": "busybox:latest", "command": ["sleep", "infinity"],
+                "volumeMounts": [["name": "other", "mountPath": "/other"]],
+            ]
+        ]
+        bystand(
+            .deployments,
+            "shop",
+            [
+                "metadata": ["name": "other"],
+                "spec": ["replicas": 1, "selector": ["matchLabels": ["app": "other"]], "template": template],
+            ]
+        )
+    }
+
+    private mutating func bystand(_ resource: Resource, _ namespace: String?, _ object: JSON) {
+        let name = make(resource, namespace, object)[path: ["metadata", "name"]]?.string ?? ""
+        bystanders[ObjectKey(resource, namespace, name)] = .null
     }
 
     private static func template(app: String, mounts: [String], volume: ((String) -> JSON)?) -> JSON {
@@ -174,7 +255,10 @@ struct World: Sendable {
                 .filter { $0.claimNames.contains(claim.name) }
                 .compactMap { $0[path: ["spec", "nodeName"]]?.string }.first
             cluster.write(Self.files(of: claim), toVolumeNamed: volume, node: node ?? "node-1")
+            let uid = object(.persistentVolumeClaims, claim)?[path: ["metadata", "uid"]]?.string ?? ""
+            sources[claim] = Source(uid: uid, volume: volume)
         }
+        for key in bystanders.keys { bystanders[key] = cluster.get(key) }
     }
 
     static func files(of claim: ObjectName) -> Content {
@@ -184,6 +268,12 @@ struct World: Sendable {
             "dir": .directory(mode: 0o750), "dir/private": private0, "empty": File(""),
             "link": .link(to: "dir/private"),
         ]
+    }
+
+    /// A claim that is to be migrated, as it was before.
+    struct Source: Sendable {
+        var uid: String
+        var volume: String
     }
 
     // MARK: Running
@@ -279,9 +369,16 @@ struct World: Sendable {
             else { return nil }
         }
         // Each pod counts from one; a line that is missing in the middle was lost.
-        let lines = (content["log"]?.content ?? "").split(separator: "\n").map { Int($0) ?? 0 }
-        let isWhole = zip([0] + lines, lines).allSatisfy { $1 == $0 + 1 || $1 == 1 }
-        return isWhole ? lines.count : nil
+        var (lines, last, number) = (0, 0, 0)
+        for byte in Array((content["log"]?.content ?? "").utf8) {
+            if byte == UInt8(ascii: "\n") {
+                guard number == last + 1 || number == 1 else { return nil }
+                (lines, last, number) = (lines + 1, number, 0)
+            } else {
+                number = number * 10 + Int(byte) - Int(UInt8(ascii: "0"))
+            }
+        }
+        return lines
     }
 }
 
