@@ -71,7 +71,7 @@ extension World {
     }
 
     var stagingClaims: [String] {
-        cluster.list(.persistentVolumeClaims).compactMap { $0[path: ["metadata", "name"]]?.string }
-            .filter { $0.hasSuffix("-pvcmigrate") }
+        cluster.list(.persistentVolumeClaims).filter { $0[path: ["metadata", "annotations", Marks.claim]] != nil }
+            .compactMap { $0[path: ["metadata", "name"]]?.string }
     }
 }

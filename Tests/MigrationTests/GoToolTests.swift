@@ -190,10 +190,11 @@ struct GoToolTests {
 }
 
 extension World {
-    /// The names of the volumes of the source class.
+    /// The names of the volumes of the source class, but for those of others.
     var sourceVolumes: [String] {
         cluster.list(.persistentVolumes).filter { $0[path: ["spec", "storageClassName"]]?.string == Self.source }
             .compactMap { $0[path: ["metadata", "name"]]?.string }
+            .filter { bystanders[ObjectKey(.persistentVolumes, nil, $0)] == nil }
     }
 
     /// What a run would find now.

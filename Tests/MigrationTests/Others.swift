@@ -45,7 +45,7 @@ struct Others {
     static let staging = ObjectKey(.persistentVolumeClaims, "shop", "data-pvcmigrate")
 
     /// A Deployment of one pod that writes into one claim.
-    init() { self.init(Scenario.deployment.world()) }
+    init() { self.init(Scenario.deployment.world(alone: true)) }
 
     /// Everything that was said.
     var story: String {

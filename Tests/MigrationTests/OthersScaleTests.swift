@@ -240,7 +240,7 @@ struct ManagersTests {
 
     @Test("needs nobody's permission: whoever may not list autoscalers goes on without")
     func forbidden() {
-        let world = Scenario.deployment.world()
+        let world = Scenario.deployment.world(alone: true)
         let run = world.migrate(
             interceptor: { request, _ in
                 guard request.target.contains("/horizontalpodautoscalers") else { return nil }

@@ -105,3 +105,17 @@ struct WatchedRun: Sendable {
         return parts.joined(separator: "\n")
     }
 }
+
+extension World {
+    /// Every moment of a migration at which it can die.
+    func crashPoints(_ options: Options, seed: UInt64) -> [CrashPoint] {
+        let recording = Recording(of: CrashPoint(world: self, crashes: []))
+        _ = migrate(options, as: "process 1", seed: seed, observer: recording.observer)
+        return (0..<recording.count).map { recording[$0] }
+    }
+}
+
+extension CrashPoint {
+    /// Where the last process died.
+    var name: String { crashes.last ?? "nowhere" }
+}

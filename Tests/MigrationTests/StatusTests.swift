@@ -51,7 +51,7 @@ struct CrashStatusTests {
 
     @Test("is open from its first mark to its last, and a rerun closes it", arguments: Scenario.allCases)
     func everyCrash(scenario: Scenario) throws {
-        let world = scenario.world()
+        let world = scenario.world(alone: true)
         for (index, point) in world.crashPoints(Self.options, seed: 1).enumerated() {
             let status = try point.world.status(source: World.source, destination: World.destination)
             #expect(status.isOpen == !point.world.marks.isEmpty, "\(point.name): \(point.world.marks)")
@@ -83,7 +83,7 @@ struct CrashStatusTests {
     @Test("has no class in its command that the cluster doesn't tell")
     func command() throws {
         var commands: Set<[String]> = []
-        for point in Scenario.deployment.world().crashPoints(Self.options, seed: 1) {
+        for point in Scenario.deployment.world(alone: true).crashPoints(Self.options, seed: 1) {
             commands.insert(try point.world.status().commands)
         }
         #expect(
@@ -100,7 +100,7 @@ struct CrashStatusTests {
         let observer: Observer = { request, _, _ in
             if request.method == .post, request.target.contains("/pods") { interruption.request() }
         }
-        let run = Scenario.deployment.world().migrate(interruption: interruption, observer: observer)
+        let run = Scenario.deployment.world(alone: true).migrate(interruption: interruption, observer: observer)
         let status = try run.world.status()
         #expect(status.isOpen && status.workloads.isEmpty && status.locks.isEmpty)
         #expect(
@@ -112,7 +112,7 @@ struct CrashStatusTests {
 
     @Test("does without what the caller may not list, and says so; but not without volumes and claims")
     func forbidden() throws {
-        let world = Scenario.deployment.world()
+        let world = Scenario.deployment.world(alone: true)
         func status(forbidding resource: String) throws -> MigrationStatus {
             try world.status { request, _ in
                 guard request.target.contains("/\(resource)?") else { return nil }
