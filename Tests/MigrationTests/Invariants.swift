@@ -260,13 +260,19 @@ extension World {
         return found
     }
 
-    /// Everything of a migration's that should be gone.
+    /// Everything of a migration's that should be gone, or should be there.
     private func leftovers() -> [String] {
         var found: [String] = []
+        let defaults = cluster.list(.storageClasses).filter {
+            $0[path: ["metadata", "annotations", StorageClass.defaultAnnotation]] == "true"
+        }.compactMap { $0[path: ["metadata", "name"]]?.string }
+        if defaults != [hasNewDefault ? Self.destination : Self.source] { found.append("\(defaults) is the default") }
         let all: [Resource] = [.persistentVolumes, .persistentVolumeClaims, .pods, .statefulSets, .deployments]
         for resource in all {
             for object in cluster.list(resource) {
                 let name = object[path: ["metadata", "name"]]?.string ?? ""
+                let isSource = object[path: ["spec", "storageClassName"]]?.string == Self.source
+                if resource == .persistentVolumes, isSource, sourcesLater != .gone { continue }
                 for key in object[path: ["metadata", "annotations"]]?.object?.keys.sorted() ?? []
                 where key.hasPrefix(Marks.claim) && key != Marks.accessMode {
                     found.append("\(resource.kind) \(name) still bears \(key)")
@@ -277,9 +283,21 @@ extension World {
         where volume[path: ["spec", "storageClassName"]]?.string == Self.source {
             let name = volume[path: ["metadata", "name"]]?.string ?? ""
             if bystanders[ObjectKey(.persistentVolumes, nil, name)] != nil { continue }
+            let isKept = volume[path: ["metadata", "annotations", Marks.kept]] != nil
+            let isReleased =
+                volume[path: ["status", "phase"]] == "Released"
+                && volume[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Retain"
+            guard !isReleased || sourcesLater == .gone || isKept != (sourcesLater == .kept) else { continue }
             found.append("the source volume \(name) is still there")
+        }
+        if sourcesLater == .kept, sources.values.contains(where: { !exists($0.volume) }) {
+            found.append("a source volume was not kept")
         }
         if !cluster.list(.leases, namespace: Migrator.lockNamespace).isEmpty { found.append("the lock is still there") }
         return found
+    }
+
+    private func exists(_ volume: String) -> Bool {
+        object(.persistentVolumes, ObjectName(volume, in: nil)) != nil
     }
 }

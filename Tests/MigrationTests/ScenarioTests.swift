@@ -17,8 +17,18 @@ enum Scenario: String, CaseIterable, Sendable {
     case whenScaledDelete
     case hostPath
     case lostRaces
+    case keepSource
+    case setDefaults
+    /// A run of the Go tool that was cut off when it had copied, and one that was while it swapped.
+    case goTool
+    case goToolSwap
 
-    var options: Options { Options(sourceClass: World.source, destinationClass: World.destination) }
+    var options: Options {
+        var options = Options(sourceClass: World.source, destinationClass: World.destination)
+        options.keepSource = self == .keepSource
+        options.setDefaults = self == .setDefaults
+        return options
+    }
 
     /// - Parameter alone: without the objects of others that a migration has to leave as they are.
     func world(seed: UInt64 = 1, alone: Bool = false) -> World {
@@ -32,7 +42,8 @@ enum Scenario: String, CaseIterable, Sendable {
         }
         if !alone { world.addBystanders() }
         switch self {
-        case .deployment, .retain, .waitForFirstConsumer, .hostPath, .lostRaces:
+        case .deployment, .retain, .waitForFirstConsumer, .hostPath, .lostRaces, .keepSource, .setDefaults, .goTool,
+            .goToolSwap:
             world.addClaim("data")
             world.addDeployment("web", claims: ["data"])
         case .statefulSet: world.addStatefulSet("db", templates: ["data", "logs"], replicas: 3)
@@ -54,6 +65,15 @@ enum Scenario: String, CaseIterable, Sendable {
         case .whenScaledDelete: world.addStatefulSet("db", templates: ["data"], replicas: 2, whenScaled: "Delete")
         }
         world.settle()
+        do {
+            if self == .goTool { try world.runGoTool(until: .destinationMarked) }
+            if self == .goToolSwap { try world.runGoTool(until: .stagingDeleted) }
+        } catch {
+            Issue.record("the Go tool could not be followed: \(error)")
+        }
+        if self == .keepSource { world.sourcesLater = .kept }
+        if self == .goToolSwap { world.sourcesLater = .left }
+        world.hasNewDefault = self == .setDefaults
         return world
     }
 }
@@ -64,7 +84,7 @@ struct ScenarioTests {
     func migrates(scenario: Scenario) throws {
         let world = scenario.world()
         let invariants = Invariants(of: world)
-        let run = world.migrate(observer: invariants.observer)
+        let run = world.migrate(scenario.options, observer: invariants.observer)
         let shortcomings = run.world.shortcomings(keepsLines: invariants)
         #expect(run.report?.succeeded == true, "\(run.failure ?? "")\n\(run.messages.joined(separator: "\n"))")
         #expect(shortcomings.isEmpty, "\(run.messages.joined(separator: "\n"))")

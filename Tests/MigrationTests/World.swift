@@ -21,6 +21,18 @@ struct World: Sendable {
     private(set) var bystanders: [ObjectKey: JSON] = [:]
     /// The reclaim policy that the source class gives to its volumes.
     let policy: String
+    /// What is to become of the source volumes.
+    var sourcesLater = Fate.gone
+    /// True where the destination class is to be the default one afterwards, else the source class stays it.
+    var hasNewDefault = false
+
+    enum Fate {
+        case gone
+        /// For a rollback.
+        case kept
+        /// Untouched, since the Go tool has left nothing that would say whose it is.
+        case left
+    }
 
     init(
         seed: UInt64 = 1,
