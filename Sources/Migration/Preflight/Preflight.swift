@@ -60,7 +60,10 @@ extension Migrator {
     ///   carried out, or was interrupted, is an obstacle too.
     public func preflight(_ discovery: Discovery, interruption: Interruption) async -> [Obstacle] {
         let hasDestination = discovery.destination(options) != nil
-        let checks = Preflight.checks.filter { $0.runsWithoutDestination || hasDestination }
+        let checks = Preflight.checks.filter {
+            // A rollback makes no new volumes.
+            ($0.runsWithoutDestination || hasDestination) && !($0.createsObjects && options.rollsBack)
+        }
         var found: Set<Obstacle> = []
         for round in [checks.filter { !$0.createsObjects }, checks.filter(\.createsObjects)] {
             for obstacles in await round.sideBySide({ await carryOut($0, discovery, interruption) }) {

@@ -23,7 +23,8 @@ extension Migrator {
                 )
             )
         }
-        if discovery.storageClass(options.destinationClass) == nil {
+        // A volume that was kept needs its class no more.
+        if discovery.storageClass(options.destinationClass) == nil, !options.rollsBack {
             obstacles.append(
                 Obstacle(
                     namespace: nil,
