@@ -8,6 +8,31 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case json
 }
 
+/// The flags of every command that asks a cluster.
+struct ConnectionArguments: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The kubeconfig. (default: $KUBECONFIG, the pod's service account, ~/.kube/config)",
+            valueName: "file"
+        )
+    )
+    var kubeconfig: String?
+
+    @Option(help: ArgumentHelp("The kubeconfig's context. (default: its current one)", valueName: "name"))
+    var context: String?
+
+    @Option(help: ArgumentHelp("How results are written on stdout.", valueName: "format"))
+    var output = OutputFormat.text
+
+    func checked() throws(UsageError) -> Connection {
+        Connection(
+            kubeconfig: try Check.notEmpty(kubeconfig, "--kubeconfig"),
+            context: try Check.notEmpty(context, "--context"),
+            format: output
+        )
+    }
+}
+
 /// The flags of `pvmigrate`.
 ///
 /// What is required is checked in `checked`, together with everything else that may be wrong with a value.
@@ -74,39 +99,25 @@ struct MigrateArguments: ParsableCommand {
     )
     var deleteVolumeTimeout = 300
 
-    @Option(
-        help: ArgumentHelp(
-            "The kubeconfig. (default: $KUBECONFIG, the pod's service account, ~/.kube/config)",
-            valueName: "file"
-        )
-    )
-    var kubeconfig: String?
-
-    @Option(help: ArgumentHelp("The kubeconfig's context. (default: its current one)", valueName: "name"))
-    var context: String?
-
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
 
-    @Option(help: ArgumentHelp("How results are written on stdout.", valueName: "format"))
-    var output = OutputFormat.text
+    @OptionGroup var connection: ConnectionArguments
 
     /// Checks every value, and the flags together.
     ///
     /// - Throws: `UsageError` with the first thing that is wrong.
     func checked() throws(UsageError) -> Invocation {
-        let source = try Check.className(sourceClass, "--source-sc")
-        let destination = try Check.className(destinationClass, "--dest-sc")
-        guard source != destination else {
-            throw UsageError("--source-sc and --dest-sc are both \"\(source)\"; they must differ")
-        }
+        let (sourceClass, destinationClass) = try Check.classNames(sourceClass, destinationClass)
+        guard let sourceClass else { throw UsageError("--source-sc is missing") }
+        guard let destinationClass else { throw UsageError("--dest-sc is missing") }
         if preflightValidationOnly {
             for (given, other) in [(skipPreflightValidation, "--skip-preflight-validation"), (dryRun, "--dry-run")]
             where given {
                 throw UsageError("--preflight-validation-only and \(other) exclude each other")
             }
         }
-        var options = Options(sourceClass: source, destinationClass: destination)
+        var options = Options(sourceClass: sourceClass, destinationClass: destinationClass)
         options.namespace = try Check.namespace(namespace)
         options.rsyncImage = try Check.image(rsyncImage)
         options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
@@ -117,12 +128,10 @@ struct MigrateArguments: ParsableCommand {
         options.deleteVolumeTimeout = try Check.seconds(deleteVolumeTimeout, "--delete-pv-timeout")
         return Invocation(
             options: options,
-            kubeconfig: try Check.notEmpty(kubeconfig, "--kubeconfig"),
-            context: try Check.notEmpty(context, "--context"),
+            connection: try connection.checked(),
             mode: dryRun
                 ? .plan
-                : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation),
-            format: output
+                : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation)
         )
     }
 }
@@ -167,10 +176,8 @@ struct Invocation: Sendable {
     }
 
     var options: Options
-    var kubeconfig: String?
-    var context: String?
+    var connection: Connection
     var mode: Mode
-    var format: OutputFormat
 }
 
 /// The checks of single values.
@@ -180,12 +187,21 @@ private enum Check {
         return text
     }
 
-    static func className(_ text: String?, _ flag: String) throws(UsageError) -> String {
-        guard let text = try notEmpty(text, flag) else { throw UsageError("\(flag) is missing") }
-        guard isName(text, limit: 253, dots: true) else {
-            throw UsageError("\(flag) \"\(text)\" is not the name of a StorageClass")
+    /// Source and destination class, as far as they are given.
+    static func classNames(
+        _ source: String?,
+        _ destination: String?
+    ) throws(UsageError) -> (source: String?, destination: String?) {
+        for (text, flag) in [(source, "--source-sc"), (destination, "--dest-sc")] {
+            guard let text = try notEmpty(text, flag) else { continue }
+            guard isName(text, limit: 253, dots: true) else {
+                throw UsageError("\(flag) \"\(text)\" is not the name of a StorageClass")
+            }
         }
-        return text
+        if let source, source == destination {
+            throw UsageError("--source-sc and --dest-sc are both \"\(source)\"; they must differ")
+        }
+        return (source, destination)
     }
 
     static func namespace(_ text: String?) throws(UsageError) -> String? {

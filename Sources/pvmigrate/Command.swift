@@ -1,7 +1,6 @@
 import FoundationEssentials
 import Kubernetes
 import Migration
-import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -28,11 +27,12 @@ struct Command: Sendable {
     /// Does what was asked for and prints the outcome.
     func run() async -> ExitCode {
         let outcome = await outcome()
-        switch invocation.format {
-        case .text: surroundings.output(outcome.text)
-        case .json: surroundings.output(String(decoding: outcome.json(options).text, as: UTF8.self) + "\n")
-        }
-        surroundings.errors((outcome.code == .done ? "" : "error: ") + outcome.message.onOneLine + "\n")
+        surroundings.conclude(
+            invocation.connection.format,
+            text: outcome.text,
+            json: outcome.json(options),
+            last: (outcome.code == .done ? "" : "error: ") + outcome.message
+        )
         return outcome.code
     }
 
@@ -40,12 +40,7 @@ struct Command: Sendable {
         var configuration: Configuration?
         var discovery: Discovery?
         do {
-            let found = try Configuration.load(
-                kubeconfig: invocation.kubeconfig,
-                context: invocation.context,
-                environment: surroundings.environment,
-                home: surroundings.environment["HOME"]
-            )
+            let found = try invocation.connection.configuration(in: surroundings)
             configuration = found
             let migrator = try migrator(on: found)
             let discovered: Discovery
@@ -85,17 +80,8 @@ struct Command: Sendable {
     }
 
     private func migrator(on configuration: Configuration) throws -> Migrator {
-        let warnings = Mutex<Set<String>>([])
-        let client = Client(
-            transport: try surroundings.connect(configuration),
-            time: surroundings.time,
-            onWarning: { [log] text in
-                guard warnings.withLock({ $0.insert(text).inserted }) else { return }
-                log.note(.warning, "", "the API server says: \(text)")
-            }
-        )
-        return Migrator(
-            client: client,
+        Migrator(
+            client: try surroundings.client(configuration, log: log),
             options: options,
             journal: Journal(time: surroundings.time) { [log] in log.note($0) }
         )
@@ -316,5 +302,5 @@ extension Workload {
 
 extension Int {
     /// A number of things: `1 claim`, `3 claims`.
-    fileprivate func of(_ thing: String) -> String { self == 1 ? "1 \(thing)" : "\(self) \(thing)s" }
+    func of(_ thing: String) -> String { self == 1 ? "1 \(thing)" : "\(self) \(thing)s" }
 }

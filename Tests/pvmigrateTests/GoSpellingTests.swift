@@ -71,8 +71,8 @@ struct ArgumentsTests {
         #expect(options.namespace == nil && options.rsyncImage == "eeacms/rsync:2.3" && options.rsyncFlags.isEmpty)
         #expect(!options.setDefaults && !options.verboseCopy && !options.skipSourceValidation)
         #expect(options.podReadyTimeout == .seconds(60) && options.deleteVolumeTimeout == .seconds(300))
-        #expect(invocation.kubeconfig == nil && invocation.context == nil)
-        #expect(invocation.mode == .migrate(afterPreflight: true) && invocation.format == .text)
+        #expect(invocation.connection.kubeconfig == nil && invocation.connection.context == nil)
+        #expect(invocation.mode == .migrate(afterPreflight: true) && invocation.connection.format == .text)
     }
 
     @Test("reaches the migration")
@@ -94,7 +94,10 @@ struct ArgumentsTests {
         #expect(options.namespace == "shop" && options.rsyncImage == "i:1")
         #expect(options.setDefaults && options.verboseCopy && options.skipSourceValidation)
         #expect(options.podReadyTimeout == .seconds(5) && options.deleteVolumeTimeout == .seconds(7))
-        #expect(invocation.kubeconfig == "k" && invocation.context == "c" && invocation.format == .json)
+        #expect(
+            invocation.connection.kubeconfig == "k" && invocation.connection.context == "c"
+                && invocation.connection.format == .json
+        )
         #expect(try read("-dry-run").mode == .plan)
         #expect(try read("-preflight-validation-only").mode == .preflight)
         #expect(try read("-skip-preflight-validation").mode == .migrate(afterPreflight: false))

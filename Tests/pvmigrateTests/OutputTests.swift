@@ -78,10 +78,10 @@ struct OutputTests {
                                           How long a pod of preflight may take to run. (default: 60)
                   --delete-pv-timeout <seconds>
                                           How long the volume of a temporary claim may take to go. (default: 300)
+                  --dry-run               Show what would be done, and change nothing.
                   --kubeconfig <file>     The kubeconfig. (default: $KUBECONFIG, the pod's service account,
                                           ~/.kube/config)
                   --context <name>        The kubeconfig's context. (default: its current one)
-                  --dry-run               Show what would be done, and change nothing.
                   --output <format>       How results are written on stdout. (values: text, json; default: text)
                   --version               Show the version.
                   -h, --help              Show help information.

@@ -1,0 +1,46 @@
+import Kubernetes
+import Migration
+import Synchronization
+
+/// How the cluster is reached and how results are written: what all commands that ask a cluster have in common.
+struct Connection: Sendable {
+    var kubeconfig: String?
+    var context: String?
+    var format: OutputFormat
+
+    /// Finds out where the cluster is and who asks.
+    ///
+    /// - Throws: what is wrong with the kubeconfig.
+    func configuration(in surroundings: Surroundings) throws -> Configuration {
+        try Configuration.load(
+            kubeconfig: kubeconfig,
+            context: context,
+            environment: surroundings.environment,
+            home: surroundings.environment["HOME"]
+        )
+    }
+}
+
+extension Surroundings {
+    /// A client that passes each different warning of the server on once.
+    func client(_ configuration: Configuration, log: Log) throws -> Client {
+        let warnings = Mutex<Set<String>>([])
+        return Client(
+            transport: try connect(configuration),
+            time: time,
+            onWarning: { text in
+                guard warnings.withLock({ $0.insert(text).inserted }) else { return }
+                log.note(.warning, "", "the API server says: \(text)")
+            }
+        )
+    }
+
+    /// Writes what a command has found, and the last thing to say.
+    func conclude(_ format: OutputFormat, text: String, json: JSON, last: String) {
+        switch format {
+        case .text: output(text)
+        case .json: output(String(decoding: json.text, as: UTF8.self) + "\n")
+        }
+        errors(last.onOneLine + "\n")
+    }
+}
