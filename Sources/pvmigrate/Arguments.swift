@@ -40,10 +40,8 @@ struct MigrateArguments: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pvmigrate",
         abstract: "Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.",
-        usage: """
-            pvmigrate --source-sc <name> --dest-sc <name> [flags]
-            pvmigrate rbac [--namespace <name>] [--set-defaults]
-            """,
+        usage: (["pvmigrate --source-sc <name> --dest-sc <name> [flags]"]
+            + Subcommands.all.map { "pvmigrate \($0.name) \($0.flags)" }).joined(separator: "\n"),
         version: "pvmigrate \(version)"
     )
 
@@ -155,6 +153,42 @@ struct RBACArguments: ParsableCommand {
         options.namespace = try Check.namespace(namespace)
         options.setDefaults = setDefaults
         return options
+    }
+}
+
+/// The flags of `pvmigrate status`.
+struct StatusArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate status",
+        abstract: "Tells what is under way, stopped, left over, or kept for a rollback; changes nothing.",
+        version: "pvmigrate \(version)"
+    )
+
+    @Option(
+        name: .customLong("source-sc"),
+        help: ArgumentHelp(
+            "Only migrations from this StorageClass, and how many claims it still has.",
+            valueName: "name"
+        )
+    )
+    var sourceClass: String?
+
+    @Option(
+        name: .customLong("dest-sc"),
+        help: ArgumentHelp("Only migrations to this StorageClass, and how many claims are on it.", valueName: "name")
+    )
+    var destinationClass: String?
+
+    @Option(help: ArgumentHelp("Only what is in this namespace. (default: all)", valueName: "name"))
+    var namespace: String?
+
+    @OptionGroup var connection: ConnectionArguments
+
+    func checked() throws(UsageError) -> (MigrationStatus.Scope, Connection) {
+        var scope = MigrationStatus.Scope()
+        (scope.sourceClass, scope.destinationClass) = try Check.classNames(sourceClass, destinationClass)
+        scope.namespace = try Check.namespace(namespace)
+        return (scope, try connection.checked())
     }
 }
 

@@ -14,7 +14,7 @@ enum ExitCode: Int32, CaseIterable {
         case .failed: "failed or interrupted; every workload runs; safe to run again"
         case .refused: "preflight failed; nothing was changed"
         case .stopped:
-            "failed or interrupted while something is still stopped; the message lists it; run again to finish"
+            "something is still stopped, or by status: open; the message lists it; run again to finish"
         case .usage: "wrong usage"
         }
     }

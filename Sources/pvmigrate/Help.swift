@@ -7,6 +7,9 @@ enum Help {
         """
         \(MigrateArguments.helpMessage(columns: 100).trimmingLineEnds)
 
+        OTHER COMMANDS, each with a --help of its own:
+        \(list(Subcommands.all.map { ($0.name, $0.configuration.abstract) }))
+
         PIPELINE:
         \(list(Pipeline.first))
           for each unit, the smallest set of claims and workloads that must stop together:
@@ -31,6 +34,7 @@ enum Help {
           pvmigrate --source-sc default --dest-sc mynewsc --preflight-validation-only
           pvmigrate --source-sc default --dest-sc mynewsc --namespace shop --set-defaults
           pvmigrate --source-sc default --dest-sc mynewsc --rsync-flags=--bwlimit=10000,--partial
+          pvmigrate status --source-sc default
           pvmigrate rbac | kubectl apply -f -
         """
     }

@@ -18,18 +18,18 @@ struct Surroundings: Sendable {
 /// - Parameter arguments: without the program's name.
 /// - Returns: what the process is to exit with.
 func run(_ arguments: [String], in surroundings: Surroundings, interruption: Interruption) async -> ExitCode {
+    let subcommand = Subcommands.find(in: arguments)
     do {
-        if arguments.first == "rbac" {
-            let arguments = try GoSpelling.normalise(Array(arguments.dropFirst()))
-            surroundings.output(Permissions.rbac(for: try RBACArguments.parse(arguments).checked()))
-            return .done
+        if let (type, arguments) = subcommand {
+            let command = try type.parse(try GoSpelling.normalise(arguments))
+            return try await command.run(in: surroundings, interruption: interruption)
         }
         let invocation = try Invocation.read(arguments)
         return await Command(invocation: invocation, surroundings: surroundings, interruption: interruption).run()
     } catch let error as UsageError {
         return usage(error.message, surroundings)
     } catch {
-        let type: any ParsableCommand.Type = arguments.first == "rbac" ? RBACArguments.self : MigrateArguments.self
+        let type: any ParsableCommand.Type = subcommand?.type ?? MigrateArguments.self
         let message = type.message(for: error)
         // A request for help or the version is an error too, to the argument parser.
         guard type.exitCode(for: error).isSuccess else { return usage(message, surroundings) }

@@ -64,6 +64,15 @@ struct BadInput: Sendable, CustomTestStringConvertible {
         server(.says(status: status, body: body), "list persistentvolumes: " + message)
     }
 
+    static func status(_ server: Server, _ message: String) -> BadInput {
+        BadInput(
+            arguments: ["status", "-kubeconfig", "DIR/config"],
+            kubeconfig: pvmigrateTests.kubeconfig(),
+            server: server,
+            message: "list persistentvolumes: " + message
+        )
+    }
+
     static func annotation(_ objects: [String: JSON], _ row: String) -> BadInput {
         BadInput(
             arguments: good + ["--kubeconfig", "DIR/config", "--dry-run"],
@@ -134,6 +143,18 @@ struct BadInputTests {
             ),
             .flags("rbac --source-sc a", "Unknown option '--source-sc'"),
             .flags("rbac --namespace=", "--namespace is empty; leave it out for all namespaces"),
+            .flags("status -source-sc=", "--source-sc is empty"),
+            .flags("status -dest-sc A", "--dest-sc \"A\" is not the name of a StorageClass"),
+            .flags(
+                "status --source-sc a --dest-sc a",
+                "--source-sc and --dest-sc are both \"a\"; they must differ"
+            ),
+            .flags("status --namespace a.b", "--namespace \"a.b\" is not the name of a namespace"),
+            .flags("status --kubeconfig=", "--kubeconfig is empty"),
+            .flags("status --set-defaults", "Unknown option '--set-defaults'"),
+            .flags("status slow", "Unexpected argument 'slow'"),
+            .flags("--dry-run status", "Unexpected argument 'status'"),
+            .flags("stauts", "Unexpected argument 'stauts'"),
         ]
     )
     func flags(input: BadInput) async throws { try await check(input) }
@@ -280,6 +301,14 @@ struct BadInputTests {
                 200,
                 "\u{1b}[31mred\u{7}",
                 "the answer is not what an API server says: [31mred; \(whoever)"
+            ),
+            .status(
+                .says(status: 403, body: #"{"kind":"Status","code":403,"reason":"Forbidden","message":"not you"}"#),
+                "not you; `pvmigrate rbac` prints all permissions that a run needs"
+            ),
+            .status(
+                .breaks(TransportError(.notSent, "connection refused")),
+                "connection refused; is https://a.example.com right, and can it be reached from here?"
             ),
             .server(
                 .breaks(TransportError(.notSent, "connection refused")),

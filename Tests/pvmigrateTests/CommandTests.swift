@@ -258,6 +258,8 @@ struct CommandTests {
             (["--source-sc", "a", "-help"], "OVERVIEW: Moves"), (["--version"], "pvmigrate \(version)\n"),
             (["-version"], "pvmigrate \(version)\n"), (["rbac"], "apiVersion: v1\nkind: ServiceAccount\n"),
             (["rbac", "--help"], "OVERVIEW: Prints a manifest"),
+            (["status", "-h"], "OVERVIEW: Tells what is under way"),
+            (["status", "-version"], "pvmigrate \(version)\n"),
         ] {
             let console = Console()
             let code = await run(

@@ -56,6 +56,7 @@ struct OutputTests {
                 OVERVIEW: Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.
 
                 USAGE: pvmigrate --source-sc <name> --dest-sc <name> [flags]
+                       pvmigrate status [--source-sc <name>] [--dest-sc <name>] [--namespace <name>]
                        pvmigrate rbac [--namespace <name>] [--set-defaults]
 
                 OPTIONS:
@@ -86,6 +87,10 @@ struct OutputTests {
                   --version               Show the version.
                   -h, --help              Show help information.
 
+                OTHER COMMANDS, each with a --help of its own:
+                  status            Tells what is under way, stopped, left over, or kept for a rollback; changes nothing.
+                  rbac              Prints a manifest for kubectl apply: a ServiceAccount that may do what a run does, and no more.
+
                 PIPELINE:
 
                 """
@@ -99,7 +104,9 @@ struct OutputTests {
             rest = rest[place.upperBound...]
         }
         for check in Preflight.checks { #expect(rest.contains("  \(check.name.padded(to: 17)) \(check.summary)\n")) }
-        for code in ["0    done", "1    failed", "2    preflight failed", "3    failed", "64   wrong usage"] {
+        for code in [
+            "0    done", "1    failed", "2    preflight failed", "3    something is still stopped", "64   wrong usage",
+        ] {
             #expect(rest.contains("\n  \(code)"))
         }
         for key in Outcome.keys { #expect(rest.contains(key)) }

@@ -72,19 +72,64 @@ struct Shop {
         cluster.get(ObjectKey(resource, "shop", name))?[path: ["spec", key]]
     }
 
-    /// Runs the command in virtual time; the shop is then as the run has left it.
+    /// Migrates in virtual time; the shop is then as the run has left it.
     ///
     /// - Parameter fault: sees each request before the cluster does.
     mutating func run(
-        _ arguments: String...,
+        _ flags: String...,
         interruption: Interruption = Interruption(),
         fault: @escaping Interceptor = { _, _ in nil }
     ) throws -> Run {
+        try run(["--source-sc", "slow", "--dest-sc", "fast"], flags, interruption: interruption, fault: fault)
+    }
+
+    /// Runs `pvmigrate status` in virtual time.
+    func status(
+        _ flags: String...,
+        interruption: Interruption = Interruption(),
+        fault: @escaping Interceptor = { _, _ in nil }
+    ) throws -> Run {
+        var shop = self
+        return try shop.run(["status"], flags, interruption: interruption) { request, number in
+            #expect(request.method == .get)
+            return await fault(request, number)
+        }
+    }
+
+    /// The shop as a migration leaves it that dies when the API server has seen a request.
+    func died(after isLast: @escaping @Sendable (Request) -> Bool) throws -> Shop {
+        let cluster = Mutex<Cluster?>(nil)
+        var shop = self
+        let observer: Observer = { request, _, now in
+            cluster.withLock { if $0 == nil, isLast(request) { $0 = now } }
+        }
+        _ = try shop.run(
+            ["--source-sc", "slow", "--dest-sc", "fast"],
+            ["--skip-preflight-validation"],
+            observer: observer
+        )
+        shop.cluster = try #require(cluster.withLock { $0 })
+        return shop
+    }
+
+    private mutating func run(
+        _ command: [String],
+        _ flags: [String],
+        interruption: Interruption = Interruption(),
+        fault: Interceptor? = nil,
+        observer: Observer? = nil
+    ) throws -> Run {
         let folder = try TemporaryFolder()
         let file = try folder.write("config", kubeconfig())
-        let arguments = ["--source-sc", "slow", "--dest-sc", "fast", "--kubeconfig", file] + arguments
+        let arguments = command + ["--kubeconfig", file] + flags
         let time = VirtualTime()
-        let simulator = ClusterSimulator(cluster, time: time.source, latency: .milliseconds(5), interceptor: fault)
+        let simulator = ClusterSimulator(
+            cluster,
+            time: time.source,
+            latency: .milliseconds(5),
+            interceptor: fault,
+            observer: observer
+        )
         let console = Console()
         let surroundings = console.surroundings(time: time.source) { _ in simulator }
         let (code, cluster) = try time.run {

@@ -41,7 +41,7 @@ extension Outcome {
         ]
     }
 
-    private static func json(_ obstacle: Obstacle) -> JSON {
+    static func json(_ obstacle: Obstacle) -> JSON {
         [
             "namespace": .string(obstacle.namespace), "resource": .string(obstacle.resource),
             "message": .string(obstacle.message),

@@ -1,0 +1,212 @@
+import Kubernetes
+import Migration
+
+/// What `pvmigrate status` has found: what both output formats show.
+struct StatusOutcome: Sendable {
+    let scope: MigrationStatus.Scope
+    /// Nil where the cluster could not be looked at.
+    let status: MigrationStatus?
+    let code: ExitCode
+    /// The last thing to say, on one line.
+    let message: String
+
+    init(_ status: MigrationStatus, _ scope: MigrationStatus.Scope) {
+        self.scope = scope
+        self.status = status
+        code = status.isOpen ? .stopped : .done
+        message = status.isOpen ? status.openInWords : status.restInWords(scope)
+    }
+
+    init(failed message: String, _ scope: MigrationStatus.Scope) {
+        self.scope = scope
+        status = nil
+        code = .failed
+        self.message = message
+    }
+}
+
+extension MigrationStatus {
+    /// What is open, and how it is finished.
+    fileprivate var openInWords: String {
+        let stopped = workloads.count { $0.replicas == 0 }
+        let blocked = claims.count(where: \.isBlocked) + workloads.count(where: \.isBlocked)
+        var words = [
+            (claims.count, "\(claims.count.of("claim")) under way"), (stopped, "\(stopped.of("workload")) stopped"),
+            (workloads.count - stopped, "\((workloads.count - stopped).of("workload")) marked as stopped"),
+        ].filter { $0.0 > 0 }.map(\.1).joined(separator: ", ")
+        if blocked > 0 { words += "; \(blocked) of them \(blocked == 1 ? "needs" : "need") a person, see above" }
+        guard !commands.isEmpty else { return words }
+        let alive = locks.filter(\.seemsAlive).map(\.holder)
+        if !alive.isEmpty { words += "; \(alive.joined(separator: " and ")) seems to be at work on it; if it is not" }
+        return words + (alive.isEmpty ? "; run: " : ", run: ") + commands.joined(separator: " && ")
+    }
+
+    /// That nothing is open, and what there is besides.
+    fileprivate func restInWords(_ scope: Scope) -> String {
+        var words = unseen.isEmpty ? "nothing is open" : "nothing is open, as far as you may look"
+        for lock in locks { words += "; \(lock.holder) seems to be at work on the class \(lock.sourceClass)" }
+        if let toMigrate, let source = scope.sourceClass, toMigrate > 0 {
+            words += "; \(toMigrate.of("claim")) of the class \(source) still to migrate"
+        }
+        if !kept.isEmpty { words += "; \(kept.count.of("volume")) of \(keptBytes.inBytes) kept for a rollback" }
+        if !leftovers.isEmpty { words += "; \(leftovers.count.of("object")) left over, see above" }
+        return words
+    }
+}
+
+// MARK: Text
+
+extension StatusOutcome {
+    /// What goes to stdout for a person: a table for everything that there is something of.
+    var text: String {
+        guard let status else { return "" }
+        return (status.tables + [counts(status)]).filter { !$0.rows.isEmpty }.map(\.text).joined(separator: "\n")
+    }
+
+    private func counts(_ status: MigrationStatus) -> Table {
+        var rows: [[String]] = []
+        if let name = scope.sourceClass, let count = status.toMigrate {
+            rows.append([name, "\(count) still to migrate"])
+        }
+        if let name = scope.destinationClass, let count = status.onDestination {
+            rows.append([name, "\(count) bound"])
+        }
+        return Table(header: ["CLASS", "CLAIMS"], rows: rows)
+    }
+}
+
+extension MigrationStatus {
+    fileprivate var tables: [Table] {
+        [
+            Table(
+                header: ["CLAIM", "STATE", "A RERUN", "OLD VOLUME", "NEW VOLUME"],
+                rows: claims.map {
+                    ["\($0.name)", $0.state, $0.next, $0.sourceVolume ?? "-", $0.destinationVolume ?? "-"]
+                }
+            ),
+            Table(
+                header: ["WORKLOAD", "SCALE", "STATE"],
+                rows: workloads.map { [$0.title, $0.scale.map { "\($0)" } ?? "?", $0.state] }
+            ),
+            Table(header: ["LEFT OVER", "WHY"], rows: leftovers.map { [$0.resource, $0.message] }),
+            Table(
+                header: ["KEPT VOLUME", "CLAIM", "CLASS", "SIZE", "SINCE", "SUCCESSOR"],
+                rows: kept.map {
+                    [
+                        $0.volume, "\($0.claim)", $0.storageClass ?? "-", $0.size?.text ?? "?", $0.since,
+                        $0.hasSuccessor ? "exists" : "gone",
+                    ]
+                }
+            ),
+            Table(
+                header: ["LOCK OF", "HELD BY", "SINCE", "LAST RENEWED"],
+                rows: locks.map { [$0.sourceClass, $0.holder, $0.since?.withoutDecimals ?? "?", $0.renewedInWords] }
+            ),
+            Table(header: ["NOTE", ""], rows: notes.map { [$0.resource, $0.message] }),
+        ]
+    }
+}
+
+extension MigrationStatus.Lock {
+    fileprivate var renewedInWords: String {
+        let age = age.map { ", \($0.inWords) ago by this machine's clock" } ?? ""
+        return (renewed?.withoutDecimals ?? "?") + age + (seemsAlive ? "" : "; its holder seems dead")
+    }
+}
+
+extension String {
+    /// A time without the decimals of its seconds.
+    fileprivate var withoutDecimals: String { replacing(/\.\d+/, with: "") }
+}
+
+// MARK: JSON
+
+extension StatusOutcome {
+    /// The keys of the JSON object, in the order of their documentation at `json`.
+    static let keys = [
+        "open", "exitCode", "message", "options", "commands", "claims", "workloads", "leftovers", "kept", "keptBytes",
+        "locks", "toMigrate", "onDestination", "notes", "unseen",
+    ]
+
+    /// The one object that `--output json` prints. Every key is always there; what is unknown is null, what there is
+    /// nothing of is an empty list.
+    ///
+    /// - `open`: whether something needs a rerun or a person; null where the cluster could not be looked at
+    /// - `exitCode`: as the process's
+    /// - `message`: the last line of stderr
+    /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (each null for all)
+    /// - `commands`: what to run to finish what is open
+    /// - `claims`: what is under way; each with `namespace`, `name`, `stage` (`begun`, `sealed`, `rebound`, `cut-off`),
+    ///   `state`, `next` (what a rerun does), `blocked` (whether a person has to do something first),
+    ///   `sourceStorageClass`, `destinationStorageClass`, `sourceVolume`, `destinationVolume` (null where unknown)
+    /// - `workloads`: what bears the mark of being stopped; `kind`, `namespace`, `name`, `scale` (null where the mark is
+    ///   no number), `replicas` (as it is now), `state`, `blocked`
+    /// - `leftovers`: what no rerun goes on with; `namespace` (empty where there is none), `resource`, `message`
+    /// - `kept`: the source volumes that are kept for a rollback; `volume`, `namespace` and `name` of the claim,
+    ///   `storageClass`, `size`, `bytes`, `since`, `reclaimPolicy` (its former one), `successorExists`
+    /// - `keptBytes`: the sum of their sizes
+    /// - `locks`: `sourceStorageClass`, `holder`, `since`, `renewed`, `ageSeconds` (by this machine's clock), `alive`
+    /// - `toMigrate`, `onDestination`: how many claims of the source class are not begun, and how many are bound on the
+    ///   destination class; null without that class
+    /// - `notes`, `unseen`: what to know besides, and what could not be looked at; members as those of leftovers
+    var json: JSON {
+        [
+            "open": status.map { .bool($0.isOpen) } ?? .null, "exitCode": .integer(Int64(code.rawValue)),
+            "message": .string(message),
+            "options": [
+                "sourceStorageClass": .text(scope.sourceClass),
+                "destinationStorageClass": .text(scope.destinationClass), "namespace": .text(scope.namespace),
+            ],
+            "commands": .array((status?.commands ?? []).map(JSON.string)),
+            "claims": .array((status?.claims ?? []).map(Self.json)),
+            "workloads": .array((status?.workloads ?? []).map(Self.json)),
+            "leftovers": .array((status?.leftovers ?? []).map(Outcome.json)),
+            "kept": .array((status?.kept ?? []).map(Self.json)),
+            "keptBytes": status.map { .integer($0.keptBytes) } ?? .null,
+            "locks": .array((status?.locks ?? []).map(Self.json)),
+            "toMigrate": .count(status?.toMigrate), "onDestination": .count(status?.onDestination),
+            "notes": .array((status?.notes ?? []).map(Outcome.json)),
+            "unseen": .array((status?.unseen ?? []).map(Outcome.json)),
+        ]
+    }
+
+    private static func json(_ claim: MigrationStatus.Claim) -> JSON {
+        [
+            "namespace": .text(claim.name.namespace), "name": .string(claim.name.name),
+            "stage": .string(claim.stage.rawValue), "state": .string(claim.state), "next": .string(claim.next),
+            "blocked": .bool(claim.isBlocked), "sourceStorageClass": .text(claim.sourceClass),
+            "destinationStorageClass": .text(claim.destinationClass), "sourceVolume": .text(claim.sourceVolume),
+            "destinationVolume": .text(claim.destinationVolume),
+        ]
+    }
+
+    private static func json(_ workload: MigrationStatus.Stopped) -> JSON {
+        [
+            "kind": .string(workload.kind.rawValue), "namespace": .text(workload.name.namespace),
+            "name": .string(workload.name.name), "scale": .count(workload.scale), "replicas": .count(workload.replicas),
+            "state": .string(workload.state), "blocked": .bool(workload.isBlocked),
+        ]
+    }
+
+    private static func json(_ kept: MigrationStatus.Kept) -> JSON {
+        [
+            "volume": .string(kept.volume), "namespace": .text(kept.claim.namespace), "name": .string(kept.claim.name),
+            "storageClass": .text(kept.storageClass), "size": .text(kept.size?.text),
+            "bytes": kept.size.map { .integer($0.bytes) } ?? .null, "since": .string(kept.since),
+            "reclaimPolicy": .string(kept.policy), "successorExists": .bool(kept.hasSuccessor),
+        ]
+    }
+
+    private static func json(_ lock: MigrationStatus.Lock) -> JSON {
+        [
+            "sourceStorageClass": .string(lock.sourceClass), "holder": .string(lock.holder), "since": .text(lock.since),
+            "renewed": .text(lock.renewed), "ageSeconds": .count(lock.age.map { Int($0.components.seconds) }),
+            "alive": .bool(lock.seemsAlive),
+        ]
+    }
+}
+
+extension JSON {
+    fileprivate static func text(_ text: String?) -> JSON { text.map(JSON.string) ?? .null }
+    fileprivate static func count(_ count: Int?) -> JSON { count.map { .integer(Int64($0)) } ?? .null }
+}

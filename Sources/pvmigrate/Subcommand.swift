@@ -1,0 +1,75 @@
+import ArgumentParser
+import Kubernetes
+import Migration
+
+/// Something besides a migration that the command does; the first argument says what.
+protocol Subcommand: ParsableCommand {
+    static var name: String { get }
+    /// Its flags, as the usage gives them.
+    static var flags: String { get }
+    /// Does it.
+    ///
+    /// - Throws: `UsageError`, before anything is done.
+    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode
+}
+
+enum Subcommands {
+    /// In the order of `--help`.
+    static var all: [any Subcommand.Type] { [StatusArguments.self, RBACArguments.self] }
+
+    /// The one that the first argument names, and its own arguments.
+    static func find(in arguments: [String]) -> (type: any Subcommand.Type, arguments: [String])? {
+        all.first { $0.name == arguments.first }.map { ($0, Array(arguments.dropFirst())) }
+    }
+}
+
+extension RBACArguments: Subcommand {
+    static let name = "rbac"
+    static let flags = "[--namespace <name>] [--set-defaults]"
+
+    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
+        surroundings.output(Permissions.rbac(for: try checked()))
+        return .done
+    }
+}
+
+extension StatusArguments: Subcommand {
+    static let name = "status"
+    static let flags = "[--source-sc <name>] [--dest-sc <name>] [--namespace <name>]"
+
+    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
+        let (scope, connection) = try checked()
+        let log = Log(time: surroundings.time, write: surroundings.errors)
+        let outcome = await outcome(scope, connection, surroundings, log, interruption)
+        for unseen in outcome.status?.unseen ?? [] { log.note(.warning, unseen.resource, unseen.message) }
+        surroundings.conclude(
+            connection.format,
+            text: outcome.text,
+            json: outcome.json,
+            last: (outcome.code == .failed ? "error: " : "") + outcome.message
+        )
+        return outcome.code
+    }
+
+    private func outcome(
+        _ scope: MigrationStatus.Scope,
+        _ connection: Connection,
+        _ surroundings: Surroundings,
+        _ log: Log,
+        _ interruption: Interruption
+    ) async -> StatusOutcome {
+        var configuration: Configuration?
+        do {
+            let found = try connection.configuration(in: surroundings)
+            configuration = found
+            let client = try surroundings.client(found, log: log)
+            return StatusOutcome(try await interruption.cancelling { try await client.status(scope) }, scope)
+        } catch {
+            let isInterrupted = error is CancellationError || interruption.isRequested
+            return StatusOutcome(
+                failed: isInterrupted ? "interrupted" : explanation(of: error, asking: configuration),
+                scope
+            )
+        }
+    }
+}
