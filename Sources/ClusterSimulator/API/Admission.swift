@@ -13,6 +13,10 @@ extension Cluster {
             }
         case .persistentVolumes: addFinalizer("kubernetes.io/pv-protection", to: &object)
         case .pods:
+            if !behaviour.injectedContainers.isEmpty {
+                let own = object["spec"]?["containers"]?.array ?? []
+                object[path: ["spec", "containers"]] = .array(own + behaviour.injectedContainers)
+            }
             try addServiceAccount(to: &object)
             applyLimitRangeDefaults(to: &object)
             addPriority(to: &object)

@@ -1,3 +1,5 @@
+public import Kubernetes
+
 /// How the parts behave that differ from cluster to cluster, and what is to go wrong.
 public struct Behaviour: Sendable {
     /// What answers for a StorageClass's `provisioner`.
@@ -42,6 +44,8 @@ public struct Behaviour: Sendable {
     public var lostRaceProbability = 0.0
     /// The images that can be pulled, and are on every node.
     public var images: Set<String> = ["busybox", "busybox:latest", "eeacms/rsync:2.3"]
+    /// The containers that a mutating webhook adds to every new pod, as meshes and agents do.
+    public var injectedContainers: [JSON] = []
     /// What `sh -c` does in the model for a script that the model cannot read: another script.
     public var scripts: [String: String] = [:]
     /// The exit codes of the runs of rsync to come, in their order, dry runs not counted; 0 changes nothing.
