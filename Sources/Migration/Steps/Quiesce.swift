@@ -77,31 +77,41 @@ extension Migrator {
     private enum Quiet: Sendable {
         case noPods
         case revived(Workload)
+        /// A workload can't be watched; its pods are, all the same.
+        case unknown
     }
 
     /// Waits until no pod but ours mounts the unit's claims.
     ///
     /// - Returns: a workload that somebody started meanwhile, so that there is no end to the wait; else nil.
     private func awaitQuiet(on unit: Unit) async throws -> Workload? {
-        let outcome = try await withThrowingTaskGroup(of: Quiet.self) { group in
+        try await withThrowingTaskGroup(of: Quiet.self) { group in
             group.addTask {
                 try await awaitNoPods(on: unit)
                 return .noPods
             }
-            for workload in unit.workloads {
-                group.addTask {
-                    try await client.wait(for: workload, limit: limits.stopping * 2, what: "nothing") {
-                        $0?.metadata.uid == workload.metadata.uid && $0?.replicas ?? 0 > 0
-                    }
-                    return .revived(workload)
+            for workload in unit.workloads { group.addTask { await awaitRevival(of: workload) } }
+            defer { group.cancelAll() }
+            for try await outcome in group {
+                switch outcome {
+                case .noPods: return nil
+                case .revived(let workload): return workload
+                case .unknown: continue
                 }
             }
-            defer { group.cancelAll() }
-            guard let first = try await group.next() else { throw CancellationError() }
-            return first
+            throw CancellationError()
         }
-        guard case .revived(let workload) = outcome else { return nil }
-        return workload
+    }
+
+    private func awaitRevival(of workload: Workload) async -> Quiet {
+        do {
+            try await client.wait(for: workload, limit: limits.stopping, what: "nothing") {
+                $0?.metadata.uid == workload.metadata.uid && $0?.replicas ?? 0 > 0
+            }
+            return .revived(workload)
+        } catch {
+            return .unknown
+        }
     }
 
     private func awaitNoPods(on unit: Unit) async throws {
