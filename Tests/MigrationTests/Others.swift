@@ -1,4 +1,5 @@
 import ClusterSimulator
+import FoundationEssentials
 import Kubernetes
 import Synchronization
 import Testing
@@ -124,7 +125,7 @@ struct Others {
         if Self.isLoud { print("\n\(story)") }
     }
 
-    private static let isLoud = false
+    private static let isLoud = ProcessInfo.processInfo.environment["LOUD"] != nil
 }
 
 extension Cluster {
@@ -136,6 +137,9 @@ extension Cluster {
             $0[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.mover
         }
     }
+
+    /// The mover that there is.
+    var moverKey: ObjectKey { ObjectKey(.pods, "shop", movers.first?[path: ["metadata", "name"]]?.string ?? "") }
 
     /// True once a mover has copied and checked, and is gone again.
     var isCopied: Bool {

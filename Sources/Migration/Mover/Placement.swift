@@ -46,6 +46,16 @@ struct Placement: Equatable {
         ]
     }
 
-    /// Cordoned or tainted, the data is there all the same.
-    var tolerations: [JSON] { onlyThere ? [["operator": "Exists"]] : [] }
+    /// Cordoned or tainted, the data is there all the same. But from a node that is lost the mover is taken away as any
+    /// other pod is: else nobody would ever learn of it.
+    var tolerations: [JSON] {
+        guard onlyThere else { return [] }
+        let lost: [JSON] = ["unreachable", "not-ready"].map {
+            [
+                "key": .string("node.kubernetes.io/\($0)"), "operator": "Exists", "effect": "NoExecute",
+                "tolerationSeconds": 300,
+            ]
+        }
+        return lost + [["operator": "Exists"]]
+    }
 }

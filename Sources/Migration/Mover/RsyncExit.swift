@@ -61,6 +61,20 @@ struct RsyncExit: Equatable {
         return nil
     }
 
+    /// Advice on a mover that the API server refuses.
+    static func advice(refusal: String, namespace: String) -> String? {
+        if refusal.contains("violates PodSecurity") {
+            return "a mover has to be root, to read all files and keep their owners. For the time of the migration: "
+                + "kubectl label namespace \(namespace) --overwrite pod-security.kubernetes.io/enforce=baseline"
+        }
+        if refusal.contains("exceeded quota") { return "make room in the quota for one more pod for each claim" }
+        if refusal.contains("failed quota") {
+            return "the quota wants requests and limits: give the namespace a LimitRange with defaults"
+        }
+        if refusal.contains("is being terminated") { return "the namespace is being deleted" }
+        return nil
+    }
+
     /// Which kinds of metadata the file systems or this rsync can't hold, where those are all that failed.
     static func unsupported(in output: String, flags: RsyncFlags) -> RsyncFlags? {
         var reduced = flags

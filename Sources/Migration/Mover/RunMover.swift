@@ -8,27 +8,31 @@ enum MoverOutcome: Sendable {
     case different([String])
     /// Nothing failed but what the file systems can't hold; these flags do without it.
     case unsupported(RsyncFlags)
-    /// Something that another attempt may mend.
-    case again(String)
+    /// Something that another attempt may mend: what it was, and all that is known of it.
+    case again(String, details: String = "")
 }
 
 extension Migrator {
+    /// How long a mover that is deleted may take to be gone: it has nothing to finish.
+    private static let moverEnd: Duration = .seconds(60)
+
     /// Runs one mover to its end and removes it, whatever happens.
     ///
     /// - Throws: `Failure` where another attempt would fail too.
     func runMover(for state: ClaimState, flags: RsyncFlags) async throws -> MoverOutcome {
         let pod = try await createMover(for: state, flags: flags)
+        let outcome: MoverOutcome
         do {
-            let outcome = try await follow(pod, of: state, flags: flags)
-            try await remove(pod)
-            return outcome
+            outcome = try await follow(pod, of: state, flags: flags)
         } catch let error as CancellationError {
             // Whoever cancelled removes the movers: requests of this task would be cancelled too.
             throw error
         } catch {
-            try await remove(pod)
+            await orWarn(pod.title) { try await remove(pod) }
             throw error
         }
+        try await remove(pod)
+        return outcome
     }
 
     /// The mover of a claim; nil where the source claim is gone.
@@ -53,58 +57,93 @@ extension Migrator {
         guard let namespace = state.name.namespace, let mover = mover(for: state, flags: flags) else {
             throw Refusal("the claim is gone")
         }
-        // One that an earlier run left behind copies with that run's flags.
-        if let leftover = try await client.find(Pod.self, mover.name) { try await remove(leftover) }
-        try await client.create(.pods, in: namespace, mover.manifest)
+        if let leftover = try await client.find(Pod.self, mover.name) {
+            guard leftover.metadata.annotation(Marks.kind) == Marks.Kind.mover else {
+                throw Failure(
+                    place: leftover.title,
+                    reason: "has the name of a mover and is none; it is left untouched. Delete it, and run again"
+                )
+            }
+            // One that an earlier run left behind copies with that run's flags.
+            try await remove(leftover)
+        }
+        do {
+            try await client.create(.pods, in: namespace, mover.manifest)
+        } catch let error as APIError where error.reason == .forbidden {
+            let advice = RsyncExit.advice(refusal: error.message, namespace: namespace)
+            throw Failure(place: state.title, reason: "\(error)" + (advice.map { "\n  advice: \($0)" } ?? ""))
+        }
         return try await client.get(Pod.self, mover.name)
     }
 
     private func follow(_ pod: Pod, of state: ClaimState, flags: RsyncFlags) async throws -> MoverOutcome {
-        let began = time.now()
-        try await awaitStart(of: pod, since: began)
-        let node = try await client.get(Pod.self, pod.name).spec.nodeName ?? "?"
+        let started = try await awaitStart(of: pod)
+        guard let started, !started.metadata.isTerminating else { return .again(Self.lost(started ?? pod)) }
+        let node = started.spec.nodeName ?? "?"
         journal.info(state.title, "\(options.rollsBack ? "comparing" : "copying") on node \(node)")
-        if options.verboseCopy, !options.rollsBack {
-            try await client.followLog(
-                of: pod.name,
-                container: MoverPod.copyContainer,
-                silence: .seconds(3600)
-            ) { journal.output(state.title, $0) }
-        }
-        let last = try await client.wait(
+        if options.verboseCopy, !options.rollsBack { try await show(pod, of: state) }
+        let last: Pod? = try await client.wait(
             for: Pod.self,
             in: pod.name.namespace,
             named: pod.name.name,
             limit: .seconds(30 * 86_400),
             what: "\(pod.title) to finish"
-        ) { snapshot -> (Pod?)? in
+        ) { snapshot -> Pod?? in
             guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
-            return now.isFinished ? .some(now) : nil
+            // A container that others put beside ours may keep the pod running for ever.
+            let isOver = now.isFinished || now.state(of: MoverPod.checkContainer)?.terminated != nil
+            if isOver { return .some(now) }
+            return now.metadata.isTerminating ? .some(nil) : nil
         }
-        guard let last else { return .again("the mover \(pod.name) was deleted by somebody") }
+        guard let last else { return .again(Self.lost(started)) }
         return try await judge(last, flags: flags)
     }
 
+    private static func lost(_ pod: Pod) -> String {
+        "\(pod.title) was deleted by somebody, or its node \(pod.spec.nodeName ?? "?") is lost"
+    }
+
+    /// Shows rsync's output as it comes; where that fails, the copy goes on unseen.
+    private func show(_ pod: Pod, of state: ClaimState) async throws {
+        do {
+            try await client.followLog(
+                of: pod.name,
+                container: MoverPod.copyContainer,
+                silence: .seconds(3600)
+            ) { journal.output(state.title, $0) }
+        } catch {
+            try Task.checkCancellation()
+            journal.warn(state.title, "rsync's output can't be followed any more: \(error)")
+        }
+    }
+
     /// Waits until the mover's first container has started; it may have ended by then.
-    private func awaitStart(of pod: Pod, since began: Duration) async throws {
+    ///
+    /// - Returns: the mover as it is then; where somebody deletes it, it is terminating, or nil.
+    private func awaitStart(of pod: Pod) async throws -> Pod? {
         var last: Pod = pod
         do {
-            try await client.wait(
+            let started: Pod? = try await client.wait(
                 for: Pod.self,
                 in: pod.name.namespace,
                 named: pod.name.name,
                 limit: limits.moverStart,
                 what: "\(pod.title) to start"
-            ) { snapshot in
-                guard let now = snapshot.objects[pod.metadata.uid] else { return () }
+            ) { snapshot -> Pod?? in
+                guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
                 last = now
                 let state = now.state(of: options.rollsBack ? MoverPod.checkContainer : MoverPod.copyContainer)
-                return now.isFinished || state?.running != nil || state?.terminated != nil ? () : nil
+                let isOver = now.isFinished || now.metadata.isTerminating
+                return isOver || state?.running != nil || state?.terminated != nil ? .some(now) : nil
             }
+            return started
         } catch let timeout as WaitTimeout {
+            let why = await client.hindrance(of: last)
+            let isImage = why?.contains("Image") == true
             throw Failure(
                 place: pod.title,
-                reason: "\(timeout)\(await client.hindrance(of: last).map { ": \($0)" } ?? "")"
+                reason: "\(timeout)\(why.map { ": \($0)" } ?? "")"
+                    + (isImage ? "\n  advice: another image can be given with --rsync-image" : "")
             )
         }
     }
@@ -132,34 +171,72 @@ extension Migrator {
                     + (differences.lines.first.map { String($0).shortened(to: 1000) } ?? "")
             )
         }
+        // Evicted, its deadline passed, its node shut down: it says more than an exit code.
+        let end = pod.status?.reason.map { "\($0)\(pod.status?.message.map { ": \($0)" } ?? "")" }
         let failedContainer = isCopied ? MoverPod.checkContainer : MoverPod.copyContainer
-        guard let code = (isCopied ? checked : copied)?.exitCode else {
-            // Evicted, its node lost, its deadline passed: no container says why.
-            let reason = pod.status?.reason ?? "Failed"
-            return .again("the mover failed: \(reason)\(pod.status?.message.map { ": \($0)" } ?? "")")
+        guard let failed = isCopied ? checked : copied else {
+            return .again("\(pod.title) failed: \(end ?? pod.failureOfOthers ?? "and nothing says why")")
         }
-        let output = try await client.log(of: pod.name, container: failedContainer, tail: 200)
+        let output = try await output(of: failedContainer, of: pod, failed)
+        let code = failed.exitCode
         if code == 23 || code == 4 || code == 1, let reduced = RsyncExit.unsupported(in: output, flags: flags) {
             return .unsupported(reduced)
         }
         let exit = RsyncExit(code)
         let tail = RsyncExit.complaints(in: output).joined(separator: "\n    ")
         let advice = RsyncExit.advice(output: output).map { "\n  advice: \($0)" } ?? ""
-        let why = "rsync ended with exit code \(code), \(exit.meaning)"
-        if exit.isWorthRepeating { return .again(why) }
-        throw Failure(place: pod.title, reason: why + (tail.isEmpty ? "" : ". It says:\n    \(tail)") + advice)
+        let why = "rsync ended with exit code \(code), \(exit.meaning)\(end.map { " (\($0))" } ?? "")"
+        let details = (tail.isEmpty ? "" : ". It says:\n    \(tail)") + advice
+        if exit.isWorthRepeating || end != nil { return .again(why, details: details) }
+        throw Failure(place: pod.title, reason: why + details)
+    }
+
+    /// What a container that failed has said; where it never ran, what the kubelet says of it.
+    private func output(
+        of container: String,
+        of pod: Pod,
+        _ end: Pod.ContainerStatus.State.Terminated
+    ) async throws -> String {
+        do {
+            let log = try await client.log(of: pod.name, container: container, tail: 200)
+            return log.isEmpty ? end.message ?? "" : log
+        } catch let error as APIError {
+            return end.message ?? "(its output could not be read: \(error))"
+        }
     }
 
     /// Deletes a mover and waits until it is gone, so that its claims are free.
+    ///
+    /// - Throws: `Failure` where it is not gone in time. It may be writing still: nothing may use the staging claim
+    ///   then.
     func remove(_ pod: Pod, limit: Duration? = nil) async throws {
         try await client.delete(.pods, pod.name, uid: pod.metadata.uid, grace: pod.isFinished ? 0 : 1)
-        try await client.wait(
-            for: Pod.self,
-            in: pod.name.namespace,
-            named: pod.name.name,
-            limit: limit ?? limits.stopping,
-            what: "\(pod.title) to be gone"
-        ) { $0.objects[pod.metadata.uid] == nil ? () : nil }
+        var last: Pod = pod
+        do {
+            try await client.wait(
+                for: Pod.self,
+                in: pod.name.namespace,
+                named: pod.name.name,
+                limit: limit ?? Self.moverEnd,
+                what: "\(pod.title) to be gone"
+            ) { snapshot in
+                guard let now = snapshot.objects[pod.metadata.uid] else { return () }
+                last = now
+                return nil
+            }
+        } catch let timeout as WaitTimeout {
+            let finalizers = last.metadata.finalizers ?? []
+            let node = last.spec.nodeName ?? "?"
+            throw Failure(
+                place: pod.title,
+                reason: "\(timeout): "
+                    + (finalizers.isEmpty
+                        ? "its node \(node) doesn't say that it has ended. It may be writing still, so no other one is "
+                            + "started. Bring the node back, or make sure that it is off and `kubectl delete node "
+                            + "\(node)`; then run again"
+                        : "it is held by its finalizers \(finalizers.joined(separator: ", ")); run again when they are gone")
+            )
+        }
     }
 
     /// Removes whatever movers of a unit there are.
@@ -175,6 +252,17 @@ extension Migrator {
                 if isGoTools || owner.map(uids.contains) == true { try await remove(pod, limit: limit) }
             }
         }
+    }
+}
+
+extension Pod {
+    /// How a container failed that is not ours: one that others put into the mover.
+    fileprivate var failureOfOthers: String? {
+        let statuses = (status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? [])
+        return statuses.lazy.compactMap { status in
+            guard let end = status.state?.terminated, end.exitCode != 0 else { return nil }
+            return "its container \(status.name), which is not of this program, ended with exit code \(end.exitCode)"
+        }.first
     }
 }
 

@@ -106,21 +106,27 @@ extension Migrator {
     private func copy(_ state: ClaimState) async throws -> Copied {
         try checkKept(state)
         let began = time.now()
+        var state = state
         var flags = RsyncFlags(verbose: options.verboseCopy, further: options.rsyncFlags)
         var attempt = 1
         while true {
-            let run = try await runMover(for: state, flags: flags)
-            switch run {
+            let outcome: MoverOutcome
+            do {
+                outcome = try await runMover(for: state, flags: flags)
+            } catch let error as APIError where Self.isWorthAnotherLook(error) {
+                outcome = .again("\(error)")
+            }
+            switch outcome {
             case .equal(let statistics):
                 try check(statistics, of: state)
-                var state = try await client.observe(state)
+                state = try await client.observe(state)
                 state.copied = true
                 let result = CopyResult(statistics: statistics, duration: time.now() - began)
                 journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
                 return Copied(state: state, result: result)
             case .different(let items):
                 try discard(items, of: state)
-                var state = try await client.observe(state)
+                state = try await client.observe(state)
                 state.copied = true
                 return Copied(state: state, result: CopyResult(statistics: nil, duration: time.now() - began))
             case .unsupported(let reduced):
@@ -132,8 +138,15 @@ extension Migrator {
                     "the file systems can't hold \(lost.joined(separator: " and ")); copied without"
                 )
                 flags = reduced
-            case .again(let why):
-                guard attempt < limits.copyAttempts else { throw Failure(place: state.title, reason: why) }
+            case .again(let why, let details):
+                guard attempt < limits.copyAttempts else {
+                    throw Failure(
+                        place: state.title,
+                        reason: "\(attempt) movers have failed, the last one so: \(why)\(details)"
+                    )
+                }
+                state = try await client.observe(state)
+                if case .blocked(let why) = state.next(stagingBindsAtOnce: false) { throw why }
                 journal.warn(state.title, "\(why); the copy is repeated from where it stopped")
                 attempt += 1
             }
