@@ -46,7 +46,9 @@ public struct APIError: Error, Sendable, CustomStringConvertible {
 
 extension APIError {
     /// Makes the error of an answer that is no success.
-    init(request: String, response: Response) {
+    ///
+    /// - Parameter hiding: takes out of the server's words what must not be told.
+    init(request: String, response: Response, hiding: (String) -> String) {
         self.request = request
         code = response.status
         let status = Self.status(in: response)
@@ -63,13 +65,14 @@ extension APIError {
         default: reason = .other
         }
         if let message = status?.message, !message.isEmpty {
-            self.message = message
+            // Webhooks may say much.
+            self.message = hiding(message).shortened(to: 2000)
         } else if (300..<400).contains(response.status) {
             message =
                 "the server answered with a redirect (HTTP \(response.status)); "
                 + "is the server in the kubeconfig the API server itself?"
         } else {
-            message = "the server answered HTTP \(response.status): \(Self.excerpt(response.body))"
+            message = "the server answered HTTP \(response.status): \(Self.excerpt(response.body, hiding: hiding))"
         }
     }
 
@@ -83,11 +86,13 @@ extension APIError {
     }
 
     /// The beginning of a body that should have been something else, fit for one line.
-    static func excerpt(_ body: Data) -> String {
+    static func excerpt(_ body: Data, hiding: (String) -> String) -> String {
         if body.isEmpty { return "an empty body" }
-        let text = String(decoding: body.prefix(200), as: UTF8.self)
-        let line = text.split(whereSeparator: { $0.isWhitespace || !($0.isASCII) || $0.asciiValue ?? 0 < 32 })
+        // What is hidden must be seen whole, so it is hidden before the text is cut.
+        let text = hiding(String(decoding: body.prefix(1 << 16), as: UTF8.self))
+        let line = text.prefix(200)
+            .split(whereSeparator: { $0.isWhitespace || !($0.isASCII) || $0.asciiValue ?? 0 < 32 })
             .joined(separator: " ")
-        return body.count > 200 ? "\(line) …" : line
+        return text.utf8.count > 200 ? "\(line) …" : line
     }
 }

@@ -299,7 +299,7 @@ public struct Client: Sendable {
         message.headers.append(("Accept", "application/json"))
         return try await repeating(request: request, repeatable: repeatable) {
             let response = try await transport.send(message)
-            response.headers(named: "Warning").forEach { onWarning(Self.warningText($0)) }
+            response.headers(named: "Warning").forEach { onWarning(transport.withoutSecrets(Self.warningText($0))) }
             return (response.status, response, { response })
         }
     }
@@ -338,7 +338,7 @@ public struct Client: Sendable {
                 let (status, answer, whole) = try await attempt()
                 if (200..<300).contains(status) { return answer }
                 let response = try await whole()
-                failure = APIError(request: request, response: response)
+                failure = APIError(request: request, response: response, hiding: transport.withoutSecrets)
                 retryAfter = response.header("Retry-After").flatMap { Int($0) }.map { .seconds(min($0, 30)) }
                 // 429 says that the request was not looked at (RFC 6585, 4); so does 503 with Retry-After here.
                 harmless = status == 429 || (status == 503 && retryAfter != nil)
@@ -369,7 +369,8 @@ public struct Client: Sendable {
             throw APIError(
                 reason: .protocolError,
                 request: request,
-                message: "the answer is not what an API server says: \(APIError.excerpt(data))",
+                message: "the answer is not what an API server says: "
+                    + APIError.excerpt(data, hiding: transport.withoutSecrets),
                 code: 200
             )
         }

@@ -14,6 +14,7 @@ public struct CurlTransport: Transport {
     /// libcurl confuses the two kinds in one.
     private let others: CurlClient
     private let credentials: Credentials
+    private let secrets: SentSecrets
     private let server: String
     private let userAgent: String
     /// All of the connection but the client's certificate, which may change.
@@ -33,6 +34,7 @@ public struct CurlTransport: Transport {
                 credentials: Credentials(configuration),
                 server: configuration.server,
                 userAgent: userAgent,
+                secrets: SentSecrets(proxy: configuration.proxy),
                 connection: CurlConnection(
                     certificateAuthority: configuration.certificateAuthority,
                     serverName: configuration.serverName,
@@ -54,6 +56,8 @@ public struct CurlTransport: Transport {
 
     public func open(_ request: Request) async throws -> StreamingResponse {
         let answer = try await authenticated(request, status: \.status) { try await others.open($0) }
+    public func withoutSecrets(_ text: String) -> String { secrets.removed(from: text) }
+
         return StreamingResponse(
             status: answer.status,
             headers: answer.headers,
@@ -80,6 +84,7 @@ public struct CurlTransport: Transport {
     private func curlRequest(_ request: Request, as identity: Credentials.Identity) -> CurlRequest {
         var connection = connection
         connection.clientCertificate = identity.certificate?.certificate
+        secrets.note(identity.headers)
         connection.clientKey = identity.certificate?.key.value
         var message = CurlRequest(
             request.method.rawValue,

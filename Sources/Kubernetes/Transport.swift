@@ -97,6 +97,12 @@ public protocol Transport: Sendable {
     ///
     /// - Throws: `TransportError`; an answer of any status is no error here.
     func open(_ request: Request) async throws -> StreamingResponse
+    /// What a server says, as it can be told: without the secrets that requests have carried to it.
+    func withoutSecrets(_ text: String) -> String
+}
+
+extension Transport {
+    public func withoutSecrets(_ text: String) -> String { text }
 }
 
 /// Why there was no answer, or no whole one.
