@@ -18,6 +18,8 @@ public actor CurlClient {
     /// means: it counts streams too, so that enough of them would keep every ordinary request waiting. Streams are not
     /// limited here; each has a connection of its own.
     private static let ordinaryLimit = 16
+    /// How much of the body of an answer that is no success is read: it only says why.
+    private static let errorLimit = 1 << 20
 
     private let thread: CurlThread
     private var transfers: [TransferID: Transfer] = [:]
@@ -48,18 +50,24 @@ public actor CurlClient {
     ///
     /// - Parameters:
     ///   - request: The request; its body is sent with a `Content-Length`.
-    ///   - maximum: The largest body to accept, in bytes.
+    ///   - maximum: The largest body to accept, in bytes. The body of an error is cut off after 1 MiB.
     /// - Throws: `CurlError`, or `CancellationError` where the task was cancelled; no status is an error.
     public func send(_ request: CurlRequest, maximum: Int = 256 << 20) async throws -> CurlResponse {
         let transfer = try start(request, isStream: false)
         defer { close(transfer.id) }
         let head = try await head(of: transfer)
+        let isError = !(200..<300).contains(head.status)
         var body = Data()
         while let piece = try await piece(of: transfer) {
-            guard body.count + piece.count <= maximum else {
-                throw CurlError(.tooLarge, "the answer of \(transfer.server) is larger than \(maximum) bytes")
-            }
             body.append(piece)
+            if isError, body.count > Self.errorLimit {
+                body = body.prefix(Self.errorLimit)
+                break
+            }
+            guard body.count <= maximum else {
+                let limit = maximum % (1 << 20) == 0 ? "\(maximum >> 20) MiB" : "\(maximum) bytes"
+                throw CurlError(.tooLarge, "the answer of \(transfer.server) is larger than \(limit)")
+            }
         }
         return CurlResponse(status: head.status, headers: head.headers, body: body)
     }

@@ -30,6 +30,8 @@ public struct APIError: Error, Sendable, CustomStringConvertible {
         case unavailable
         /// The answer is not what an API server says.
         case protocolError
+        /// The answer is larger than anything that an API server has to say.
+        case tooLarge
         case other
     }
 

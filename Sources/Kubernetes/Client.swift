@@ -81,11 +81,12 @@ public struct Client: Sendable {
     ) async throws -> List<Object> {
         let request = "list \(Object.resource.plural)" + (namespace.map { " in \($0)" } ?? "")
         var restarts = 0
+        var size = pageSize
         while true {
             var all = List<Object>(metadata: .init(), items: [])
             do {
                 repeat {
-                    var query = [("limit", String(pageSize))]
+                    var query = [("limit", String(size))]
                     if let field { query.append(("fieldSelector", field)) }
                     if let token = all.metadata.continue { query.append(("continue", token)) }
                     let target = Self.target(Object.resource.path(namespace: namespace), query)
@@ -107,18 +108,21 @@ public struct Client: Sendable {
             } catch let error as APIError where error.reason == .expired && restarts < 5 {
                 // The continue token outlived the server's memory: begin again.
                 restarts += 1
+            } catch let error as APIError where error.reason == .tooLarge && size > 1 {
+                // Few large objects make a page, too; a token may not be used with another limit.
+                size = max(1, size / 10)
             }
         }
     }
 
-    /// The log of a container as it is now.
+    /// The log of a container as it is now; no more than 8 MiB, since a line may be of any length.
     ///
     /// - Parameter tail: how many lines from the end.
     /// - Throws: `APIError`, `.invalid` while the container waits to start.
     public func log(of pod: ObjectName, container: String, tail: Int) async throws -> String {
         let target = Self.target(
             try APIResource.pods.path(to: pod, subresource: "log"),
-            [("container", container), ("tailLines", String(tail))]
+            [("container", container), ("tailLines", String(tail)), ("limitBytes", String(8 << 20))]
         )
         let response = try await perform(
             Request(.get, target),
@@ -128,7 +132,7 @@ public struct Client: Sendable {
         return String(decoding: response.body, as: UTF8.self)
     }
 
-    /// Follows the log of a container line by line until it ends.
+    /// Follows the log of a container line by line until it ends; a line of more than 64 KiB comes in several parts.
     ///
     /// - Parameter silence: how long the log may be silent before the connection is given up.
     /// - Throws: `APIError` or `TransportError`.
@@ -144,7 +148,7 @@ public struct Client: Sendable {
         )
         let request = "follow the log of Pod \(pod)"
         let response = try await open(Request(.get, target, silence: silence), request: request)
-        var lines = Lines(response.body)
+        var lines = Lines(response.body, longest: 64 << 10, cutting: true)
         do {
             while let line = try await lines.next() { try await onLine(String(decoding: line, as: UTF8.self)) }
         } catch {
@@ -345,6 +349,7 @@ public struct Client: Sendable {
             } catch let error as TransportError {
                 failure = APIError(reason: .unavailable, request: request, message: error.message, code: 0)
                 if error.kind == .configuration { failure.reason = .other }
+                if error.kind == .tooLarge { failure.reason = .tooLarge }
                 harmless = error.kind == .notSent
             }
             guard failure.reason == .unavailable, harmless || repeatable else { throw failure }

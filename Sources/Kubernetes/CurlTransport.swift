@@ -17,6 +17,8 @@ public struct CurlTransport: Transport {
     private let secrets: SentSecrets
     private let server: String
     private let userAgent: String
+    /// Many times what a page of a list has.
+    private static let largestAnswer = 64 << 20
     /// All of the connection but the client's certificate, which may change.
     private let connection: CurlConnection
 
@@ -32,9 +34,9 @@ public struct CurlTransport: Transport {
                 reads: try CurlClient(),
                 others: try CurlClient(),
                 credentials: Credentials(configuration),
+                secrets: SentSecrets(proxy: configuration.proxy),
                 server: configuration.server,
                 userAgent: userAgent,
-                secrets: SentSecrets(proxy: configuration.proxy),
                 connection: CurlConnection(
                     certificateAuthority: configuration.certificateAuthority,
                     serverName: configuration.serverName,
@@ -49,15 +51,15 @@ public struct CurlTransport: Transport {
 
     public func send(_ request: Request) async throws -> Response {
         let answer = try await authenticated(request, status: \.status) {
-            try await (request.method == .get ? reads : others).send($0)
+            try await (request.method == .get ? reads : others).send($0, maximum: Self.largestAnswer)
         }
         return Response(status: answer.status, headers: answer.headers, body: answer.body)
     }
 
-    public func open(_ request: Request) async throws -> StreamingResponse {
-        let answer = try await authenticated(request, status: \.status) { try await others.open($0) }
     public func withoutSecrets(_ text: String) -> String { secrets.removed(from: text) }
 
+    public func open(_ request: Request) async throws -> StreamingResponse {
+        let answer = try await authenticated(request, status: \.status) { try await others.open($0) }
         return StreamingResponse(
             status: answer.status,
             headers: answer.headers,
@@ -82,9 +84,9 @@ public struct CurlTransport: Transport {
     }
 
     private func curlRequest(_ request: Request, as identity: Credentials.Identity) -> CurlRequest {
+        secrets.note(identity.headers)
         var connection = connection
         connection.clientCertificate = identity.certificate?.certificate
-        secrets.note(identity.headers)
         connection.clientKey = identity.certificate?.key.value
         var message = CurlRequest(
             request.method.rawValue,
@@ -120,8 +122,8 @@ extension TransportError {
         switch error.kind {
         case .notSent: self.init(.notSent, error.message)
         case .interrupted, .silent: self.init(.interrupted, error.message)
-        // What is too large now will be so the next time.
-        case .configuration, .tooLarge: self.init(.configuration, error.message)
+        case .configuration: self.init(.configuration, error.message)
+        case .tooLarge: self.init(.tooLarge, error.message)
         }
     }
 }

@@ -114,6 +114,8 @@ public struct TransportError: Error, Sendable, CustomStringConvertible {
         case interrupted
         /// It will not work next time either: an untrusted certificate, an unusable key, a bad URL.
         case configuration
+        /// The answer, or a line of it, is larger than anything that was asked for can be.
+        case tooLarge
     }
 
     public var kind: Kind

@@ -141,6 +141,9 @@ extension Client {
                     return .value(value)
                 }
             }
+        } catch let error as TransportError where error.kind == .tooLarge {
+            await response.body.close()
+            throw APIError(reason: .tooLarge, request: request, message: error.message, code: response.status)
         } catch is TransportError {
             // Broken, or silent for as long as the watch was to last. What came of it is in `version`.
         } catch let error as APIError where error.reason == .protocolError {

@@ -5,6 +5,8 @@ extension YAMLValue {
     static let maximumSize = 16 << 20
     /// How deep sequences and mappings may be nested.
     static let maximumDepth = 100
+    /// How many nodes a text may have in all, which take far more memory than their text.
+    static let maximumNodes = 1_000_000
     /// How many nodes aliases may add in all ("billion laughs").
     static let maximumAliased = 100_000
 
@@ -113,7 +115,7 @@ private struct Composer: ~Copyable {
 
     private var parser: Parser
     private var anchors: [String: Anchored] = [:]
-    /// The nodes of the current document so far, those behind aliases counted each time.
+    /// The nodes so far, those behind aliases counted each time. A long text counts as several.
     private var nodes = 0
     private var aliased = 0
 
@@ -144,6 +146,9 @@ private struct Composer: ~Copyable {
         }
         let before = nodes
         nodes += 1
+        guard nodes <= YAMLValue.maximumNodes else {
+            throw event.error("the text has more than \(YAMLValue.maximumNodes) values")
+        }
         let anchor: String?
         var value = YAMLValue(content: .null, line: event.line, column: event.column, isPlain: false)
         switch event.type {
@@ -153,6 +158,7 @@ private struct Composer: ~Copyable {
             let scalar = event.raw.data.scalar
             anchor = string(scalar.anchor)
             let text = String(decoding: UnsafeBufferPointer(start: scalar.value, count: scalar.length), as: UTF8.self)
+            nodes += text.utf8.count / 100
             value.isPlain = scalar.style == YAML_PLAIN_SCALAR_STYLE
             switch string(scalar.tag) {
             case nil: value.content = value.isPlain ? .init(plain: text) : .string(text)

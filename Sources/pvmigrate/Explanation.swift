@@ -22,7 +22,7 @@ private func advice(on error: APIError, asking configuration: Configuration?) ->
     case .unavailable: return "run again when the server is well"
     // The message of a redirect asks this itself.
     case .protocolError where (300..<400).contains(error.code): return nil
-    case .protocolError, .notFound: return "is \(server) an API server of Kubernetes?"
+    case .protocolError, .tooLarge, .notFound: return "is \(server) an API server of Kubernetes?"
     default: return nil
     }
 }

@@ -108,6 +108,14 @@ struct AnswerTests {
         #expect(error.message.hasSuffix("is larger than 4096 bytes"))
     }
 
+    @Test("of an error of 100 MiB only the beginning is read")
+    func largeError() async throws {
+        let answer = try await client.send(server.request("/bytes?size=\(100 << 20)&status=502"))
+        #expect(answer.status == 502)
+        #expect(answer.body.count == 1 << 20)
+        #expect(isPattern(answer.body.prefix(100_000), at: 0))
+    }
+
     @Test("headers without end are refused")
     func endlessHead() async throws {
         let error = try await curlError { _ = try await client.send(server.request("/endless-head")) }

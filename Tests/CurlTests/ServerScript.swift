@@ -90,7 +90,7 @@ let serverScript = #"""
                     changed.wait_for(lambda: key_reached(query["key"], least), 10)
                     self.answer(str(facts.get(query["key"], "")).encode())
             elif url.path == "/bytes":
-                self.send_response(200)
+                self.send_response(int(query.get("status", 200)))
                 self.send_header("Content-Length", str(size))
                 self.end_headers()
                 self.flood(id, size)

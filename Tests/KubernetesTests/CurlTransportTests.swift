@@ -5,7 +5,8 @@ import Testing
 
 /// An HTTPS server on loopback with certificates of its own, and what the client shows it in its answers.
 ///
-/// a path with `token` wants the one that stands in the file `accepted`; a path with `/stream` is answered in three chunks.
+/// a path with `token` wants the one that stands in the file `accepted`; a path with `/stream` is answered in three
+/// chunks, one with `/large` with 65 MiB.
 private final class HTTPSServer: Sendable {
     let folder: TemporaryFolder
     let port: Int
@@ -33,7 +34,7 @@ private final class HTTPSServer: Sendable {
                 status = 200
                 if "token" in self.path and authorization != "Bearer " + open("accepted").read():
                     status = 401
-                body = json.dumps(seen).encode()
+                body = b"x" * (65 << 20) if "/large" in self.path else json.dumps(seen).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 if "/stream" in self.path:
@@ -208,6 +209,14 @@ struct CurlTransportTests {
         #expect(response.status == 200)
         #expect(try seen(response)["authorization"] == "Bearer good")
         #expect(response.header("content-type") == "application/json")
+    }
+
+    @Test("refuses an answer of more than 64 MiB, which asking again would not make smaller")
+    func large() async throws {
+        let transport = try server.transport(user: "{token: good}")
+        let error = await #expect(throws: TransportError.self) { try await transport.send(Request(.get, "/large")) }
+        #expect(error?.kind == .tooLarge)
+        #expect(error?.message == "the answer of 127.0.0.1:\(server.port) is larger than 64 MiB")
     }
 
     @Test("asks the plugin again after a 401 and repeats the request once")
