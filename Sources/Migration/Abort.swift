@@ -5,9 +5,24 @@ extension Migrator {
     /// staging claims are removed, its source volumes have their reclaim policy again. A claim that is deleted
     /// already is finished instead.
     ///
+    /// It looks at the way back too, as a rollback may have been left half done.
+    ///
     /// - Returns: what became of each claim that bore traces of a run.
-    public func abort(_ discovery: Discovery) async -> Report {
+    /// - Throws: `APIError` where the cluster can't be looked at.
+    public func abort() async throws -> Report {
         var report = Report()
+        await abort(try await discover(), into: &report)
+        let back = Migrator(
+            client: client,
+            options: options.back(discardingChanges: false),
+            limits: limits,
+            journal: journal
+        )
+        await back.abort(try await back.discover(), into: &report)
+        return report
+    }
+
+    private func abort(_ discovery: Discovery, into report: inout Report) async {
         await startForgotten(discovery, into: &report)
         for unit in discovery.units where unit.bearsTraces {
             let staging = unit.claims.compactMap(\.ownStaging)
@@ -17,7 +32,7 @@ extension Migrator {
             for claim in staging { await orWarn(claim.title) { try await awaitRemoval(of: claim) } }
             for state in progress.unit.claims {
                 if progress.next(state) == .done {
-                    report.add(state, of: progress, .migrated, reason: "it was past the point of no return")
+                    report.add(state, of: progress, done, reason: "it was past the point of no return")
                 } else if state.bearsTraces {
                     report.add(state, of: progress, .failed, reason: "could not be taken back; see above")
                 } else {
@@ -25,7 +40,6 @@ extension Migrator {
                 }
             }
         }
-        return report
     }
 
     private func awaitRemoval(of claim: PersistentVolumeClaim) async throws {

@@ -79,7 +79,7 @@ extension Migrator {
     }
 
     private var lockName: ObjectName {
-        ObjectName(String((Self.lockPrefix + options.lockedClass).prefix(253)), in: Self.lockNamespace)
+        ObjectName(String((Self.lockPrefix + options.wayThere.source).prefix(253)), in: Self.lockNamespace)
     }
 
     private func acquire(as identity: String) async throws -> ObjectMeta {
@@ -130,7 +130,7 @@ extension Migrator {
         }
         guard let now = try await client.find(Lease.self, lockName) else { return nil }
         throw Refusal(
-            "another pvmigrate is migrating the class \(options.lockedClass): \(now.spec.holderIdentity ?? holder), since "
+            "another pvmigrate is migrating the class \(options.wayThere.source): \(now.spec.holderIdentity ?? holder), since "
                 + "\(now.spec.acquireTime ?? since). Wait until it has ended"
         )
     }

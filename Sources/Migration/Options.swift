@@ -35,15 +35,27 @@ public struct Options: Sendable {
     }
 
     /// True where volumes that were kept take the place of new ones.
-    var rollsBack: Bool { goal != .migrate }
+    public var rollsBack: Bool { goal != .migrate }
 
     /// True for a claim that was asked for.
     func includes(_ claim: ObjectName) -> Bool {
         (namespace == nil || namespace == claim.namespace) && (claims.isEmpty || claims.contains(claim))
     }
 
-    /// The class by which runs exclude each other: that of the way there, for the way back too.
-    var lockedClass: String { rollsBack ? destinationClass : sourceClass }
+    /// The classes of the migration itself, for the way back too; by the first of them runs exclude each other.
+    public var wayThere: (source: String, destination: String) {
+        rollsBack ? (destinationClass, sourceClass) : (sourceClass, destinationClass)
+    }
+
+    /// What a rollback of this migration is asked for.
+    ///
+    /// - Parameter discardingChanges: whether what was written since may be given up.
+    public func back(discardingChanges: Bool) -> Options {
+        var options = self
+        (options.sourceClass, options.destinationClass) = (destinationClass, sourceClass)
+        options.goal = .rollback(discardingChanges: discardingChanges)
+        return options
+    }
 }
 
 /// How long each wait may last before it is given up with an error or a warning that names what it waited for.

@@ -4,6 +4,8 @@ public import Kubernetes
 public struct Report: Sendable {
     public enum Result: String, Sendable {
         case migrated
+        /// Swapped back to the volume that was kept.
+        case rolledBack = "rolled-back"
         case failed
         /// Brought back to where it was before a run that did not finish.
         case takenBack = "taken-back"
@@ -22,6 +24,9 @@ public struct Report: Sendable {
         public var outage: Duration?
         public var result: Result
         public var reason: String?
+
+        /// True where the run did with it what was asked for.
+        public var isDone: Bool { [.migrated, .rolledBack, .takenBack].contains(result) }
     }
 
     public var claims: [Claim] = []
@@ -33,6 +38,6 @@ public struct Report: Sendable {
 
     public var succeeded: Bool {
         !wasInterrupted && failures.isEmpty && stopped.isEmpty
-            && claims.allSatisfy { $0.result == .migrated || $0.result == .takenBack }
+            && claims.allSatisfy(\.isDone)
     }
 }

@@ -50,7 +50,7 @@ extension Migrator {
             )
         }
         guard let failure else {
-            report.add(progress, .migrated, reason: nil)
+            report.add(progress, done, reason: nil)
             await orWarn(progress.unit.title) { try await awaitFreedStorage(progress) }
             return
         }
@@ -72,11 +72,14 @@ extension Migrator {
             report.add(
                 state,
                 of: recovered.progress,
-                isDone ? .migrated : failure is CancellationError ? .skipped : .failed,
+                isDone ? done : failure is CancellationError ? .skipped : .failed,
                 reason: isDone ? nil : reason
             )
         }
     }
+
+    /// What a claim is when nothing is left to do for it.
+    var done: Report.Result { options.rollsBack ? .rolledBack : .migrated }
 
     /// Runs some steps over a unit; with an interruption, waits are given up when it comes.
     private func run(

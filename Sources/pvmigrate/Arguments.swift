@@ -97,6 +97,9 @@ struct MigrateArguments: ParsableCommand {
     )
     var deleteVolumeTimeout = 300
 
+    @Flag(help: "Keep each source volume, so that `pvmigrate rollback` can swap its claim back to it.")
+    var keepSource = false
+
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
 
@@ -106,17 +109,15 @@ struct MigrateArguments: ParsableCommand {
     ///
     /// - Throws: `UsageError` with the first thing that is wrong.
     func checked() throws(UsageError) -> Invocation {
-        let (sourceClass, destinationClass) = try Check.classNames(sourceClass, destinationClass)
-        guard let sourceClass else { throw UsageError("--source-sc is missing") }
-        guard let destinationClass else { throw UsageError("--dest-sc is missing") }
+        var options = try Check.options(sourceClass, destinationClass)
         if preflightValidationOnly {
             for (given, other) in [(skipPreflightValidation, "--skip-preflight-validation"), (dryRun, "--dry-run")]
             where given {
                 throw UsageError("--preflight-validation-only and \(other) exclude each other")
             }
         }
-        var options = Options(sourceClass: sourceClass, destinationClass: destinationClass)
         options.namespace = try Check.namespace(namespace)
+        options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
         options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
         options.setDefaults = setDefaults
@@ -131,6 +132,119 @@ struct MigrateArguments: ParsableCommand {
                 ? .plan
                 : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation)
         )
+    }
+}
+
+/// Which migration a command speaks of: that of these flags.
+struct MigrationArguments: ParsableArguments {
+    @Option(
+        name: .customLong("source-sc"),
+        help: ArgumentHelp("The StorageClass that was migrated from. Required.", valueName: "name")
+    )
+    var sourceClass: String?
+
+    @Option(
+        name: .customLong("dest-sc"),
+        help: ArgumentHelp("The StorageClass that was migrated to. Required.", valueName: "name")
+    )
+    var destinationClass: String?
+
+    @Option(help: ArgumentHelp("Only the claims of this namespace. (default: all)", valueName: "name"))
+    var namespace: String?
+
+    func checked() throws(UsageError) -> Options {
+        var options = try Check.options(sourceClass, destinationClass)
+        options.namespace = try Check.namespace(namespace)
+        return options
+    }
+}
+
+/// The flags of `pvmigrate rollback`.
+struct RollbackArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate rollback",
+        abstract: "Swaps claims back to the source volumes that were kept with --keep-source.",
+        version: "pvmigrate \(version)"
+    )
+
+    @OptionGroup var migration: MigrationArguments
+
+    @Option(help: ArgumentHelp("Only this claim; may be given several times.", valueName: "namespace/name"))
+    var pvc: [String] = []
+
+    @Flag(help: "Give up what was written since the migration.")
+    var discardChanges = false
+
+    @Flag(help: "Keep the volumes that the claims are on now, for a way forward again.")
+    var keepSource = false
+
+    @Option(help: ArgumentHelp("The image to compare with; must have rsync on its PATH.", valueName: "image"))
+    var rsyncImage = Options(sourceClass: "", destinationClass: "").rsyncImage
+
+    @Flag(help: "Roll back without checking first.")
+    var skipPreflightValidation = false
+
+    @Flag(help: "Show what would be done, and change nothing.")
+    var dryRun = false
+
+    @OptionGroup var connection: ConnectionArguments
+
+    func checked() throws(UsageError) -> Invocation {
+        var options = try migration.checked().back(discardingChanges: discardChanges)
+        for name in pvc { options.claims.insert(try Check.claim(name)) }
+        options.keepSource = keepSource
+        options.rsyncImage = try Check.image(rsyncImage)
+        return Invocation(
+            options: options,
+            connection: try connection.checked(),
+            mode: dryRun ? .plan : .migrate(afterPreflight: !skipPreflightValidation)
+        )
+    }
+}
+
+/// The flags of `pvmigrate abort`.
+struct AbortArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate abort",
+        abstract: "Takes back what a run has left half done, and removes what it had copied.",
+        version: "pvmigrate \(version)"
+    )
+
+    @OptionGroup var migration: MigrationArguments
+    @OptionGroup var connection: ConnectionArguments
+
+    func checked() throws(UsageError) -> Invocation {
+        Invocation(options: try migration.checked(), connection: try connection.checked(), mode: .abort)
+    }
+}
+
+/// The flags of `pvmigrate cleanup`.
+struct CleanupArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate cleanup",
+        abstract: "Removes the volumes that were kept for a rollback, once they are old enough.",
+        version: "pvmigrate \(version)"
+    )
+
+    @Option(help: ArgumentHelp("Keep those of the last days; 0 for none. Required.", valueName: "days"))
+    var keepDays: Int?
+
+    @Option(help: ArgumentHelp("Only those of claims in this namespace. (default: all)", valueName: "name"))
+    var namespace: String?
+
+    @Flag(help: "Show what would be freed, and change nothing.")
+    var dryRun = false
+
+    @OptionGroup var connection: ConnectionArguments
+
+    func checked() throws(UsageError) -> (Options, age: Duration, connection: Connection) {
+        guard let keepDays else { throw UsageError("--keep-days is missing") }
+        guard (0...100_000).contains(keepDays) else {
+            throw UsageError("--keep-days must be a whole number of days from 0 to 100000, not \(keepDays)")
+        }
+        var options = Options(sourceClass: "", destinationClass: "")
+        options.namespace = try Check.namespace(namespace)
+        return (options, .seconds(86_400 * keepDays), try connection.checked())
     }
 }
 
@@ -206,7 +320,9 @@ struct Invocation: Sendable {
         case plan
         /// `--preflight-validation-only`
         case preflight
+        /// A rollback too.
         case migrate(afterPreflight: Bool)
+        case abort
     }
 
     var options: Options
@@ -236,6 +352,24 @@ private enum Check {
             throw UsageError("--source-sc and --dest-sc are both \"\(source)\"; they must differ")
         }
         return (source, destination)
+    }
+
+    /// The options of a migration between two classes, which have to be given.
+    static func options(_ source: String?, _ destination: String?) throws(UsageError) -> Options {
+        let (source, destination) = try classNames(source, destination)
+        guard let source else { throw UsageError("--source-sc is missing") }
+        guard let destination else { throw UsageError("--dest-sc is missing") }
+        return Options(sourceClass: source, destinationClass: destination)
+    }
+
+    /// `NAMESPACE/NAME`
+    static func claim(_ text: String) throws(UsageError) -> ObjectName {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, isName(parts[0], limit: 63, dots: false), isName(parts[1], limit: 253, dots: true)
+        else {
+            throw UsageError("--pvc \"\(text)\" is not a claim's NAMESPACE/NAME")
+        }
+        return ObjectName(parts[1], in: parts[0])
     }
 
     static func namespace(_ text: String?) throws(UsageError) -> String? {

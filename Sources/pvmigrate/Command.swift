@@ -22,7 +22,7 @@ struct Command: Sendable {
         log = Log(time: surroundings.time, write: surroundings.errors)
     }
 
-    private var options: Options { invocation.options }
+    var options: Options { invocation.options }
 
     /// Does what was asked for and prints the outcome.
     func run() async -> ExitCode {
@@ -60,6 +60,7 @@ struct Command: Sendable {
             switch invocation.mode {
             case .plan: return plan(discovered)
             case .preflight: return await preflight(migrator, discovered) ?? passed(discovered)
+            case .abort: return try await abort(migrator, discovered)
             case .migrate(let afterPreflight):
                 let refusal =
                     afterPreflight
@@ -157,7 +158,9 @@ struct Command: Sendable {
         return Outcome(
             kind: .nothingToDo,
             code: .done,
-            message: "nothing to do: there are no claims of the StorageClass \(options.sourceClass)\(place)"
+            message: (options.rollsBack
+                ? "nothing to do: no volume of the StorageClass \(options.destinationClass) is kept for a claim"
+                : "nothing to do: there are no claims of the StorageClass \(options.sourceClass)") + place
                 + (notes > 0 ? "; \(notes.of("object")) left alone, see above" : ""),
             discovery: discovery
         )
@@ -166,7 +169,8 @@ struct Command: Sendable {
     /// Without the destination nothing can be done, preflight or not; and a workload whose mark can't be read could be
     /// stopped but not started again.
     private func obstacles(_ discovery: Discovery) -> [Obstacle] {
-        var names = [options.destinationClass]
+        // A rollback makes no new volumes, and a class that was deleted has none to make.
+        var names = options.rollsBack ? [] : [options.destinationClass]
         if !options.skipSourceValidation { names.insert(options.sourceClass, at: 0) }
         return names.filter { discovery.storageClass($0) == nil }.map {
             Obstacle(namespace: nil, resource: "StorageClass \($0)", message: "does not exist")
@@ -223,7 +227,8 @@ struct Command: Sendable {
             // Preflight takes its time, and until a moment ago another run may have been at work.
             let discovery = try await migrator.discover()
             let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
-            log.note(.info, "", "migrating \(claims.of("claim")) in \(discovery.units.count.of("unit"))")
+            let what = migrator.options.rollsBack ? "rolling back" : "migrating"
+            log.note(.info, "", "\(what) \(claims.of("claim")) in \(discovery.units.count.of("unit"))")
             return (discovery, await migrator.migrate(discovery, interruption: interruption))
         }
         return outcome(
@@ -257,19 +262,24 @@ struct Command: Sendable {
     }
 
     private func outcome(_ report: Report, _ discovery: Discovery, took: Duration) -> Outcome {
-        let migrated = report.claims.count { $0.result == .migrated }
+        let migrated = report.claims.count(where: \.isDone)
+        let done = options.rollsBack ? "rolled back" : "migrated"
         if report.succeeded {
+            let kept =
+                options.keepSource && migrated > 0
+                ? "; \(migrated.of("old volume")) kept: `pvmigrate rollback` swaps back to them, `pvmigrate cleanup` "
+                    + "frees them" : ""
             return Outcome(
-                kind: .migrated,
+                kind: options.rollsBack ? .rolledBack : .migrated,
                 code: .done,
-                message: "done: \(migrated.of("claim")) migrated in \(took.inWords)",
+                message: "done: \(migrated.of("claim")) \(done) in \(took.inWords)\(kept)",
                 discovery: discovery,
                 report: report
             )
         }
         let failed = report.claims.count { $0.result == .failed }
         let skipped = report.claims.count - migrated - failed
-        var parts = ["\(migrated) of \(report.claims.count.of("claim")) migrated, \(failed) failed, \(skipped) skipped"]
+        var parts = ["\(migrated) of \(report.claims.count.of("claim")) \(done), \(failed) failed, \(skipped) skipped"]
         if report.wasInterrupted { parts.insert("interrupted", at: 0) }
         parts += report.failures
         parts.append(
@@ -287,7 +297,7 @@ struct Command: Sendable {
     }
 
     /// How other runs see who holds the lock: machine, process, and something that no other run has.
-    private static var identity: String {
+    static var identity: String {
         var name = [CChar](repeating: 0, count: 256)
         let isKnown = gethostname(&name, name.count) == 0
         let host = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)

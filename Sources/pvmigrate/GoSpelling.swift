@@ -4,12 +4,12 @@ enum GoSpelling {
     /// The flags that are on or off.
     static let booleans: Set<String> = [
         "set-defaults", "verbose-copy", "skip-source-validation", "preflight-validation-only",
-        "skip-preflight-validation", "dry-run", "help", "version",
+        "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "help", "version",
     ]
     /// The flags that take a value.
     static let values: Set<String> = [
         "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags", "pod-ready-timeout", "delete-pv-timeout",
-        "kubeconfig", "context", "output",
+        "kubeconfig", "context", "output", "pvc", "keep-days",
     ]
 
     /// Rewrites arguments as the argument parser wants them.

@@ -34,6 +34,9 @@ enum Help {
           pvmigrate --source-sc default --dest-sc mynewsc --preflight-validation-only
           pvmigrate --source-sc default --dest-sc mynewsc --namespace shop --set-defaults
           pvmigrate --source-sc default --dest-sc mynewsc --rsync-flags=--bwlimit=10000,--partial
+          pvmigrate --source-sc default --dest-sc mynewsc --keep-source
+          pvmigrate rollback --source-sc default --dest-sc mynewsc --pvc shop/data
+          pvmigrate cleanup --keep-days 7 --dry-run
           pvmigrate status --source-sc default
           pvmigrate rbac | kubectl apply -f -
         """

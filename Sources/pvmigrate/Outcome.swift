@@ -9,6 +9,8 @@ struct Outcome: Sendable {
         case preflightPassed = "preflight-passed"
         case preflightFailed = "preflight-failed"
         case migrated
+        case rolledBack = "rolled-back"
+        case aborted
         case failed
         case interrupted
     }

@@ -15,7 +15,12 @@ protocol Subcommand: ParsableCommand {
 
 enum Subcommands {
     /// In the order of `--help`.
-    static var all: [any Subcommand.Type] { [StatusArguments.self, RBACArguments.self] }
+    static var all: [any Subcommand.Type] {
+        [
+            StatusArguments.self, AbortArguments.self, RollbackArguments.self, CleanupArguments.self,
+            RBACArguments.self,
+        ]
+    }
 
     /// The one that the first argument names, and its own arguments.
     static func find(in arguments: [String]) -> (type: any Subcommand.Type, arguments: [String])? {
@@ -30,6 +35,24 @@ extension RBACArguments: Subcommand {
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
         surroundings.output(Permissions.rbac(for: try checked()))
         return .done
+    }
+}
+
+extension AbortArguments: Subcommand {
+    static let name = "abort"
+    static let flags = "--source-sc <name> --dest-sc <name> [--namespace <name>]"
+
+    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
+        await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
+    }
+}
+
+extension RollbackArguments: Subcommand {
+    static let name = "rollback"
+    static let flags = "--source-sc <name> --dest-sc <name> [--pvc <namespace/name>] [--discard-changes] [flags]"
+
+    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
+        await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
     }
 }
 

@@ -58,7 +58,7 @@ extension World {
             as: "abort",
             seed: seed,
             observer: observer,
-            work: { migrator, _ in await migrator.abort(try await migrator.discover()) }
+            work: { migrator, _ in try await migrator.abort() }
         )
     }
 

@@ -157,14 +157,7 @@ struct RollbackTests {
         let world = try Self.migrated(.deployment)
         let options = Options.rollback(discardingChanges: true)
         for (index, point) in world.crashPoints(options, seed: 4).enumerated() {
-            let run = point.world.migrate(
-                options,
-                as: "abort",
-                seed: UInt64(index),
-                work: { migrator, _ in
-                    await migrator.abort(try await migrator.discover())
-                }
-            )
+            let run = point.world.abort(seed: UInt64(index))
             let isBack = run.world.isOn(World.destination)
             let isRight =
                 run.report?.succeeded == true && run.world.areScalesRight

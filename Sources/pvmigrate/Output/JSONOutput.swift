@@ -10,8 +10,8 @@ extension Outcome {
     /// The one object that `--output json` prints. Every key is always there; what is unknown is null, what there is
     /// nothing of is an empty list.
     ///
-    /// - `outcome`: `planned`, `nothing-to-do`, `preflight-passed`, `preflight-failed`, `migrated`, `failed`,
-    ///   `interrupted`
+    /// - `outcome`: `planned`, `nothing-to-do`, `preflight-passed`, `preflight-failed`, `migrated`,
+    ///   `rolled-back`, `aborted`, `failed`, `interrupted`
     /// - `exitCode`: as the process's
     /// - `message`: the last line of stderr
     /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (null for all)
@@ -20,7 +20,8 @@ extension Outcome {
     /// - `units`: the plan; each with `claims` (`namespace`, `name`, `size`, `volume`, `state`) and `workloads` that
     ///   stop for it (`kind`, `namespace`, `name`, `replicas`)
     /// - `claims`: what became of each; `namespace`, `name`, `size`, `files`, `bytes`, `copySeconds`, `outageSeconds`,
-    ///   `result` (`migrated`, `failed`, `skipped`), `reason` (null where it was migrated)
+    ///   `result` (`migrated`, `rolled-back`, `taken-back`, `failed`, `skipped`), `reason` (null where there is nothing
+    ///   to say)
     /// - `stopped`: the workloads that are still at zero
     /// - `failures`: what failed besides claims
     func json(_ options: Options) -> JSON {
@@ -28,8 +29,8 @@ extension Outcome {
             "outcome": .string(kind.rawValue), "exitCode": .integer(Int64(code.rawValue)),
             "message": .string(message),
             "options": [
-                "sourceStorageClass": .string(options.sourceClass),
-                "destinationStorageClass": .string(options.destinationClass),
+                "sourceStorageClass": .string(options.wayThere.source),
+                "destinationStorageClass": .string(options.wayThere.destination),
                 "namespace": options.namespace.map(JSON.string) ?? .null,
             ],
             "obstacles": .array(obstacles.map(Self.json)),

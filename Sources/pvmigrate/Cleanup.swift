@@ -1,0 +1,125 @@
+import FoundationEssentials
+import Kubernetes
+import Migration
+
+extension CleanupArguments: Subcommand {
+    static let name = "cleanup"
+    static let flags = "--keep-days <days> [--namespace <name>] [--dry-run]"
+
+    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
+        let (options, age, connection) = try checked()
+        let log = Log(time: surroundings.time, write: surroundings.errors)
+        var configuration: Configuration?
+        var outcome: CleanupOutcome
+        do {
+            let found = try connection.configuration(in: surroundings)
+            configuration = found
+            let migrator = Migrator(
+                client: try surroundings.client(found, log: log),
+                options: options,
+                journal: Journal(time: surroundings.time) { log.note($0) }
+            )
+            outcome = CleanupOutcome(
+                try await interruption.cancelling { try await migrator.cleanup(olderThan: age, dryRun: dryRun) },
+                dryRun: dryRun
+            )
+        } catch {
+            let isInterrupted = error is CancellationError || interruption.isRequested
+            outcome = CleanupOutcome([], dryRun: dryRun)
+            outcome.code = .failed
+            outcome.message =
+                isInterrupted
+                ? "interrupted; run again to see what is left" : explanation(of: error, asking: configuration)
+        }
+        surroundings.conclude(
+            connection.format,
+            text: outcome.text,
+            json: outcome.json,
+            last: (outcome.code == .done ? "" : "error: ") + outcome.message
+        )
+        return outcome.code
+    }
+}
+
+/// What `pvmigrate cleanup` has done: what both output formats show.
+struct CleanupOutcome {
+    let volumes: [Cleaned]
+    var code: ExitCode
+    /// The last thing to say, on one line.
+    var message: String
+
+    init(_ volumes: [Cleaned], dryRun: Bool) {
+        self.volumes = volumes
+        let freed = volumes.filter { $0.result == .freed }
+        let bytes = freed.reduce(Int64(0)) { $0 + ($1.kept.size?.bytes ?? 0) }
+        let failed = volumes.count(where: \.hasFailed)
+        let removed = volumes.count(where: \.isForgotten)
+        code = failed == 0 ? .done : .failed
+        var parts = ["\(freed.count.of("volume")) of \(bytes.inBytes) \(dryRun ? "would be freed" : "freed")"]
+        if removed > 0 {
+            parts.append("\(removed) \(dryRun ? "would be " : "")removed, their storage stays with its owner")
+        }
+        let kept = volumes.count - freed.count - removed - failed
+        if kept > 0 { parts.append("\(kept) kept") }
+        if failed > 0 { parts.append("\(failed) failed") }
+        message = (dryRun ? "dry run: " : failed == 0 ? "done: " : "") + parts.joined(separator: ", ")
+    }
+
+    var text: String {
+        guard !volumes.isEmpty else { return "" }
+        return Table(
+            header: ["VOLUME", "CLAIM", "CLASS", "SIZE", "KEPT SINCE", "RESULT"],
+            rows: volumes.map {
+                [
+                    $0.kept.volume.metadata.name, "\($0.kept.claim)", $0.kept.volume.spec.storageClassName ?? "-",
+                    $0.kept.size?.text ?? "?", $0.kept.since?.formatted(.iso8601) ?? "?", $0.inWords,
+                ]
+            }
+        ).text
+    }
+
+    /// The one object that `--output json` prints.
+    ///
+    /// - `exitCode`, `message`: as the process's, and the last line of stderr
+    /// - `volumes`: each with `volume`, `namespace` and `name` of its claim, `storageClass`, `size`, `since` (null where
+    ///   it can't be read), `result` (`freed`, `removed`, `kept`, `failed`), `reason` (null where it was freed; the
+    ///   handle of the storage where only the volume object was removed)
+    var json: JSON {
+        [
+            "exitCode": .integer(Int64(code.rawValue)), "message": .string(message),
+            "volumes": .array(
+                volumes.map { cleaned in
+                    let (result, reason) = cleaned.resultAndReason
+                    return [
+                        "volume": .string(cleaned.kept.volume.metadata.name),
+                        "namespace": cleaned.kept.claim.namespace.map(JSON.string) ?? .null,
+                        "name": .string(cleaned.kept.claim.name),
+                        "storageClass": cleaned.kept.volume.spec.storageClassName.map(JSON.string) ?? .null,
+                        "size": cleaned.kept.size.map { .string($0.text) } ?? .null,
+                        "since": cleaned.kept.since.map { .string($0.formatted(.iso8601)) } ?? .null,
+                        "result": .string(result), "reason": reason.map(JSON.string) ?? .null,
+                    ]
+                }
+            ),
+        ]
+    }
+}
+
+extension Cleaned {
+    fileprivate var resultAndReason: (String, String?) {
+        switch result {
+        case .freed: ("freed", nil)
+        case .forgotten(let handle): ("removed", handle)
+        case .kept(let why): ("kept", why)
+        case .failed(let why): ("failed", why)
+        }
+    }
+
+    fileprivate var inWords: String {
+        let (result, reason) = resultAndReason
+        return result + (reason.map { ": \($0)" } ?? "")
+    }
+
+    fileprivate var hasFailed: Bool { resultAndReason.0 == "failed" }
+    fileprivate var isForgotten: Bool { resultAndReason.0 == "removed" }
+}
