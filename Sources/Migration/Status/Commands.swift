@@ -5,44 +5,49 @@ extension Survey {
     ///
     /// What the objects don't tell is taken from the scope; where that doesn't either, a word in angle brackets says
     /// what to put there.
-    func commands(finishing status: MigrationStatus, begun states: [ClaimState], _ scope: MigrationStatus.Scope)
-        -> [String]
-    {
-        let rerunnable = status.claims.filter { $0.stage != .cutOff }
-        var pairs: [Pair] = rerunnable.map {
-            Pair(source: $0.sourceClass, destination: $0.destinationClass)
+    func commands(finishing status: MigrationStatus, _ scope: MigrationStatus.Scope) -> [String] {
+        var runs = status.claims.filter { $0.stage != .cutOff }.map {
+            Run(isRollback: $0.isRollback, source: $0.sourceClass, destination: $0.destinationClass)
         }
-        // Any run starts what is stopped and has all its claims done.
-        if pairs.isEmpty, let stopped = status.workloads.first(where: { !$0.isBlocked }) {
-            let names = inventory.workloads.first { $0.name == stopped.name && $0.kind == stopped.kind }?.claimNames
-            let classes = Set(
-                (names ?? []).compactMap {
-                    inventory.claims[ObjectName($0, in: stopped.name.namespace)]?.storageClassName
-                }
-            )
-            let sources = Set(status.locks.map(\.sourceClass) + status.kept.compactMap(\.storageClass))
-            pairs = [
-                Pair(source: Set(sources).only, destination: classes.subtracting(sources).only)
-            ]
+        if runs.isEmpty { runs = status.workloads.filter { !$0.isBlocked }.map { run(starting: $0, of: status) } }
+        let known = Set(runs.filter { $0.destination != nil })
+        for index in runs.indices where runs[index].destination == nil {
+            runs[index].destination =
+                known.filter { $0.source == runs[index].source && $0.isRollback == runs[index].isRollback }
+                .only?.destination
         }
-        let known = Set(pairs.filter { $0.destination != nil })
-        for index in pairs.indices where pairs[index].destination == nil {
-            pairs[index].destination = known.filter { $0.source == pairs[index].source }.only?.destination
-        }
-        let commands = pairs.map { pair in
-            let source = pair.source ?? scope.sourceClass
-            let destination = pair.destination ?? scope.destinationClass
-            let isGone = source.map { classes?.contains($0) == false } ?? false
-            return
-                "pvmigrate --source-sc \(source ?? "<source class>") --dest-sc \(destination ?? "<destination class>")"
-                + (scope.namespace.map { " --namespace \($0)" } ?? "") + (isGone ? " --skip-source-validation" : "")
-        }
-        return Set(commands).sorted()
+        return Set(runs.map { command($0, scope) }).sorted()
     }
 
-    private struct Pair: Hashable {
+    private struct Run: Hashable {
+        var isRollback: Bool
         var source: String?
         var destination: String?
+    }
+
+    /// The run that has stopped a workload whose claims are all done: its lock is left, or the volumes that it kept.
+    private func run(starting stopped: MigrationStatus.Stopped, of status: MigrationStatus) -> Run {
+        let workload = inventory.workloads.first { $0.name == stopped.name && $0.kind == stopped.kind }
+        let classes = Set(
+            (workload?.claimNames ?? []).compactMap {
+                inventory.claims[ObjectName($0, in: stopped.name.namespace)]?.storageClassName
+            }
+        )
+        let first = Set(status.locks.map(\.storageClass) + status.kept.compactMap(\.kept.volume.spec.storageClassName))
+        // The way back is locked by the class of the way there, which it leads to.
+        if !classes.isDisjoint(with: Set(status.locks.map(\.storageClass))) {
+            return Run(isRollback: true, source: nil, destination: classes.only)
+        }
+        return Run(isRollback: false, source: first.only, destination: classes.subtracting(first).only)
+    }
+
+    private func command(_ run: Run, _ scope: MigrationStatus.Scope) -> String {
+        let source = run.source ?? scope.sourceClass
+        let destination = run.destination ?? scope.destinationClass
+        let isGone = !run.isRollback && source.map { classes?.contains($0) == false } ?? false
+        return "pvmigrate \(run.isRollback ? "rollback " : "")--source-sc \(source ?? "<source class>") "
+            + "--dest-sc \(destination ?? "<destination class>")"
+            + (scope.namespace.map { " --namespace \($0)" } ?? "") + (isGone ? " --skip-source-validation" : "")
     }
 }
 

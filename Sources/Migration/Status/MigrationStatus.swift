@@ -21,7 +21,7 @@ public struct MigrationStatus: Sendable {
             case sealed
             /// It is bound to the destination volume; what is left is tidying up.
             case rebound
-            /// The Go tool was cut off while it swapped the volumes.
+            /// A swap was cut off, of the Go tool or with a seal that can't be read, and no rerun can go on with it.
             case cutOff = "cut-off"
         }
 
@@ -33,6 +33,8 @@ public struct MigrationStatus: Sendable {
         public var next: String
         /// True where a person has to do something before a rerun goes on with it.
         public var isBlocked = false
+        /// True where it is swapped back to a volume that was kept for it.
+        public var isRollback = false
         public var sourceClass: String?
         public var destinationClass: String?
         public var sourceVolume: String?
@@ -56,14 +58,7 @@ public struct MigrationStatus: Sendable {
 
     /// A source volume that is kept for a rollback.
     public struct Kept: Sendable, Equatable {
-        public var volume: String
-        public var claim: ObjectName
-        public var storageClass: String?
-        public var size: Quantity?
-        /// As it was written down (RFC 3339).
-        public var since: String
-        /// The reclaim policy that it had.
-        public var policy: String
+        public var kept: KeptVolume
         /// True while the claim exists that took its claim's place.
         public var hasSuccessor: Bool
     }
@@ -71,7 +66,7 @@ public struct MigrationStatus: Sendable {
     /// The Lease of a source class: who migrates it, or did when it was cut off.
     public struct Lock: Sendable, Equatable {
         public var name: ObjectName
-        public var sourceClass: String
+        public var storageClass: String
         public var holder: String
         public var since: String?
         public var renewed: String?
@@ -102,5 +97,5 @@ public struct MigrationStatus: Sendable {
     /// True while something needs a rerun, or a person.
     public var isOpen: Bool { !claims.isEmpty || !workloads.isEmpty }
     /// How much the kept volumes hold, in bytes.
-    public var keptBytes: Int64 { kept.reduce(0) { $0 + ($1.size?.bytes ?? 0) } }
+    public var keptBytes: Int64 { kept.reduce(0) { $0 + ($1.kept.size?.bytes ?? 0) } }
 }

@@ -74,12 +74,12 @@ private struct Permitted<Object: KubernetesObject>: Sendable {
 extension MigrationStatus {
     /// Tells a status from what was listed.
     init(_ survey: Survey, scope: Scope) {
-        let states = survey.states(in: scope.namespace)
-        let cutOff = survey.cutOff(besides: states, in: scope.namespace)
+        let states = survey.states(scope)
         let begun = states.map { $0.claim(mover: survey.mover(of: $0)) }
+        let cutOff = survey.cutOff(besides: states, scope)
         claims = (begun + cutOff).filter(scope.includes).sorted { $0.name < $1.name }
         workloads = survey.stopped(begun: begun, cutOff: cutOff, scope)
-        kept = survey.kept(scope)
+        kept = survey.kept(besides: states, scope)
         let allLocks = survey.locks(scope)
         locks = allLocks.filter { $0.seemsAlive || isOpen }
         leftovers =
@@ -90,7 +90,7 @@ extension MigrationStatus {
         let names = Set((begun + cutOff).map(\.name))
         toMigrate = scope.sourceClass.map { survey.migratable(of: $0).count { !names.contains($0.name) } }
         onDestination = scope.destinationClass.map { survey.migratable(of: $0).count { $0.phase == "Bound" } }
-        commands = survey.commands(finishing: self, begun: states, scope)
+        commands = survey.commands(finishing: self, scope)
     }
 }
 
@@ -117,21 +117,50 @@ extension Survey {
 
     private var claims: [PersistentVolumeClaim] { inventory.claims.values.sorted { $0.name < $1.name } }
 
-    /// The claims whose migration was begun: by the seals, the staging claims, and the marks of the source volumes.
-    fileprivate func states(in namespace: String?) -> [ClaimState] {
+    /// The claims whose migration was begun: by the seals, the staging claims, and the marks of volumes.
+    fileprivate func states(_ scope: MigrationStatus.Scope) -> [ClaimState] {
         var states: [ClaimState] = volumes.compactMap { volume in
-            guard let seal = Seal(of: volume) else { return nil }
-            guard namespace == nil || seal.name.namespace == namespace else { return nil }
+            guard let seal = Seal(of: volume) ?? goToolsSeal(of: volume, scope) else { return nil }
+            guard scope.includes(namespace: seal.name.namespace) else { return nil }
             return inventory.state(of: seal.name, seal: seal, destination: volume)
         }
         let sealed = Set(states.map(\.name))
         for claim in claims where claim.metadata.annotation(Marks.kind) == nil && !sealed.contains(claim.name) {
-            let state = inventory.state(of: claim.name, seal: nil, destination: nil)
-            if state.hasStaging || state.source?.metadata.annotation(Marks.sourceUID) == claim.metadata.uid {
-                states.append(state)
-            }
+            var state = inventory.state(of: claim.name, seal: nil, destination: nil)
+            let isMarked = state.source?.metadata.annotation(Marks.sourceUID) == claim.metadata.uid
+            guard state.hasStaging || isMarked else { continue }
+            if state.destination == nil { state.destination = volumeToRollBack(to: state) }
+            states.append(state)
         }
         return states
+    }
+
+    /// What stands for a seal where the Go tool was cut off between deleting a claim and creating it anew.
+    private func goToolsSeal(of volume: PersistentVolume, _ scope: MigrationStatus.Scope) -> Seal? {
+        guard let marks = GoMarks(volume), scope.includes(namespace: marks.claim.namespace) else { return nil }
+        guard case .halfDone(let seal, _) = progress(of: marks, scope) else { return nil }
+        return seal
+    }
+
+    private func progress(of marks: GoMarks, _ scope: MigrationStatus.Scope) -> GoMarks.Progress {
+        // The source volume tells the source class, as long as it bears the claim's name.
+        let released = volumes.filter {
+            $0.claim == marks.claim && $0.phase == "Released"
+                && $0.spec.storageClassName != marks.volume.spec.storageClassName
+        }
+        let classes = Set(released.compactMap(\.spec.storageClassName))
+        return marks.progress(in: inventory, from: classes.count == 1 ? classes.first ?? "" : scope.sourceClass ?? "")
+    }
+
+    /// The kept volume that a rollback of a claim has begun with, where it has no staging claim yet: it is reserved, or
+    /// the rollback's lock is there.
+    private func volumeToRollBack(to state: ClaimState) -> PersistentVolume? {
+        volumes.first { volume in
+            guard let kept = KeptVolume(volume), kept.claim == state.name, kept.successor == state.claim?.metadata.uid
+            else { return false }
+            return volume.claim == state.stagingName
+                || leases.contains { $0.metadata.name == Migrator.lockPrefix + (volume.spec.storageClassName ?? "") }
+        }
     }
 
     fileprivate func mover(of state: ClaimState) -> Pod? {
@@ -146,23 +175,17 @@ extension Survey {
         }
     }
 
-    /// The claims that the Go tool was cut off at while it swapped their volumes.
-    ///
-    /// Its marks stay on the destination volumes for ever, so they alone say nothing: a volume that was ever bound to
-    /// the claim that they name was migrated.
-    fileprivate func cutOff(besides states: [ClaimState], in namespace: String?) -> [MigrationStatus.Claim] {
+    /// The claims whose data may be on a destination volume only, where no rerun can tell how to go on.
+    fileprivate func cutOff(besides states: [ClaimState], _ scope: MigrationStatus.Scope) -> [MigrationStatus.Claim] {
         let known = Set(states.compactMap { $0.destination?.metadata.uid })
         return volumes.compactMap { volume in
             guard !volume.isKept, !known.contains(volume.metadata.uid), let name = volume.markedClaim,
-                namespace == nil || name.namespace == namespace
+                scope.includes(namespace: name.namespace)
             else { return nil }
-            // Bound to it, or once bound to it: done.
-            if volume.claim == name, !(volume.spec.claimRef?.uid ?? "").isEmpty,
-                volume.metadata.annotation(Marks.manifest) == nil
-            {
-                return nil
-            }
-            return MigrationStatus.Claim(cutOffAt: volume, of: name, claim: inventory.claims[name])
+            let claim = inventory.claims[name]
+            let hasSeal = volume.metadata.annotation(Marks.manifest) != nil
+            guard hasSeal || volume.isSuperseded(by: claim) else { return nil }
+            return MigrationStatus.Claim(cutOffAt: volume, of: name, claim: claim)
         }
     }
 
@@ -182,12 +205,23 @@ extension PersistentVolume {
         guard let namespace = metadata.annotation(Marks.sourceNamespace) else { return nil }
         return ObjectName(name, in: namespace)
     }
+
+    /// True of a volume that the Go tool has copied a claim to and that was never bound to it, while the claim that has
+    /// its name was made later and is bound to another volume.
+    fileprivate func isSuperseded(by claim: PersistentVolumeClaim?) -> Bool {
+        guard GoMarks(self) != nil, let claim, let bound = claim.spec.volumeName, bound != metadata.name else {
+            return false
+        }
+        if self.claim == claim.name, !(spec.claimRef?.uid ?? "").isEmpty { return false }
+        guard let made = claim.metadata.creationTimestamp, let copied = metadata.creationTimestamp else { return true }
+        return made > copied
+    }
 }
 
 extension ClaimState {
     /// True while a staging claim belongs to the claim, which has not its class yet.
     fileprivate var hasStaging: Bool {
-        guard let staging, strangeness(of: staging) == nil else { return false }
+        guard let staging = ownStaging else { return false }
         return seal != nil || claim?.storageClassName != staging.storageClassName
     }
 }
@@ -213,25 +247,16 @@ extension Survey {
         }
     }
 
-    fileprivate func kept(_ scope: MigrationStatus.Scope) -> [MigrationStatus.Kept] {
-        volumes.compactMap { volume in
-            guard let since = volume.metadata.annotation(Marks.kept) else { return nil }
-            let claim = volume.markedClaim ?? volume.claim ?? ObjectName("?", in: nil)
-            let successor = inventory.claims[claim].flatMap {
-                $0.metadata.uid == volume.metadata.annotation(Marks.successor) ? $0 : nil
-            }
-            guard scope.includes(namespace: claim.namespace),
+    fileprivate func kept(besides states: [ClaimState], _ scope: MigrationStatus.Scope) -> [MigrationStatus.Kept] {
+        // What a rollback is under way to is told of with its claim.
+        let used = Set(states.compactMap { $0.destination?.metadata.uid })
+        return volumes.compactMap { volume in
+            guard let kept = KeptVolume(volume), !used.contains(volume.metadata.uid) else { return nil }
+            let successor = inventory.claims[kept.claim].flatMap { $0.metadata.uid == kept.successor ? $0 : nil }
+            guard scope.includes(namespace: kept.claim.namespace),
                 scope.includes(source: volume.spec.storageClassName, destination: successor?.storageClassName)
             else { return nil }
-            return MigrationStatus.Kept(
-                volume: volume.metadata.name,
-                claim: claim,
-                storageClass: volume.spec.storageClassName,
-                size: volume.spec.capacity?["storage"],
-                since: since,
-                policy: volume.metadata.annotation(Marks.reclaimPolicy) ?? volume.reclaimPolicy,
-                hasSuccessor: successor != nil
-            )
+            return MigrationStatus.Kept(kept: kept, hasSuccessor: successor != nil)
         }
     }
 
@@ -239,7 +264,9 @@ extension Survey {
         leases.sorted { $0.name < $1.name }.compactMap { lease in
             guard lease.metadata.name.hasPrefix(Migrator.lockPrefix) else { return nil }
             let lock = MigrationStatus.Lock(lease, now: now)
-            return scope.includes(source: lock.sourceClass, destination: nil) ? lock : nil
+            // The way back is locked by the class of the way there.
+            let classes = [scope.sourceClass, scope.destinationClass].compactMap(\.self)
+            return classes.isEmpty || classes.contains(lock.storageClass) ? lock : nil
         }
     }
 
@@ -272,7 +299,7 @@ extension Survey {
                 add(claim, "bears the mark \(Marks.wake), which means nothing any more; remove it")
             }
         }
-        for pod in inventory.pods {
+        for pod in inventory.pods where !pod.metadata.isTerminating {
             switch pod.metadata.annotation(Marks.kind) {
             case Marks.Kind.preflight: add(pod, pod.metadata.leftByPreflight)
             case Marks.Kind.mover where !movers.contains(pod.metadata.uid):
@@ -294,7 +321,8 @@ extension Survey {
             )
         }
         for volume in volumes where volume.metadata.annotation(Marks.sourceUID) != nil && !volume.isKept {
-            guard !volumesInUse.contains(volume.metadata.uid), scope.includes(namespace: volume.claim?.namespace),
+            guard !volume.metadata.isTerminating, !volumesInUse.contains(volume.metadata.uid),
+                scope.includes(namespace: volume.claim?.namespace),
                 scope.includes(source: volume.spec.storageClassName, destination: nil)
             else { continue }
             add(
@@ -322,18 +350,18 @@ extension Survey {
             + "that claim; delete it"
     }
 
-    /// Volumes of the source class without a claim, and what the Go tool leaves undone when it is cut off.
+    /// Volumes of the source class without a claim, and what of the Go tool's only a person can tell.
     fileprivate func notes(besides states: [ClaimState], _ scope: MigrationStatus.Scope) -> [Obstacle] {
-        let sources = Set(states.compactMap { $0.source?.metadata.uid })
+        let known = Set(states.flatMap { [$0.source, $0.destination] }.compactMap { $0?.metadata.uid })
         return volumes.compactMap { volume in
-            guard !volume.isKept, !volume.metadata.isTerminating, !sources.contains(volume.metadata.uid),
+            guard !volume.isKept, !volume.metadata.isTerminating, !known.contains(volume.metadata.uid),
                 volume.metadata.annotation(Marks.sourceUID) == nil
             else { return nil }
-            if let message = volume.leftByGoTool, let claim = volume.markedClaim,
-                scope.includes(namespace: claim.namespace),
-                scope.includes(source: nil, destination: volume.spec.storageClassName)
+            if let marks = GoMarks(volume), scope.includes(namespace: marks.claim.namespace),
+                scope.includes(source: nil, destination: volume.spec.storageClassName),
+                case .unclear(let note) = progress(of: marks, scope)
             {
-                return Obstacle(namespace: claim.namespace, resource: volume.title, message: message)
+                return note
             }
             guard let storageClass = scope.sourceClass, volume.spec.storageClassName == storageClass,
                 scope.includes(namespace: volume.claim?.namespace), volume.isAbandoned
@@ -363,17 +391,6 @@ extension PersistentVolume {
         case "Released": reclaimPolicy != "Delete"
         default: false
         }
-    }
-
-    /// What is odd about a volume that the Go tool has migrated to; nil where nothing is.
-    fileprivate var leftByGoTool: String? {
-        guard let name = markedClaim, claim == name, metadata.annotation(Marks.manifest) == nil else { return nil }
-        if phase == "Released" { return "is Released: \(name), which was migrated to it, does not exist any more" }
-        guard reclaimPolicy == "Retain", let former = metadata.annotation(Marks.reclaimPolicy), former != "Retain"
-        else {
-            return nil
-        }
-        return "has the policy Retain; the source volume of \(name) had \(former)"
     }
 }
 
@@ -407,7 +424,7 @@ extension MigrationStatus.Stopped {
 extension MigrationStatus.Lock {
     fileprivate init(_ lease: Lease, now: Date) {
         name = lease.name
-        sourceClass = String(lease.metadata.name.dropFirst(Migrator.lockPrefix.count))
+        storageClass = String(lease.metadata.name.dropFirst(Migrator.lockPrefix.count))
         holder = lease.spec.holderIdentity ?? ""
         since = lease.spec.acquireTime
         renewed = lease.spec.renewTime
