@@ -65,7 +65,7 @@ extension Migrator {
     }
 
     /// What uses, or has used, the claims since the workloads were stopped: a pod, or a workload with another scale.
-    private func intruder(on unit: Unit) async throws -> String? {
+    func intruder(on unit: Unit) async throws -> String? {
         for workload in unit.workloads {
             // A generation grows with every change of the spec (API conventions, "Metadata").
             guard let now = try await client.current(workload) else { continue }

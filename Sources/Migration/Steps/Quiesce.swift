@@ -7,6 +7,12 @@ extension Migrator {
     /// The mark left behind: the scale, on the workload, in the same patch that sets it to zero.
     func quiesce(_ progress: inout Progress) async throws {
         guard progress.needsQuiet else { return }
+        if let revived = progress.unit.workloads.first(where: { $0.replicas > 0 }) {
+            // An earlier run had stopped it and copied.
+            for state in progress.unit.claims where state.isInLimbo {
+                try await keepDisturbed(state, by: revived.title)
+            }
+        }
         let began = time.now()
         for attempt in 1... {
             try await stop(&progress)

@@ -4,9 +4,10 @@ extension Migrator {
     /// Gives the destination volumes the old names: deletes source and staging claim, reserves the volume for the old
     /// name, creates the claim anew, and waits until it is bound.
     func rebind(_ progress: inout Progress) async throws {
+        let unit = progress.unit
         try await advanceAll(&progress) { state, action in
             switch action {
-            case .deleteClaims: return try await deleteClaims(state)
+            case .deleteClaims: return try await deleteClaims(state, of: unit)
             case .awaitDeletion: return try await awaitDeletion(state)
             case .removeUsurper: return try await removeUsurper(state)
             case .reserve: return try await reserve(state)
@@ -19,20 +20,39 @@ extension Migrator {
         }
     }
 
-    private func deleteClaims(_ state: ClaimState) async throws -> ClaimState {
+    private func deleteClaims(_ state: ClaimState, of unit: Unit) async throws -> ClaimState {
         var deleted: [PersistentVolumeClaim] = []
         if let claim = state.sourceClaim, state.seal != nil { deleted.append(claim) }
-        if let staging = state.staging, state.strangeness(of: staging) == nil { deleted.append(staging) }
+        if let staging = state.ownStaging { deleted.append(staging) }
         for claim in deleted { try await client.delete(.claims, claim.name, uid: claim.metadata.uid) }
+        // From the deletion on no further pod can mount it; but one may have come since the copy was checked.
+        if state.sourceClaim != nil, let intruder = try await intruder(on: unit) {
+            try await keepDisturbed(state, by: intruder)
+        }
         return try await awaitDeletion(state, of: deleted)
+    }
+
+    /// Keeps a source volume that was perhaps written to after the copy: what it holds more is not lost.
+    func keepDisturbed(_ state: ClaimState, by intruder: String) async throws {
+        guard let source = state.source, source.metadata.annotation(Marks.sourceUID) != nil else { return }
+        journal.warn(
+            state.title,
+            "\(intruder) was started after the copy; what its pods may have written is on the volume "
+                + "\(source.metadata.name), which is kept"
+        )
+        // Whatever version it has: these marks are right for each.
+        try await client.patch(
+            PersistentVolume.self,
+            source.name,
+            .merge(["metadata": ["uid": .string(source.metadata.uid), "annotations": keepMarks(for: state)]])
+        )
     }
 
     /// Waits until source and staging claim are gone, as far as they are going.
     func awaitDeletion(_ state: ClaimState) async throws -> ClaimState {
-        let ours = state.staging.flatMap { state.strangeness(of: $0) == nil ? $0 : nil }
-        return try await awaitDeletion(
+        try await awaitDeletion(
             state,
-            of: [state.sourceClaim, ours].compactMap(\.self).filter(\.metadata.isTerminating)
+            of: [state.sourceClaim, state.ownStaging].compactMap(\.self).filter(\.metadata.isTerminating)
         )
     }
 

@@ -47,19 +47,25 @@ extension Migrator {
 
     /// Leaves a source volume as it is, Released and Retain, and marks it with what it belongs to.
     private func keep(_ source: PersistentVolume, of state: ClaimState) async throws -> PersistentVolume {
-        var marks: JSON = [:]
-        marks[Marks.kept] = .string(time.timeOfDay.formatted(.iso8601))
+        var marks = keepMarks(for: state)
         marks[Marks.successor] = state.claim.map { .string($0.metadata.uid) }
-        marks[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
-        marks[Marks.sourceClaim] = .string(state.name.name)
-        // It says that the source volume is yet to be disposed of.
-        marks[Marks.sourceUID] = .null
         journal.info(state.title, "the source volume \(source.metadata.name) is kept for a rollback")
         return try await client.patch(
             PersistentVolume.self,
             source.name,
             .merge(onto: source.metadata, ["metadata": ["annotations": marks]])
         )
+    }
+
+    /// The marks of a source volume that is kept, as far as they are known before its claim has a successor.
+    func keepMarks(for state: ClaimState) -> JSON {
+        var marks: JSON = [:]
+        marks[Marks.kept] = .string(time.timeOfDay.formatted(.iso8601))
+        marks[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
+        marks[Marks.sourceClaim] = .string(state.name.name)
+        // It says that the source volume is yet to be disposed of.
+        marks[Marks.sourceUID] = .null
+        return marks
     }
 
     private func dropMarks(_ state: ClaimState) async throws -> ClaimState {
