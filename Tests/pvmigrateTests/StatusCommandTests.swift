@@ -33,7 +33,7 @@ struct StatusCommandTests {
         let destination = try #require(shop.volumes.first { $0.value == "fast" }?.key)
         let run = try shop.status()
         #expect(run.code == .stopped)
-        let state = "its data is complete on its new volume; the claim is to be created anew"
+        let state = "its data is complete on the destination volume; the claim is to be created anew"
         let next = "creates the claim, bound to that volume"
         let lines = run.output.split(separator: "\n")
         #expect(lines.first?.hasPrefix("CLAIM       STATE ") == true)
@@ -125,7 +125,7 @@ struct StatusCommandTests {
         #expect(
             Set(claim.object?.keys.map(\.self) ?? []) == [
                 "namespace", "name", "stage", "state", "next", "blocked", "sourceStorageClass",
-                "destinationStorageClass", "sourceVolume", "destinationVolume",
+                "destinationStorageClass", "sourceVolume", "destinationVolume", "rollback",
             ]
         )
         #expect(claim["stage"] == "begun" && claim["blocked"] == false && claim["destinationStorageClass"] == "fast")

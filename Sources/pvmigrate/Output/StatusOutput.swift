@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Kubernetes
 import Migration
 
@@ -44,7 +45,7 @@ extension MigrationStatus {
     /// That nothing is open, and what there is besides.
     fileprivate func restInWords(_ scope: Scope) -> String {
         var words = unseen.isEmpty ? "nothing is open" : "nothing is open, as far as you may look"
-        for lock in locks { words += "; \(lock.holder) seems to be at work on the class \(lock.sourceClass)" }
+        for lock in locks { words += "; \(lock.holder) seems to be at work on the class \(lock.storageClass)" }
         if let toMigrate, let source = scope.sourceClass, toMigrate > 0 {
             words += "; \(toMigrate.of("claim")) of the class \(source) still to migrate"
         }
@@ -79,7 +80,7 @@ extension MigrationStatus {
     fileprivate var tables: [Table] {
         [
             Table(
-                header: ["CLAIM", "STATE", "A RERUN", "OLD VOLUME", "NEW VOLUME"],
+                header: ["CLAIM", "STATE", "A RERUN", "SOURCE VOLUME", "DESTINATION VOLUME"],
                 rows: claims.map {
                     ["\($0.name)", $0.state, $0.next, $0.sourceVolume ?? "-", $0.destinationVolume ?? "-"]
                 }
@@ -93,14 +94,15 @@ extension MigrationStatus {
                 header: ["KEPT VOLUME", "CLAIM", "CLASS", "SIZE", "SINCE", "SUCCESSOR"],
                 rows: kept.map {
                     [
-                        $0.volume, "\($0.claim)", $0.storageClass ?? "-", $0.size?.text ?? "?", $0.since,
+                        $0.kept.volume.metadata.name, "\($0.kept.claim)", $0.kept.volume.spec.storageClassName ?? "-",
+                        $0.kept.size?.text ?? "?", $0.kept.since?.formatted(.iso8601) ?? "?",
                         $0.hasSuccessor ? "exists" : "gone",
                     ]
                 }
             ),
             Table(
                 header: ["LOCK OF", "HELD BY", "SINCE", "LAST RENEWED"],
-                rows: locks.map { [$0.sourceClass, $0.holder, $0.since?.withoutDecimals ?? "?", $0.renewedInWords] }
+                rows: locks.map { [$0.storageClass, $0.holder, $0.since?.withoutDecimals ?? "?", $0.renewedInWords] }
             ),
             Table(header: ["NOTE", ""], rows: notes.map { [$0.resource, $0.message] }),
         ]
@@ -137,15 +139,16 @@ extension StatusOutcome {
     /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (each null for all)
     /// - `commands`: what to run to finish what is open
     /// - `claims`: what is under way; each with `namespace`, `name`, `stage` (`begun`, `sealed`, `rebound`, `cut-off`),
-    ///   `state`, `next` (what a rerun does), `blocked` (whether a person has to do something first),
-    ///   `sourceStorageClass`, `destinationStorageClass`, `sourceVolume`, `destinationVolume` (null where unknown)
+    ///   `state`, `next` (what a rerun does), `blocked` (whether a person has to do something first), `rollback`,
+    ///   `sourceStorageClass`, `destinationStorageClass` (of the way there, for a rollback too), `sourceVolume`,
+    ///   `destinationVolume` (each null where unknown)
     /// - `workloads`: what bears the mark of being stopped; `kind`, `namespace`, `name`, `scale` (null where the mark is
     ///   no number), `replicas` (as it is now), `state`, `blocked`
     /// - `leftovers`: what no rerun goes on with; `namespace` (empty where there is none), `resource`, `message`
     /// - `kept`: the source volumes that are kept for a rollback; `volume`, `namespace` and `name` of the claim,
     ///   `storageClass`, `size`, `bytes`, `since`, `reclaimPolicy` (its former one), `successorExists`
     /// - `keptBytes`: the sum of their sizes
-    /// - `locks`: `sourceStorageClass`, `holder`, `since`, `renewed`, `ageSeconds` (by this machine's clock), `alive`
+    /// - `locks`: `storageClass`, `holder`, `since`, `renewed`, `ageSeconds` (by this machine's clock), `alive`
     /// - `toMigrate`, `onDestination`: how many claims of the source class are not begun, and how many are bound on the
     ///   destination class; null without that class
     /// - `notes`, `unseen`: what to know besides, and what could not be looked at; members as those of leftovers
@@ -174,7 +177,8 @@ extension StatusOutcome {
         [
             "namespace": .text(claim.name.namespace), "name": .string(claim.name.name),
             "stage": .string(claim.stage.rawValue), "state": .string(claim.state), "next": .string(claim.next),
-            "blocked": .bool(claim.isBlocked), "sourceStorageClass": .text(claim.sourceClass),
+            "blocked": .bool(claim.isBlocked), "rollback": .bool(claim.isRollback),
+            "sourceStorageClass": .text(claim.sourceClass),
             "destinationStorageClass": .text(claim.destinationClass), "sourceVolume": .text(claim.sourceVolume),
             "destinationVolume": .text(claim.destinationVolume),
         ]
@@ -188,18 +192,20 @@ extension StatusOutcome {
         ]
     }
 
-    private static func json(_ kept: MigrationStatus.Kept) -> JSON {
-        [
-            "volume": .string(kept.volume), "namespace": .text(kept.claim.namespace), "name": .string(kept.claim.name),
-            "storageClass": .text(kept.storageClass), "size": .text(kept.size?.text),
-            "bytes": kept.size.map { .integer($0.bytes) } ?? .null, "since": .string(kept.since),
-            "reclaimPolicy": .string(kept.policy), "successorExists": .bool(kept.hasSuccessor),
+    private static func json(_ status: MigrationStatus.Kept) -> JSON {
+        let kept = status.kept
+        return [
+            "volume": .string(kept.volume.metadata.name), "namespace": .text(kept.claim.namespace),
+            "name": .string(kept.claim.name), "storageClass": .text(kept.volume.spec.storageClassName),
+            "size": .text(kept.size?.text), "bytes": kept.size.map { .integer($0.bytes) } ?? .null,
+            "since": .text(kept.since?.formatted(.iso8601)), "reclaimPolicy": .string(kept.reclaimPolicy),
+            "successorExists": .bool(status.hasSuccessor),
         ]
     }
 
     private static func json(_ lock: MigrationStatus.Lock) -> JSON {
         [
-            "sourceStorageClass": .string(lock.sourceClass), "holder": .string(lock.holder), "since": .text(lock.since),
+            "storageClass": .string(lock.storageClass), "holder": .string(lock.holder), "since": .text(lock.since),
             "renewed": .text(lock.renewed), "ageSeconds": .count(lock.age.map { Int($0.components.seconds) }),
             "alive": .bool(lock.seemsAlive),
         ]
