@@ -105,18 +105,18 @@ struct CrashStatusTests {
     func rollingBack() throws {
         let world = Scenario.twoClaimsInOnePod.world(alone: true).migrate(.keepingSource).world
         for (index, point) in world.crashPoints(.rollback(discardingChanges: true), seed: 1).enumerated() {
-            let status = try point.world.status(source: World.destination, destination: World.source)
+            let status = try point.world.status(source: World.source, destination: World.destination)
             let marks = point.world.marksLeft(butKept: true)
             #expect(status.isOpen == !marks.isEmpty, "\(point.name): \(marks)")
             #expect(
-                status.commands == (status.isOpen ? ["pvmigrate rollback --source-sc fast --dest-sc slow"] : []),
+                status.commands == (status.isOpen ? ["pvmigrate rollback --source-sc slow --dest-sc fast"] : []),
                 "\(point.name)"
             )
             #expect(status.claims.allSatisfy { $0.isRollback && !$0.isBlocked }, "\(point.name): \(status.claims)")
             #expect(status.claims.allSatisfy { $0.stage != .begun || !$0.state.contains("complete") }, "\(point.name)")
             let told = try point.world.status().commands
-            let source = status.claims.isEmpty ? "<source class>" : "fast"
-            #expect(told == (status.isOpen ? ["pvmigrate rollback --source-sc \(source) --dest-sc slow"] : []))
+            let destination = status.claims.isEmpty ? "<destination class>" : "fast"
+            #expect(told == (status.isOpen ? ["pvmigrate rollback --source-sc slow --dest-sc \(destination)"] : []))
             guard index % 40 == 20 else { continue }
             let rerun = point.world.migrate(.rollback(discardingChanges: true), as: "second", seed: 2)
             let afterwards = try rerun.world.status()

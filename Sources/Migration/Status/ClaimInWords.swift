@@ -57,6 +57,7 @@ extension ClaimState {
         if let destination, GoMarks(destination) != nil, seal != nil { told.state += " (left so by the Go tool)" }
         guard let destination, destination.isKept else { return told }
         told.isRollback = true
+        swap(&told.sourceClass, &told.destinationClass)
         told.state = "rollback: " + told.state
         if told.stage == .begun, !told.isBlocked { told.next = "goes on with the rollback" }
         return told

@@ -34,9 +34,9 @@ extension Survey {
             }
         )
         let first = Set(status.locks.map(\.storageClass) + status.kept.compactMap(\.kept.volume.spec.storageClassName))
-        // The way back is locked by the class of the way there, which it leads to.
+        // The way back has the lock of the way there, and leads to the class that bears its name.
         if !classes.isDisjoint(with: Set(status.locks.map(\.storageClass))) {
-            return Run(isRollback: true, source: nil, destination: classes.only)
+            return Run(isRollback: true, source: classes.only, destination: nil)
         }
         return Run(isRollback: false, source: first.only, destination: classes.subtracting(first).only)
     }

@@ -35,6 +35,7 @@ public struct MigrationStatus: Sendable {
         public var isBlocked = false
         /// True where it is swapped back to a volume that was kept for it.
         public var isRollback = false
+        /// The classes, as the flags name them: those of the way there, for a rollback too.
         public var sourceClass: String?
         public var destinationClass: String?
         public var sourceVolume: String?

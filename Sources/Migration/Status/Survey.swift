@@ -264,9 +264,7 @@ extension Survey {
         leases.sorted { $0.name < $1.name }.compactMap { lease in
             guard lease.metadata.name.hasPrefix(Migrator.lockPrefix) else { return nil }
             let lock = MigrationStatus.Lock(lease, now: now)
-            // The way back is locked by the class of the way there.
-            let classes = [scope.sourceClass, scope.destinationClass].compactMap(\.self)
-            return classes.isEmpty || classes.contains(lock.storageClass) ? lock : nil
+            return scope.includes(source: lock.storageClass, destination: nil) ? lock : nil
         }
     }
 
