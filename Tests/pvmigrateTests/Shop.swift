@@ -96,18 +96,22 @@ struct Shop {
         }
     }
 
-    /// The shop as a migration leaves it that dies when the API server has seen a request.
-    func died(after isLast: @escaping @Sendable (Request) -> Bool) throws -> Shop {
+    /// Runs a command line as `pvmigrate status` proposes it.
+    mutating func run(proposed line: String) throws -> Run {
+        try run(line.split(separator: " ").dropFirst().map(String.init), [])
+    }
+
+    /// The shop as a command leaves it that dies when the API server has seen a request.
+    func died(
+        of command: [String] = ["--source-sc", "slow", "--dest-sc", "fast"],
+        after isLast: @escaping @Sendable (Request) -> Bool
+    ) throws -> Shop {
         let cluster = Mutex<Cluster?>(nil)
         var shop = self
         let observer: Observer = { request, _, now in
             cluster.withLock { if $0 == nil, isLast(request) { $0 = now } }
         }
-        _ = try shop.run(
-            ["--source-sc", "slow", "--dest-sc", "fast"],
-            ["--skip-preflight-validation"],
-            observer: observer
-        )
+        _ = try shop.run(command, ["--skip-preflight-validation"], observer: observer)
         shop.cluster = try #require(cluster.withLock { $0 })
         return shop
     }

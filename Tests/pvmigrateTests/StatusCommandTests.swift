@@ -53,8 +53,29 @@ struct StatusCommandTests {
         #expect(lines.last?.hasSuffix(" by this machine's clock; its holder seems dead") == true)
         let command = "pvmigrate --source-sc slow --dest-sc fast"
         #expect(run.errors == "1 claim under way, 1 workload stopped; run: \(command)\n")
-        #expect(try shop.run().code == .done)
+        #expect(try shop.run(proposed: command).code == .done)
         #expect(try shop.status().code == .done)
+        #expect(shop.storageClass == "fast" && shop.scale == 2)
+    }
+
+    @Test("says that a rollback died, and the command that it proposes finishes that")
+    func rollback() throws {
+        var shop = try Shop()
+        #expect(try shop.run("--keep-source").code == .done)
+        let kept = try shop.status("--source-sc", "slow")
+        #expect(kept.errors == "nothing is open; 1 volume of 16.0 MiB kept for a rollback\n")
+        let command = "pvmigrate rollback --source-sc slow --dest-sc fast"
+        shop = try shop.died(of: ["rollback", "--source-sc", "slow", "--dest-sc", "fast"]) { request in
+            request.method == .delete && request.target.hasSuffix("/persistentvolumeclaims/data")
+        }
+        try shop.letLockExpire()
+        let run = try shop.status("--source-sc", "slow", "--dest-sc", "fast")
+        #expect(run.code == .stopped)
+        #expect(run.output.contains("\nshop/data   rollback: its data is complete on the destination volume; "))
+        #expect(run.errors == "1 claim under way, 1 workload stopped; run: \(command)\n")
+        #expect(try shop.run(proposed: command).code == .done)
+        #expect(try shop.status().errors == "nothing is open\n")
+        #expect(shop.storageClass == "slow" && shop.scale == 2)
     }
 
     @Test("says who seems to be at work on what is open")
