@@ -60,7 +60,12 @@ public struct ClaimState: Sendable, Equatable {
     public var originalPolicy: String {
         if let seal { return seal.reclaimPolicy }
         guard let source else { return "Retain" }
-        if isProtected, let policy = source.metadata.annotation(Marks.reclaimPolicy) { return policy }
+        // The UID is that of the claim that was protected; one that was deleted and got back has another one.
+        if source.reclaimPolicy == "Retain", source.metadata.annotation(Marks.sourceUID) != nil,
+            let policy = source.metadata.annotation(Marks.reclaimPolicy)
+        {
+            return policy
+        }
         // The Go tool keeps it on the volume that it migrates to.
         if source.reclaimPolicy == "Retain", let destination,
             destination.metadata.annotation(Marks.sourceClaim) == name.name,

@@ -39,10 +39,11 @@ extension ClaimState {
     }
 
     private func beforeSeal(stagingBindsAtOnce: Bool) -> Action {
-        guard let claim else { return .blocked(Refusal("the claim is gone; its volume is kept")) }
+        guard let claim else { return .blocked(Refusal("the claim was deleted by somebody")) }
         guard !claim.metadata.isTerminating else {
             return .blocked(Refusal("the claim is being deleted (since \(claim.metadata.deletionTimestamp ?? ""))"))
         }
+        if isLost { return .blocked(Refusal("somebody deleted the claim, and another one has its name")) }
         guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == "Bound" else {
             return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
         }
@@ -83,6 +84,7 @@ extension ClaimState {
             staging.metadata.annotation(Marks.claim) == name.name
             && staging.metadata.annotation(Marks.kind) == Marks.Kind.staging
         if made, owner == nil || owner == claim?.metadata.uid || owner == seal?.uid { return nil }
+        if made, isLost, owner == source?.metadata.annotation(Marks.sourceUID) { return nil }
         return Refusal(
             "a claim named \(stagingName) exists that does not belong to this migration; "
                 + "rename or delete it, it is left untouched"

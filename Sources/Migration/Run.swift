@@ -170,6 +170,16 @@ extension Migrator {
             )
             return Recovered(progress, isStopped: true)
         }
+        let lost = progress.unit.claims.filter(\.isLost)
+        for state in lost {
+            journal.error(state.title, state.wayBack)
+            // A claim that is got back has another UID, so that it would be taken for a stranger's.
+            await orWarn(state.title) { try await unstage(state) }
+        }
+        if !lost.isEmpty, progress.unit.workloads.contains(where: { $0.metadata.annotation(Marks.scale) != nil }) {
+            journal.error(unit.title, "stays stopped: started now, it would find no claim, or an empty one")
+            return Recovered(progress, isStopped: true)
+        }
         do {
             try await start(&progress)
         } catch {
@@ -191,7 +201,7 @@ extension Migrator {
         var state = keepingStaging ? start : try await unseal(start)
         guard state.seal == nil else { return state }
         if let staging = state.staging, state.strangeness(of: staging) == nil {
-            if staging.phase == "Bound", keepingStaging, !options.rollsBack {
+            if staging.phase == "Bound", keepingStaging, !options.rollsBack, !state.isLost {
                 journal.info(
                     state.title,
                     "the staging claim \(state.stagingName.name) is kept, so that the next run goes on from there"

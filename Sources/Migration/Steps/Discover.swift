@@ -50,6 +50,7 @@ extension Migrator {
         var discovery = Discovery()
         discovery.classes = classes
         var states: [ClaimState] = []
+        var lost: [ClaimState] = []
         var obstacles: [ObjectName: [Obstacle]] = [:]
 
         for volume in inventory.volumes.values.sorted(by: { $0.metadata.name < $1.metadata.name }) {
@@ -112,13 +113,28 @@ extension Migrator {
                         )
                     }
                 case .elsewhere: break
-                case .none(let note): discovery.notes.append(note)
+                case .none(let note):
+                    if let state = inventory.lostClaim(of: volume) {
+                        lost.append(state)
+                    } else {
+                        discovery.notes.append(note)
+                    }
                 }
             }
         }
         // A sealed claim whose source claim still lives is met twice: once by its seal, once by its source volume.
         let sealed = Set(states.filter { $0.seal != nil }.map(\.name))
         states.removeAll { $0.seal == nil && sealed.contains($0.name) }
+        // Between the deletion of a sealed claim and its rebinding the source volume has no claim either.
+        for state in lost where !sealed.contains(state.name) {
+            let why = Obstacle(namespace: state.name.namespace, resource: state.title, message: state.wayBack)
+            if state.claim == nil {
+                states.append(state)
+                obstacles[state.name, default: []].append(why)
+            } else {
+                discovery.notes.append(why)
+            }
+        }
 
         let busy = Set(states.map(\.name))
         for claim in inventory.claims.values where claim.storageClassName == options.sourceClass {
@@ -367,11 +383,21 @@ struct Inventory: Sendable {
         )
     }
 
+    /// The claim of a protected volume that somebody has deleted; else nil. Another one may have its name.
+    func lostClaim(of volume: PersistentVolume) -> ClaimState? {
+        guard let name = volume.claim else { return nil }
+        var state = state(of: name, seal: nil, destination: nil)
+        state.source = volume
+        return state.isLost ? state : nil
+    }
+
     /// True when no claim of a stopped workload takes part in a migration any more, of whichever class.
     func isFinished(_ workload: Workload) -> Bool {
         let sealed = Set(volumes.values.compactMap { Seal(of: $0)?.name })
+        let lost = Set(volumes.values.compactMap { lostClaim(of: $0)?.name })
         return workload.claimNames.allSatisfy { name in
             let name = ObjectName(name, in: workload.name.namespace)
+            if claims[name] == nil { return !sealed.contains(name) && !lost.contains(name) }
             return !sealed.contains(name)
                 && claims[ObjectName(Marks.stagingName(of: name.name), in: name.namespace)] == nil
         }

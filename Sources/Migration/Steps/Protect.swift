@@ -42,7 +42,7 @@ extension Migrator {
     /// Takes the protection back where the unit goes back: the former policy, no marks.
     func unprotect(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        guard state.seal == nil, state.isProtected, let source = state.source else { return state }
+        guard state.seal == nil, state.isProtected, !state.isLost, let source = state.source else { return state }
         state.source = try await client.giveBack(source, policy: state.originalPolicy)
         return state
     }
