@@ -86,8 +86,8 @@ extension ClaimState {
         if made, owner == nil || owner == claim?.metadata.uid || owner == seal?.uid { return nil }
         if made, isLost, owner == source?.metadata.annotation(Marks.sourceUID) { return nil }
         return Refusal(
-            "a claim named \(stagingName) exists that does not belong to this migration; "
-                + "rename or delete it, it is left untouched"
+            "a claim named \(stagingName) exists that does not belong to this migration; it is left untouched. Where it is "
+                + "not needed, delete it, and run again"
         )
     }
 

@@ -168,7 +168,7 @@ extension Migrator {
                 "stays stopped, since \(limbo.title) is not bound again yet. Its data is complete on the volume "
                     + "\(limbo.destination?.metadata.name ?? "?"); run the same command again to finish"
             )
-            return Recovered(progress, isStopped: true)
+            return await stopped(progress)
         }
         let lost = progress.unit.claims.filter(\.isLost)
         for state in lost {
@@ -178,7 +178,7 @@ extension Migrator {
         }
         if !lost.isEmpty, progress.unit.workloads.contains(where: { $0.metadata.annotation(Marks.scale) != nil }) {
             journal.error(unit.title, "stays stopped: started now, it would find no claim, or an empty one")
-            return Recovered(progress, isStopped: true)
+            return await stopped(progress)
         }
         do {
             try await start(&progress)
@@ -192,6 +192,18 @@ extension Migrator {
             if let back { progress.unit.claims[index] = back }
         }
         return Recovered(progress, isStopped: false)
+    }
+
+    /// A unit that stays stopped; a workload that somebody has deleted meanwhile is no longer spoken of.
+    private func stopped(_ start: Progress) async -> Recovered {
+        var progress = start
+        for workload in start.unit.workloads {
+            guard let now = await orWarn(workload.title, { try await client.current(workload) }), now == nil else {
+                continue
+            }
+            progress.unit.workloads.removeAll { $0.metadata.uid == workload.metadata.uid }
+        }
+        return Recovered(progress, isStopped: true)
     }
 
     /// Takes back what was done for a claim that is not sealed.

@@ -24,7 +24,7 @@ struct OthersDeletionTests {
     func stopped() {
         for moment in [Moment.stopped, .copying, .copied] {
             var scene = Others()
-            scene.othersDelete = true
+            scene.forgiven = [Others.deletion]
             scene.migrate(once(when: moment.isNow) { try $0.delete(Others.claim) })
             scene.expectFailure(
                 stopped: ["Deployment shop/web"],
@@ -42,7 +42,7 @@ struct OthersDeletionTests {
     @Test("before it is stopped: nothing is stopped, and the data is kept when the claim goes")
     func protected() {
         var scene = Others()
-        scene.othersDelete = true
+        scene.forgiven = [Others.deletion]
         scene.migrate(once(when: Moment.protected.isNow) { try $0.delete(Others.claim) })
         scene.expectFailure(saying: ["somebody deletes this claim", "when the one of that name is gone"])
         #expect(scene.world.cluster.replicas(Others.deployment) == 1)
@@ -59,7 +59,7 @@ struct OthersDeletionTests {
     @Test("after the seal: the claim is made anew all the same")
     func sealed() {
         var scene = Others()
-        scene.othersDelete = true
+        scene.forgiven = [Others.deletion]
         scene.migrate(once(when: Moment.sealed.isNow) { try $0.delete(Others.claim) })
         scene.expectSuccess()
     }
@@ -67,7 +67,7 @@ struct OthersDeletionTests {
     @Test("and its volume too, after a failed run: the next run starts the workload again")
     func discarded() {
         var scene = Others()
-        scene.othersDelete = true
+        scene.forgiven = [Others.deletion]
         let volume = scene.world.cluster.get(Others.claim)?[path: ["spec", "volumeName"]]?.string ?? ""
         scene.migrate(once(when: Moment.copying.isNow) { try $0.delete(Others.claim) })
         scene.change { try $0.delete(ObjectKey(.persistentVolumes, nil, volume)) }
