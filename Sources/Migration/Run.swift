@@ -58,7 +58,7 @@ extension Migrator {
         if failure is CancellationError {
             journal.info(progress.unit.title, "interrupted: it goes back to where it was")
         } else {
-            journal.error(progress.unit.title, reason)
+            tell(failure, of: progress.unit)
         }
         let recovered: Recovered
         if failure is CancellationError {
@@ -160,7 +160,7 @@ extension Migrator {
             // Once more: most failures pass.
             let (again, failure) = await run(Pipeline.finishing, progress, until: nil)
             progress = again
-            if let failure { journal.error(unit.title, "\(failure)") }
+            if let failure { tell(failure, of: unit) }
         }
         if let limbo = progress.unit.claims.first(where: \.isInLimbo) {
             journal.error(
@@ -223,6 +223,11 @@ extension Migrator {
             }
         }
         return try await unprotect(state)
+    }
+
+    private func tell(_ error: any Error, of unit: Unit) {
+        let failure = error as? Failure
+        journal.error(failure?.place ?? unit.title, failure?.reason ?? "\(error)")
     }
 
     /// Does something that is worth trying, and says so where it fails.
