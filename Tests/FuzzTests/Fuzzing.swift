@@ -5,7 +5,7 @@ import Testing
 ///
 /// A parser gets a few hundred inputs, or as many as the variable `PVMIGRATE_FUZZ` says. For a long run, which says how
 /// far it is and which input took longest, build it optimised:
-/// `PVMIGRATE_FUZZ=10000000 swift test -c release -Xswiftc -enable-testing --filter FuzzTests`
+/// `TMPDIR=/dev/shm PVMIGRATE_FUZZ=10000000 swift test -c release -Xswiftc -enable-testing --filter FuzzTests`
 func fuzz(_ name: String, _ mutator: Mutator, _ check: (_ input: [UInt8]) async throws -> Void) async throws {
     let wanted = ProcessInfo.processInfo.environment["PVMIGRATE_FUZZ"].map { Int($0) ?? 0 }
     var slowest = (number: 0, time: Duration.zero)

@@ -44,7 +44,7 @@ struct StreamFuzzTests {
                 let version = try await Client(transport: server, time: time.source).wait(
                     for: PersistentVolumeClaim.self,
                     in: "shop",
-                    limit: .seconds(5),
+                    limit: .seconds(3),
                     what: "a claim to be Bound"
                 ) { $0.objects.values.first { $0.phase == "Bound" }?.metadata.resourceVersion }
                 try hold(!version.isEmpty, "it waited for nothing")
@@ -68,10 +68,11 @@ struct StreamFuzzTests {
             let value = String(decoding: input, as: UTF8.self)
             let (server, time) = (Answer(), PassingTime())
             server.set(Response(status: 429, headers: [("Retry-After", value), ("Warning", value)]))
+            let client = Client(transport: server, time: time.source, patience: .seconds(8))
             do {
-                _ = try await Client(transport: server, time: time.source).get(.claims, ObjectName("a", in: "shop"))
+                _ = try await client.get(.claims, ObjectName("a", in: "shop"))
             } catch is APIError {
-                try hold(time.now <= .seconds(60), "it took \(time.now)")
+                try hold(time.now <= .seconds(8), "it took \(time.now)")
             }
         }
     }

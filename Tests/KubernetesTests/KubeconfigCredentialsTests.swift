@@ -200,12 +200,12 @@ struct KubeconfigCredentialsTests {
         #expect(await failure(try plugin("")) == "\(title) printed no ExecCredential in JSON")
         #expect(
             await failure(try plugin("echo '" + output("{\"token\":\"x\"}", version: "v1") + "'"))
-                == "\(title) printed the apiVersion client.authentication.k8s.io/v1, but the kubeconfig asks for"
-                + " client.authentication.k8s.io/v1beta1"
+                == "\(title) printed another apiVersion than client.authentication.k8s.io/v1beta1, which the kubeconfig"
+                + " asks for"
         )
         #expect(
             await failure(try plugin("echo '{\"kind\":\"Pod\"}'"))
-                == "\(title) printed the kind Pod instead of ExecCredential"
+                == "\(title) printed JSON of another kind than ExecCredential"
         )
         #expect(await failure(try plugin("echo '" + output("null") + "'")) == "\(title) printed no status")
         #expect(

@@ -90,9 +90,13 @@ struct SecretTests {
     private static let secrets = [
         token, password, proxyPassword, Data("me:\(password)".utf8).base64EncodedString(),
         Data("me:\(proxyPassword)".utf8).base64EncodedString(), "S2VlcCB0aGlz", "Keep this",
+        String(key.suffix(20)),
     ]
-    private static let key = Data("-----BEGIN EC PRIVATE KEY-----\nKeep this\nS2VlcCB0aGlz\n".utf8)
-        .base64EncodedString()
+    private static let certificate = Data("-----BEGIN CERTIFICATE-----\n".utf8).base64EncodedString()
+    private static let key = Data(
+        "-----BEGIN EC PRIVATE KEY-----\nKeep this\nS2VlcCB0aGlz+//+//+//+//+//+//+//+//+//+//+//+//+\n".utf8
+    )
+    .base64EncodedString()
 
     /// A server that nobody is.
     private static let nobody = "{server: 'https://127.0.0.1:1'}"
@@ -172,6 +176,8 @@ struct SecretTests {
             "{password: !\(password)}", "{password: *\(password)}", "{password: \(password)\u{1}}",
             "{client-key-data: \(key)}", "{client-key-data: '%\(key)', client-certificate-data: '%'}",
             "{client-key-data: \(key), client-certificate-data: \(key)}", "{client-key: \"\(key)\"",
+            "{client-certificate-data: \(certificate), client-key: \(key)}",
+            "{tokenFile: \(key)}", "{tokenFile: \(key)/\(key)}",
             "{exec: {apiVersion: client.authentication.k8s.io/v1, command: [\(token)]}}",
             "{exec: {apiVersion: client.authentication.k8s.io/v1, command: ./token, args: ['\(token)'], "
                 + "env: [{name: A, value: '\(password)'}], interactiveMode: Never}}",

@@ -89,18 +89,19 @@ public actor Credentials {
     }
 
     private func readToken(_ path: String, fallback: Secret<String>?) throws {
+        let file = LocalFile(path: path)
         var token: Secret<String>
         do throws(LocalFile.Failure) {
-            token = Secret(String(decoding: try LocalFile(path: path).read(), as: UTF8.self).trimmed)
+            token = Secret(String(decoding: try file.read(), as: UTF8.self).trimmed)
         } catch {
             // A file that is being replaced may be gone for a moment: the last token still holds (client-go's rule).
             guard let last = fileToken?.token ?? fallback else {
-                throw TransportError(.configuration, "the token file \(path) cannot be read: \(error.message)")
+                throw TransportError(.configuration, "the token file \(file.shown) cannot be read: \(error.message)")
             }
             token = last
         }
         guard !token.value.isEmpty, token.value.isHeaderValue else {
-            throw TransportError(.configuration, "the token file \(path) holds no token")
+            throw TransportError(.configuration, "the token file \(file.shown) holds no token")
         }
         if token != fileToken?.token { generation += 1 }
         fileToken = (token, now())

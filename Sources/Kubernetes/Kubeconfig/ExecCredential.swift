@@ -34,13 +34,12 @@ struct ExecCredential: Sendable {
             // The decoder's own words may hold a part of the output.
             throw failure("printed no ExecCredential in JSON")
         }
+        // What it printed may be anything, also in these two.
         guard text.kind == "ExecCredential" else {
-            throw failure("printed the kind \(text.kind ?? "(none)") instead of ExecCredential")
+            throw failure("printed JSON of another kind than ExecCredential")
         }
         guard text.apiVersion == plugin.apiVersion else {
-            throw failure(
-                "printed the apiVersion \(text.apiVersion ?? "(none)"), but the kubeconfig asks for \(plugin.apiVersion)"
-            )
+            throw failure("printed another apiVersion than \(plugin.apiVersion), which the kubeconfig asks for")
         }
         guard let status = text.status else { throw failure("printed no status") }
         if let token = status.token, !token.isEmpty {

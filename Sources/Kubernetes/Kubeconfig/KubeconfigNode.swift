@@ -72,7 +72,7 @@ struct KubeconfigNode {
             guard data.isPEM else { throw LocalFile.Failure(message: "it holds no PEM text") }
             return data
         } catch {
-            throw child.error("\(key) \(named.path) cannot be used: \(error.message)")
+            throw child.error("\(key) \(named.shown) cannot be used: \(error.message)")
         }
     }
 }

@@ -18,6 +18,9 @@ struct LocalFile {
         path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
     }
 
+    /// The path for messages. One that is very long is rather what was to be in the file: a token or a key.
+    var shown: String { path.utf8.count <= 150 ? path : "(a path of \(path.utf8.count) characters)" }
+
     /// Why a file cannot be read, in the system's words.
     struct Failure: Error {
         var message: String
