@@ -33,18 +33,8 @@ struct ConnectionArguments: ParsableArguments {
     }
 }
 
-/// The flags of `pvmigrate`.
-///
-/// What is required is checked in `checked`, together with everything else that may be wrong with a value.
-struct MigrateArguments: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "pvmigrate",
-        abstract: "Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.",
-        usage: (["pvmigrate --source-sc <name> --dest-sc <name> [flags]"]
-            + Subcommands.all.map { "pvmigrate \($0.name) \($0.flags)" }).joined(separator: "\n"),
-        version: "pvmigrate \(version)"
-    )
-
+/// Which migration a command makes, takes back or tells of.
+struct MigrationArguments: ParsableArguments {
     @Option(
         name: .customLong("source-sc"),
         help: ArgumentHelp("The StorageClass to migrate from. Required.", valueName: "name")
@@ -57,8 +47,32 @@ struct MigrateArguments: ParsableCommand {
     )
     var destinationClass: String?
 
-    @Option(help: ArgumentHelp("Migrate only the claims of this namespace. (default: all)", valueName: "name"))
+    @Option(help: ArgumentHelp("Only the claims of this namespace. (default: all)", valueName: "name"))
     var namespace: String?
+
+    func checked() throws(UsageError) -> Options {
+        let (sourceClass, destinationClass) = try Check.classNames(sourceClass, destinationClass)
+        guard let sourceClass else { throw UsageError("--source-sc is missing") }
+        guard let destinationClass else { throw UsageError("--dest-sc is missing") }
+        var options = Options(sourceClass: sourceClass, destinationClass: destinationClass)
+        options.namespace = try Check.namespace(namespace)
+        return options
+    }
+}
+
+/// The flags of `pvmigrate`.
+///
+/// What is required is checked in `checked`, together with everything else that may be wrong with a value.
+struct MigrateArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate",
+        abstract: "Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.",
+        usage: (["pvmigrate --source-sc <name> --dest-sc <name> [flags]"]
+            + Subcommands.all.map { "pvmigrate \($0.name) \($0.flags)" }).joined(separator: "\n"),
+        version: "pvmigrate \(version)"
+    )
+
+    @OptionGroup var migration: MigrationArguments
 
     @Option(help: ArgumentHelp("The image to copy with; must have rsync on its PATH.", valueName: "image"))
     var rsyncImage = Options(sourceClass: "", destinationClass: "").rsyncImage
@@ -109,14 +123,13 @@ struct MigrateArguments: ParsableCommand {
     ///
     /// - Throws: `UsageError` with the first thing that is wrong.
     func checked() throws(UsageError) -> Invocation {
-        var options = try Check.options(sourceClass, destinationClass)
+        var options = try migration.checked()
         if preflightValidationOnly {
             for (given, other) in [(skipPreflightValidation, "--skip-preflight-validation"), (dryRun, "--dry-run")]
             where given {
                 throw UsageError("--preflight-validation-only and \(other) exclude each other")
             }
         }
-        options.namespace = try Check.namespace(namespace)
         options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
         options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
@@ -132,30 +145,6 @@ struct MigrateArguments: ParsableCommand {
                 ? .plan
                 : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation)
         )
-    }
-}
-
-/// Which migration a command speaks of: that of these flags.
-struct MigrationArguments: ParsableArguments {
-    @Option(
-        name: .customLong("source-sc"),
-        help: ArgumentHelp("The StorageClass that was migrated from. Required.", valueName: "name")
-    )
-    var sourceClass: String?
-
-    @Option(
-        name: .customLong("dest-sc"),
-        help: ArgumentHelp("The StorageClass that was migrated to. Required.", valueName: "name")
-    )
-    var destinationClass: String?
-
-    @Option(help: ArgumentHelp("Only the claims of this namespace. (default: all)", valueName: "name"))
-    var namespace: String?
-
-    func checked() throws(UsageError) -> Options {
-        var options = try Check.options(sourceClass, destinationClass)
-        options.namespace = try Check.namespace(namespace)
-        return options
     }
 }
 
@@ -352,14 +341,6 @@ private enum Check {
             throw UsageError("--source-sc and --dest-sc are both \"\(source)\"; they must differ")
         }
         return (source, destination)
-    }
-
-    /// The options of a migration between two classes, which have to be given.
-    static func options(_ source: String?, _ destination: String?) throws(UsageError) -> Options {
-        let (source, destination) = try classNames(source, destination)
-        guard let source else { throw UsageError("--source-sc is missing") }
-        guard let destination else { throw UsageError("--dest-sc is missing") }
-        return Options(sourceClass: source, destinationClass: destination)
     }
 
     /// `NAMESPACE/NAME`
