@@ -1,4 +1,4 @@
-import Kubernetes
+public import Kubernetes
 import Synchronization
 
 /// The wish to stop: set once from outside, by a signal, and seen by everything that waits.
@@ -53,7 +53,7 @@ extension TimeSource {
     ///
     /// - Parameter what: what is waited for, for the error.
     /// - Throws: `WaitTimeout` where it was given up, else what the work throws.
-    func within<Value: Sendable>(
+    public func within<Value: Sendable>(
         _ limit: Duration,
         what: String,
         _ work: @escaping @Sendable () async throws -> Value

@@ -70,8 +70,13 @@ extension Migrator {
     /// Removes the lock. Where that fails for a while it stays, and ends by itself.
     private func release(_ lock: ObjectMeta) async {
         do {
-            _ = try await time.within(.seconds(5), what: "the API server") {
-                try await client.delete(.leases, lockName, uid: lock.uid)
+            try await time.within(.seconds(5), what: "the API server") {
+                do {
+                    try await client.delete(.leases, lockName, uid: lock.uid)
+                } catch is APIError {
+                    // Once more: most failures pass.
+                    try await client.delete(.leases, lockName, uid: lock.uid)
+                }
             }
         } catch {
             journal.warn("Lease \(lockName)", "could not be removed, it ends by itself: \(error)")

@@ -150,10 +150,14 @@ extension Migrator {
         let unit = progress.unit
         // Not for long: whoever interrupts a run waits for the workloads, and a lost node's pod may stay for ever.
         await orWarn(unit.title) { try await removeMovers(of: unit, limit: .seconds(15)) }
+        var unseen: [ClaimState] = []
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
             if let now = await orWarn(state.title, { try await client.observe(state) }) {
                 progress.unit.claims[index] = now
+            } else if state.seal != nil {
+                // It may be deleted by now: to start its pods could make an empty one.
+                unseen.append(state)
             }
         }
         if progress.unit.claims.contains(where: \.isPastReturn) {
@@ -162,7 +166,7 @@ extension Migrator {
             progress = again
             if let failure { tell(failure, of: unit) }
         }
-        if let limbo = progress.unit.claims.first(where: \.isInLimbo) {
+        if let limbo = progress.unit.claims.first(where: \.isInLimbo) ?? unseen.first {
             journal.error(
                 unit.title,
                 "stays stopped, since \(limbo.title) is not bound again yet. Its data is complete on the volume "

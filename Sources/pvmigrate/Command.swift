@@ -246,12 +246,11 @@ struct Command: Sendable {
             for workload in unit.workloads where workload.isStoppedByMigration {
                 guard !report.stopped.contains(workload.title) else { continue }
                 do {
-                    let now: Workload? =
-                        switch workload.kind {
-                        case .statefulSet: try await client.find(StatefulSet.self, workload.name).map(Workload.init)
-                        case .deployment: try await client.find(Deployment.self, workload.name).map(Workload.init)
-                        }
-                    if now?.isStoppedByMigration == true { report.stopped.append(workload.title) }
+                    // Not for long: whoever interrupts a run does not wait for a server that is away.
+                    let isStopped = try await surroundings.time.within(.seconds(5), what: "the API server") {
+                        try await client.isStoppedByMigration(workload)
+                    }
+                    if isStopped { report.stopped.append(workload.title) }
                 } catch {
                     log.note(.warning, workload.title, "whether it runs could not be read: \(error)")
                     report.stopped.append(workload.title)
@@ -302,6 +301,18 @@ struct Command: Sendable {
         let isKnown = gethostname(&name, name.count) == 0
         let host = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
         return "\(isKnown ? host : "unknown host") process \(getpid()) \(UUID().uuidString.prefix(8).lowercased())"
+    }
+}
+
+extension Client {
+    /// Reads anew whether a workload is at zero because of a migration.
+    fileprivate func isStoppedByMigration(_ workload: Workload) async throws -> Bool {
+        let now: Workload? =
+            switch workload.kind {
+            case .statefulSet: try await find(StatefulSet.self, workload.name).map(Workload.init)
+            case .deployment: try await find(Deployment.self, workload.name).map(Workload.init)
+            }
+        return now?.isStoppedByMigration == true
     }
 }
 

@@ -68,8 +68,8 @@ struct FaultTests {
     @Test("in random mixtures: the run succeeds, or leaves things safe for the next one", arguments: UInt64(1)...40)
     func mixed(seed: UInt64) {
         let scenario = Scenario.allCases[Int(seed) % Scenario.allCases.count]
-        _ = Self.check(scenario.world(seed: seed), seed: seed, "a mixture with seed \(seed) on \(scenario.rawValue)") {
-            number in
+        let what = "a mixture with seed \(seed) on \(scenario.rawValue)"
+        _ = Self.check(scenario.world(seed: seed), scenario.options, seed: seed, what) { number in
             var random = SeededGenerator(seed: seed &* 1_000_003 &+ UInt64(number))
             guard Int.random(in: 0..<10, using: &random) == 0 else { return nil }
             return Misbehaviour.allCases.randomElement(using: &random)?.fault
@@ -81,17 +81,23 @@ struct FaultTests {
     /// - Returns: true where something was wrong.
     private static func check(
         _ world: World,
+        _ options: Options = Scenario.deployment.options,
         seed: UInt64,
         _ what: String,
         fault: @escaping @Sendable (Int) -> Fault?
     ) -> Bool {
         let invariants = Invariants(of: world)
-        var run = world.migrate(seed: seed, interceptor: { _, number in fault(number) }, observer: invariants.observer)
+        var run = world.migrate(
+            options,
+            seed: seed,
+            interceptor: { _, number in fault(number) },
+            observer: invariants.observer
+        )
         var story = run.messages
         var problems: [String] = []
         if run.report?.succeeded != true {
             problems += run.world.unsafety(after: run.report)
-            run = run.world.migrate(as: "second", seed: seed, observer: invariants.observer)
+            run = run.world.migrate(options, as: "second", seed: seed, observer: invariants.observer)
             story += ["-- again:"] + run.messages
         }
         // What the last run did not wait for: the controllers free the old storage.

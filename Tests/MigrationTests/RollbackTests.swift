@@ -1,6 +1,7 @@
 import ClusterSimulator
 import FoundationEssentials
 import Kubernetes
+import Synchronization
 import Testing
 
 @testable import Migration
@@ -137,9 +138,19 @@ struct RollbackTests {
         for (index, point) in world.crashPoints(options, seed: 3).enumerated() {
             var start = point.world
             start.cluster.advance(to: start.cluster.now + .milliseconds(index * 37 % 10_000))
-            let run = start.migrate(options, as: "second", seed: UInt64(index))
+            let isLost = Mutex(false)
+            let crashed = start
+            let run = start.migrate(
+                options,
+                as: "second",
+                seed: UInt64(index),
+                observer: { _, _, cluster in
+                    if !crashed.with(cluster).isKeptSomewhere { isLost.withLock { $0 = true } }
+                }
+            )
             let isRight =
-                run.report?.succeeded == true && run.world.isOn(World.source) && run.world.marksLeft().isEmpty
+                !isLost.withLock(\.self) && run.report?.succeeded == true && run.world.isOn(World.source)
+                && run.world.marksLeft().isEmpty
             guard isRight else {
                 Issue.record(
                     """
@@ -256,6 +267,21 @@ extension World {
                 let content = cluster.content(ofVolumeNamed: volume)
             else { return false }
             return Self.lines(in: content, of: claim) != nil
+        }
+    }
+
+    /// True when each claim's files are on a volume that nothing will reclaim.
+    var isKeptSomewhere: Bool {
+        claims.allSatisfy { claim in
+            cluster.list(.persistentVolumes).contains { volume in
+                let name = volume[path: ["metadata", "name"]]?.string ?? ""
+                guard let content = cluster.content(ofVolumeNamed: name), Self.lines(in: content, of: claim) != nil
+                else { return false }
+                if volume[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Retain" { return true }
+                let holder = object(.persistentVolumeClaims, claim)
+                return holder?[path: ["metadata", "uid"]] == volume[path: ["spec", "claimRef", "uid"]]
+                    && holder?[path: ["metadata", "deletionTimestamp"]] == nil
+            }
         }
     }
 
