@@ -46,36 +46,58 @@ extension Migrator {
             lock = nil
         }
         guard let lock else { return try await body() }
-        let result: Result<Value, any Error> = await withTaskGroup(of: Result<Value, any Error>?.self) { group in
+        let end = await withTaskGroup(of: Ending<Value>.self) { group in
             group.addTask {
-                do { return .success(try await body()) } catch { return .failure(error) }
+                do { return .body(.success(try await body())) } catch { return .body(.failure(error)) }
             }
-            group.addTask {
-                await keep(lock, as: identity, interruption: interruption)
-                return nil
-            }
-            var result: Result<Value, any Error> = .failure(CancellationError())
-            for await next in group {
-                if let next {
-                    result = next
+            group.addTask { .lock(await keep(lock, as: identity, interruption: interruption)) }
+            var end = End<Value>()
+            for await ending in group {
+                switch ending {
+                case .body(let result):
+                    end.result = result
                     group.cancelAll()
+                case .lock(let lock): end.lock = lock
                 }
             }
-            return result
+            return end
         }
-        await release(lock)
-        return try result.get()
+        if let lock = end.lock { await release(lock, as: identity) }
+        return try end.result.get()
     }
 
-    /// Removes the lock. Where that fails for a while it stays, and ends by itself.
-    private func release(_ lock: ObjectMeta) async {
+    private struct End<Value: Sendable>: Sendable {
+        var result: Result<Value, any Error> = .failure(CancellationError())
+        var lock: ObjectMeta?
+    }
+
+    private enum Ending<Value: Sendable>: Sendable {
+        case body(Result<Value, any Error>)
+        /// As it was when it was renewed last; nil where it was lost.
+        case lock(ObjectMeta?)
+    }
+
+    /// Removes the lock, unless another has it by now. Where that fails for a while it stays, and ends by itself.
+    private func release(_ last: ObjectMeta, as identity: String) async {
         do {
             try await time.within(.seconds(5), what: "the API server") {
-                do {
-                    try await client.delete(.leases, lockName, uid: lock.uid)
-                } catch is APIError {
-                    // Once more: most failures pass.
-                    try await client.delete(.leases, lockName, uid: lock.uid)
+                var lock = last
+                var backoff = Backoff()
+                while true {
+                    do {
+                        let version = lock.resourceVersion
+                        try await client.delete(.leases, lockName, uid: lock.uid, resourceVersion: version)
+                        return
+                    } catch let error as APIError where error.reason == .conflict {
+                        // A renewal whose answer did not come; or somebody else has it.
+                        guard let now = try await client.find(Lease.self, lockName),
+                            now.spec.holderIdentity == identity
+                        else { return }
+                        lock = now.metadata
+                    } catch let error as APIError {
+                        journal.warn("Lease \(lockName)", "is not removed yet: \(error)")
+                        try await time.sleep(time.now() + backoff.next())
+                    }
                 }
             }
         } catch {
@@ -163,12 +185,15 @@ extension Migrator {
     }
 
     /// Renews the lock until the task is cancelled, or until another has it.
-    private func keep(_ lock: ObjectMeta, as identity: String, interruption: Interruption) async {
+    ///
+    /// - Returns: the lock as it was last; nil where it was lost.
+    private func keep(_ lock: ObjectMeta, as identity: String, interruption: Interruption) async -> ObjectMeta? {
+        var lock = lock
         while !Task.isCancelled {
             do {
                 try await time.sleep(time.now() + Self.renewal)
                 // The UID and the holder are tested: a lock that is no longer ours is not renewed.
-                try await client.patch(
+                lock = try await client.patch(
                     Lease.self,
                     lockName,
                     .json([
@@ -176,18 +201,30 @@ extension Migrator {
                         ["op": "test", "path": "/spec/holderIdentity", "value": .string(identity)],
                         ["op": "replace", "path": "/spec/renewTime", "value": .string(microTime)],
                     ])
-                )
+                ).metadata
             } catch let error as APIError where [.invalid, .notFound, .conflict].contains(error.reason) {
-                journal.error("", "the lock was taken away by another run: \(error)")
+                await tellLoss()
                 interruption.request()
-                return
+                return nil
             } catch is CancellationError {
-                return
+                return lock
             } catch {
                 // The server is away for the moment; so it is for the others.
                 journal.warn("", "the lock could not be renewed: \(error)")
             }
         }
+        return lock
+    }
+
+    private func tellLoss() async {
+        var holder: Lease?
+        do { holder = try await client.find(Lease.self, lockName) } catch {
+            journal.warn("Lease \(lockName)", "who has it now can't be told: \(error)")
+        }
+        let whose =
+            holder.map { "is held by \($0.spec.holderIdentity ?? "?") since \($0.spec.acquireTime ?? "?")" }
+            ?? "was deleted by somebody"
+        journal.error("Lease \(lockName)", "the lock \(whose); this run begins nothing more and ends")
     }
 
     /// The time of day as a `metav1.MicroTime`, which has exactly six decimals.
