@@ -6,13 +6,10 @@ import Testing
 
 @Suite("Somebody uses a claim at the last moment")
 struct OthersDisturbTests {
-    /// The moment at which the copy is checked and the source claim is about to be deleted.
-    private static func whenSealing(_ act: @escaping @Sendable (inout Cluster) throws -> Void) -> Meddler {
+    /// The moment at which everything is checked, and the deletion of the source claim is on its way.
+    private static func whenDeleting(_ act: @escaping @Sendable (inout Cluster) throws -> Void) -> Meddler {
         once(
-            when: { request, _ in
-                guard let request, request.method == .patch, let body = request.body else { return false }
-                return String(decoding: body, as: UTF8.self).contains(Marks.manifest)
-            },
+            when: { request, _ in request?.method == .delete && request?.target.hasSuffix("/data") == true },
             act
         )
     }
@@ -23,7 +20,7 @@ struct OthersDisturbTests {
         let source = try #require(scene.world.sourceVolumes.first)
         let key = ObjectKey(.pods, "shop", "late")
         scene.migrate(
-            Self.whenSealing { cluster in
+            Self.whenDeleting { cluster in
                 try cluster.create(
                     .pods,
                     namespace: "shop",

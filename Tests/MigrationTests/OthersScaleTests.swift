@@ -1,5 +1,6 @@
 import ClusterSimulator
 import Kubernetes
+import Synchronization
 import Testing
 
 @testable import Migration
@@ -36,6 +37,28 @@ struct OthersScaleTests {
         )
         scene.expectFailure(saying: ["was started again by somebody, 3 times, as soon as it was stopped"])
         scene.migrate()
+        scene.expectSuccess()
+    }
+
+    @Test("between the copy and the deletion of the source claim: what it writes then is not lost", arguments: 1...20)
+    func afterCopy(requests: Int) {
+        var scene = Others()
+        let seen = Mutex(0)
+        scene.migrate(
+            MigrationTests.once(when: { request, cluster in
+                guard request != nil, cluster.isCopied else { return false }
+                return seen.withLock {
+                    $0 += 1
+                    return $0 == requests
+                }
+            }) { try $0.scale(Others.deployment, to: 1) }
+        )
+        if scene.runs.last?.report?.succeeded == false {
+            scene.expectFailure(saying: ["uses the claims again since they were copied, so that they are not swapped"])
+            scene.migrate()
+        }
+        // At the very moment of the deletion nobody can tell whether something was written.
+        if scene.story.contains("is on the volume") { scene.forgiven = ["still bears", "is still there"] }
         scene.expectSuccess()
     }
 

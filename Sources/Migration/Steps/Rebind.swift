@@ -5,6 +5,7 @@ extension Migrator {
     /// name, creates the claim anew, and waits until it is bound.
     func rebind(_ progress: inout Progress) async throws {
         let unit = progress.unit
+        try await checkQuiet(progress)
         try await advanceAll(&progress) { state, action in
             switch action {
             case .deleteClaims: return try await deleteClaims(state, of: unit)
@@ -18,6 +19,20 @@ extension Migrator {
             default: return nil
             }
         }
+    }
+
+    /// Makes sure once more that nothing uses the claims, at the last moment at which the unit can go back.
+    private func checkQuiet(_ progress: Progress) async throws {
+        let unit = progress.unit
+        guard unit.claims.allSatisfy({ $0.sourceClaim?.metadata.isTerminating == false }),
+            unit.claims.contains(where: { progress.next($0) == .deleteClaims }),
+            let intruder = try await intruder(on: unit)
+        else { return }
+        throw Failure(
+            place: unit.title,
+            reason:
+                "\(intruder) uses the claims again since they were copied, so that they are not swapped; \(unit.suspects)"
+        )
     }
 
     private func deleteClaims(_ state: ClaimState, of unit: Unit) async throws -> ClaimState {
@@ -71,16 +86,33 @@ extension Migrator {
                 return last.isEmpty ? () : nil
             }
         } catch let timeout as WaitTimeout {
-            let holders = last.map {
-                "\($0.name) (finalizers: \(($0.metadata.finalizers ?? []).joined(separator: ", ")))"
-            }
+            let holders = await last.sorted { $0.name < $1.name }.sideBySide { await hold(on: $0) }
             throw Failure(
                 place: state.title,
-                reason: "\(timeout): \(holders.sorted().joined(separator: "; ")). "
+                reason: "\(timeout): \(holders.joined(separator: "; ")). "
                     + "The data is complete on the volume \(state.safeVolume); run again to finish"
             )
         }
         return try await client.observe(state)
+    }
+
+    /// What keeps a claim that is being deleted.
+    private func hold(on claim: PersistentVolumeClaim) async -> String {
+        let protection = "kubernetes.io/pvc-protection"
+        var holders: [String] = []
+        let foreign = (claim.metadata.finalizers ?? []).filter { $0 != protection }
+        if !foreign.isEmpty {
+            holders.append(
+                "the finalizers \(foreign.joined(separator: ", ")), which are for whoever set them to remove"
+            )
+        }
+        if claim.metadata.finalizers?.contains(protection) == true {
+            let pods = await orWarn(claim.title) { try await client.list(Pod.self, in: claim.metadata.namespace) } ?? []
+            let users = pods.filter { !$0.isFinished && $0.claimNames.contains(claim.metadata.name) }.map(\.title)
+            if !users.isEmpty { holders.append("\(users.sorted().joined(separator: ", ")), which use it: stop them") }
+        }
+        return "\(claim.name) is held by "
+            + (holders.isEmpty ? "the finalizer \(protection)" : holders.joined(separator: " and by "))
     }
 
     /// Deletes a claim that somebody else made of the old name, as long as it is as empty as it was seen.
