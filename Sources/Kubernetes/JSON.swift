@@ -102,7 +102,9 @@ extension JSON: Codable {
         } else if let value = try? container.decode(Int64.self) {
             self = .integer(value)
         } else {
-            self = .number(try container.decode(Double.self))
+            let value = try container.decode(Double.self)
+            // A whole number is written as an integer, and read as one the next time.
+            self = Int64(exactly: value).map(JSON.integer) ?? .number(value)
         }
     }
 
