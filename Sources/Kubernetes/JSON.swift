@@ -87,7 +87,16 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
 }
 
 extension JSON: Codable {
+    /// How deep arrays and objects may be nested: far deeper than any object of Kubernetes is.
+    private static let maximumDepth = 100
+
     public init(from decoder: any Decoder) throws {
+        // The deeper a value is, the longer takes each type that it is not.
+        guard decoder.codingPath.count < Self.maximumDepth else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: [], debugDescription: "nested deeper than \(Self.maximumDepth) levels")
+            )
+        }
         let container = try decoder.singleValueContainer()
         if container.decodeNil() {
             self = .null
