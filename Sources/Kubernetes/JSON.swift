@@ -34,7 +34,11 @@ public enum JSON: Sendable, Hashable {
 
     /// The value at a path of object keys; setting makes the objects on the way.
     public subscript(path path: [String]) -> JSON? {
-        get { path.reduce(self as JSON?) { value, key in value?[key] } }
+        get {
+            var value: JSON? = self
+            for key in path { value = value?[key] }
+            return value
+        }
         set {
             guard let first = path.first else { return }
             if path.count == 1 {
@@ -104,12 +108,12 @@ extension JSON: Codable {
             self = .string(value)
         } else if let value = try? container.decode([String: JSON].self) {
             self = .object(value)
+        } else if let value = try? container.decode(Int64.self) {
+            self = .integer(value)
         } else if let value = try? container.decode([JSON].self) {
             self = .array(value)
         } else if let value = try? container.decode(Bool.self) {
             self = .bool(value)
-        } else if let value = try? container.decode(Int64.self) {
-            self = .integer(value)
         } else {
             let value = try container.decode(Double.self)
             // A whole number is written as an integer, and read as one the next time.

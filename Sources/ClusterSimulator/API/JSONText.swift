@@ -40,22 +40,31 @@ extension JSON {
     }
 
     private static func append(_ text: String, to bytes: inout [UInt8]) {
-        let digits = Array("0123456789abcdef".utf8)
-        bytes.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): bytes += "\\\"".utf8
-            case UInt8(ascii: "\\"): bytes += "\\\\".utf8
-            case UInt8(ascii: "\n"): bytes += "\\n".utf8
-            case UInt8(ascii: "\r"): bytes += "\\r".utf8
-            case UInt8(ascii: "\t"): bytes += "\\t".utf8
-            case 0..<0x20:
-                bytes += "\\u00".utf8
-                bytes.append(digits[Int(byte >> 4)])
-                bytes.append(digits[Int(byte & 15)])
-            default: bytes.append(byte)
-            }
+        bytes.append(quote)
+        let start = bytes.count
+        bytes += text.utf8
+        // Most texts hold nothing to escape.
+        for index in start..<bytes.count where bytes[index] < space || bytes[index] == quote || bytes[index] == slash {
+            bytes.removeSubrange(start...)
+            for byte in text.utf8 { escape(byte, into: &bytes) }
+            break
         }
-        bytes.append(UInt8(ascii: "\""))
+        bytes.append(quote)
     }
+
+    private static func escape(_ byte: UInt8, into bytes: inout [UInt8]) {
+        switch byte {
+        case quote: bytes += "\\\"".utf8
+        case slash: bytes += "\\\\".utf8
+        case UInt8(ascii: "\n"): bytes += "\\n".utf8
+        case UInt8(ascii: "\r"): bytes += "\\r".utf8
+        case UInt8(ascii: "\t"): bytes += "\\t".utf8
+        case 0..<space: bytes += ("\\u00" + (byte < 16 ? "0" : "") + String(byte, radix: 16)).utf8
+        default: bytes.append(byte)
+        }
+    }
+
+    private static let quote = UInt8(ascii: "\"")
+    private static let slash = UInt8(ascii: "\\")
+    private static let space = UInt8(ascii: " ")
 }

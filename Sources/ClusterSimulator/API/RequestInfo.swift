@@ -29,6 +29,8 @@ struct RequestInfo {
     }
 
     private static func decode(_ text: String, plus: Bool) -> String {
+        // Most parts hold nothing to decode.
+        if !text.utf8.contains(UInt8(ascii: "%")), !plus || !text.utf8.contains(UInt8(ascii: "+")) { return text }
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {

@@ -3,7 +3,9 @@ import Kubernetes
 
 /// Runs containers inside the model: volumes are values, programs are functions that take model time.
 struct ModelRuntime: Sendable {
-    private(set) var contents: [ModelFiles.Key: Content] = [:]
+    private(set) var contents: [ModelFiles.Key: Content] = [:] { didSet { writes += 1 } }
+    /// Counts what may have changed a content.
+    private(set) var writes = 0
     private var containers: [ContainerID: ModelContainer] = [:]
 
     static func start(_ run: ContainerRun, _ cluster: inout Cluster) {
@@ -95,6 +97,9 @@ struct ModelRuntime: Sendable {
 }
 
 extension Cluster {
+    /// Grows whenever the content of a modelled volume may have changed.
+    public var contentVersion: Int { controllers.model.writes }
+
     /// The content of a modelled volume, nil where there is none (yet, or any more).
     ///
     /// - Parameter node: whose directory is meant, for volumes that have one on each node; the only one that has
