@@ -40,7 +40,7 @@ final class Transfer {
     private var headSize = 0
     private var expectsStatusLine = true
     private var waiters: [CheckedContinuation<Void, Never>] = []
-    private let words = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
+    private let words: UnsafeMutablePointer<CChar>
     private var lists: [UnsafeMutablePointer<curl_slist>] = []
 
     /// Makes a handle ready for libcurl.
@@ -60,6 +60,8 @@ final class Transfer {
         self.isStream = isStream
         self.silence = request.silence
         self.connectTimeout = request.connection.connectTimeout
+        // Only now: what comes before may throw, and an object that is not whole has no end that frees it.
+        words = .allocate(capacity: Int(CURL_ERROR_SIZE))
         words.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         try configure(request, url)
         try setCallbacks()
