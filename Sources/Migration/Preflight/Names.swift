@@ -2,7 +2,7 @@ import Kubernetes
 
 extension Migrator {
     /// Each staging claim has a name of its own that no stranger has, and each claim is one that can be carried over.
-    func checkNames(_ discovery: Discovery) async -> [Obstacle] {
+    func checkNames(_ discovery: Discovery) -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims)
         var obstacles = Self.collisions(of: states)
         for state in states where state.seal == nil {
@@ -10,9 +10,6 @@ extension Migrator {
                 Obstacle(namespace: state.name.namespace, resource: state.title, message: $0.description)
             }
         }
-        // Only many annotations make a manifest large: at worst each of their bytes takes six in JSON.
-        let large = states.filter { $0.seal == nil && $0.claim.map(Self.annotationBytes) ?? 0 > Seal.limit / 8 }
-        for result in await large.sideBySide({ await checkManifest(of: $0) }) { obstacles += result }
         return obstacles
     }
 
@@ -41,27 +38,5 @@ extension Migrator {
             refusals.append(Refusal("is a block volume (volumeMode Block), which rsync cannot copy"))
         }
         return refusals
-    }
-
-    private static func annotationBytes(of claim: PersistentVolumeClaim) -> Int {
-        [claim.metadata.annotations, claim.metadata.labels].compactMap(\.self).flatMap(\.self)
-            .reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
-    }
-
-    private func checkManifest(of state: ClaimState) async -> [Obstacle] {
-        do {
-            let bytes = Seal.manifest(of: try await client.get(.claims, state.name)).text.count
-            guard bytes > Seal.limit else { return [] }
-            return [
-                Obstacle(
-                    namespace: state.name.namespace,
-                    resource: state.title,
-                    message: "its manifest has \(bytes) bytes, more than the \(Seal.limit) that can be kept on its new "
-                        + "volume meanwhile; drop what its annotations can do without"
-                )
-            ]
-        } catch {
-            return [Obstacle(namespace: state.name.namespace, resource: state.title, message: "\(error)")]
-        }
     }
 }

@@ -32,7 +32,7 @@ public enum Preflight {
         Check(
             name: "names",
             summary: "staging claims have names of their own, and claims can be carried over"
-        ) { migrator, discovery, _ in await migrator.checkNames(discovery) },
+        ) { migrator, discovery, _ in migrator.checkNames(discovery) },
         Check(
             name: "admission",
             summary: "quotas, limits, Pod Security and webhooks let staging claims and movers in",

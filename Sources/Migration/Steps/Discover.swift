@@ -155,6 +155,7 @@ extension Migrator {
             obstacles[claim.name, default: []].append(problem)
         }
 
+        for (name, problem) in try await oversized(states) { obstacles[name, default: []].append(problem) }
         let usage = try await usage(of: Set(states.map(\.name)), in: inventory)
         for (name, problems) in usage.obstacles { obstacles[name, default: []] += problems }
         discovery.units = Self.units(of: states, usage: usage, obstacles: obstacles)

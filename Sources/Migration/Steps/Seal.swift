@@ -53,6 +53,7 @@ extension Migrator {
                 fresh.sourceClaim == nil || destination.spec.claimRef?.uid == fresh.staging?.metadata.uid
             else { throw Refusal("the staging claim \(state.stagingName) has no volume any more") }
             let text = String(decoding: manifest.text, as: UTF8.self)
+            // Discovery makes sure of it, but somebody may have added to the claim since.
             guard text.utf8.count <= Seal.limit else {
                 throw Refusal("the claim's manifest has \(text.utf8.count) bytes, more than an annotation can hold")
             }

@@ -1,0 +1,38 @@
+import Kubernetes
+
+extension Migrator {
+    /// The claims whose manifests are too large for the annotation that is to keep them: nothing may be stopped for
+    /// them.
+    ///
+    /// - Throws: `APIError`.
+    func oversized(_ states: [ClaimState]) async throws -> [ObjectName: Obstacle] {
+        var obstacles: [ObjectName: Obstacle] = [:]
+        for state in states where state.seal == nil {
+            // Only many annotations make a manifest large: at worst each of their bytes takes six in JSON.
+            guard let claim = state.claim, Self.bytes(of: claim.metadata) > Seal.limit / 8 else { continue }
+            let now: JSON
+            do {
+                now = try await client.get(.claims, state.name)
+            } catch let error as APIError where error.reason == .notFound {
+                continue
+            }
+            let bytes = Seal.manifest(of: now).text.count
+            guard bytes > Seal.limit else { continue }
+            let largest = claim.metadata.annotations?.max { $0.value.utf8.count < $1.value.utf8.count }
+            obstacles[state.name] = Obstacle(
+                namespace: state.name.namespace,
+                resource: state.title,
+                message: "its manifest has \(bytes) bytes, more than the \(Seal.limit) that can be kept on its new "
+                    + "volume meanwhile; the largest annotation is \(largest?.key ?? "?") with \(largest?.value.utf8.count ?? 0) "
+                    + "bytes: shorten it, or remove it (kubectl annotate pvc \(state.name.name) --namespace "
+                    + "\(state.name.namespace ?? "") \(largest?.key ?? "")-)"
+            )
+        }
+        return obstacles
+    }
+
+    private static func bytes(of metadata: ObjectMeta) -> Int {
+        [metadata.annotations, metadata.labels].compactMap(\.self).flatMap(\.self)
+            .reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+    }
+}
