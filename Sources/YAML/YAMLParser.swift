@@ -5,6 +5,8 @@ extension YAMLValue {
     static let maximumSize = 16 << 20
     /// How deep sequences and mappings may be nested.
     static let maximumDepth = 100
+    /// How many directives a text may have, such as `%TAG`: libyaml compares each with all before it.
+    static let maximumDirectives = 100
     /// How many nodes a text may have in all, which take far more memory than their text.
     static let maximumNodes = 1_000_000
     /// How many nodes aliases may add in all ("billion laughs").
@@ -22,8 +24,26 @@ extension YAMLValue {
         guard bytes.count <= maximumSize else {
             throw YAMLError(message: "the text is larger than \(maximumSize >> 20) MiB", line: 1, column: 1)
         }
+        try check(directivesOf: bytes)
         var composer = try Composer(bytes)
         return try composer.documents()
+    }
+
+    private static func check(directivesOf bytes: [UInt8]) throws(YAMLError) {
+        // The last bytes of all line ends of YAML, in UTF-8 and UTF-16.
+        let lineEnds: [UInt8] = [0x0A, 0x0D, 0x85, 0xA8, 0xA9, 0x00]
+        var directives = 0
+        for index in bytes.indices.dropFirst() where bytes[index] == UInt8(ascii: "%") {
+            if lineEnds.contains(bytes[index - 1]) { directives += 1 }
+            guard directives <= maximumDirectives else {
+                let line = bytes[..<index].count { $0 == UInt8(ascii: "\n") } + 1
+                throw YAMLError(
+                    message: "the text has more than \(maximumDirectives) directives",
+                    line: line,
+                    column: 1
+                )
+            }
+        }
     }
 }
 

@@ -132,6 +132,8 @@ struct YAMLTests {
         #expect(failure(Array(repeating: UInt8(ascii: "a"), count: 17 << 20)).contains("larger than 16 MiB"))
         let many = Array("[".utf8) + Array(repeating: Array("a,".utf8), count: 1_000_001).joined()
         #expect(failure(many).contains("the text has more than 1000000 values"))
+        let directives = (1...102).map { "%TAG !a\($0)! b\n" }.joined()
+        #expect(failure(directives.utf8) == "102:1: the text has more than 100 directives")
         let texts = "a: &a \(String(repeating: "x", count: 1 << 20))\nb: [\(String(repeating: "*a,", count: 100))]"
         #expect(failure(texts.utf8).contains("the aliases stand for more than 100000 values"))
         var bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
