@@ -78,5 +78,7 @@ struct MoverTests {
         #expect(RsyncExit(24).isWorthRepeating)
         #expect(!RsyncExit(23).isWorthRepeating)
         #expect(RsyncExit.advice(output: "write failed: No space left on device (28)")?.contains("full") == true)
+        let squashed = "rsync: [receiver] chown \"/dest/a\" failed: Operation not permitted (1)"
+        #expect(RsyncExit.advice(output: squashed)?.contains("root squash") == true)
     }
 }

@@ -39,6 +39,18 @@ struct OthersDeletionTests {
         }
     }
 
+    @Test("of one of a StatefulSet's pods: all of it waits, until the claim is got back")
+    func statefulSet() {
+        var scene = Others(Scenario.statefulSet.world(alone: true))
+        scene.forgiven = [Others.deletion]
+        let key = ObjectKey(.persistentVolumeClaims, "shop", "logs-db-1")
+        scene.migrate(once(when: { $1.isCopying }) { try $0.delete(key) })
+        scene.expectFailure(stopped: ["StatefulSet shop/db"], saying: ["stays stopped"])
+        scene.getBack()
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
     @Test("before it is stopped: nothing is stopped, and the data is kept when the claim goes")
     func protected() {
         var scene = Others()
@@ -75,6 +87,34 @@ struct OthersDeletionTests {
         scene.migrate()
         #expect(scene.runs.last?.report?.succeeded == true, "\(scene.story)")
         #expect(scene.world.cluster.replicas(Others.deployment) == 1)
+    }
+}
+
+@Suite("Somebody deletes the staging claim")
+struct OthersStagingTests {
+    @Test("during the copy: the unit goes back, and a later run migrates it")
+    func copying() {
+        var scene = Others()
+        scene.migrate(once(when: { $1.isCopying }) { try $0.delete(Others.staging) })
+        scene.expectFailure(saying: ["data-pvcmigrate"])
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
+    @Test("after the copy, before the seal: the unit goes back, and a later run migrates it")
+    func copied() {
+        var scene = Others()
+        scene.migrate(once(when: { $1.isCopied }) { try $0.delete(Others.staging) })
+        scene.expectFailure(saying: ["the staging claim shop/data-pvcmigrate was deleted by somebody"])
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
+    @Test("after the seal: its volume is kept, and gets the claim's name")
+    func sealed() {
+        var scene = Others()
+        scene.migrate(once(when: { $1.isSealed }) { try $0.delete(Others.staging) })
+        scene.expectSuccess()
     }
 }
 

@@ -71,6 +71,27 @@ struct OthersClusterTests {
         scene.expectSuccess()
     }
 
+    @Test("a quota wants what a mover does not say: that is told, and what to do")
+    func computeQuota() {
+        var scene = Others()
+        let quota = ObjectKey(.resourceQuotas, "shop", "compute")
+        scene.migrate(
+            once(when: { $1.isProtected }) {
+                try $0.create(
+                    .resourceQuotas,
+                    namespace: "shop",
+                    ["metadata": ["name": "compute"], "spec": ["hard": ["requests.cpu": "4"]]]
+                )
+            }
+        )
+        scene.expectFailure(saying: ["failed quota: compute: must specify requests.cpu", "LimitRange"])
+        scene.change { try $0.delete(quota) }
+        // Its pods were refused as well.
+        scene.wait(.seconds(120))
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
     @Test("a finalizer of somebody else holds the source claim: it is named, and a run finishes when it is gone")
     func sourceFinalizer() {
         var scene = Others()

@@ -62,6 +62,44 @@ struct OthersScaleTests {
         scene.expectSuccess()
     }
 
+    @Test("and removes its mark: it is started all the same")
+    func unmarked() {
+        var scene = Others()
+        scene.migrate(
+            MigrationTests.once(when: { $1.isCopying }) {
+                try $0.update(Others.deployment) { $0[path: ["metadata", "annotations", Marks.scale]] = nil }
+            }
+        )
+        scene.forgiven = ["is at zero without its scale"]
+        scene.expectSuccess(saying: ["somebody has removed its mark"])
+    }
+
+    @Test("no, deletes it: its claims are migrated all the same")
+    func deleted() {
+        var scene = Others()
+        scene.migrate(MigrationTests.once(when: { $1.isCopying }) { try $0.delete(Others.deployment) })
+        scene.forgiven = ["Deployment web has not its scale"]
+        scene.expectSuccess()
+    }
+
+    @Test("by making it anew: its pods are named, and a later run migrates it")
+    func madeAnew() {
+        var scene = Others()
+        scene.migrate(
+            MigrationTests.once(when: { $1.isCopying }) { cluster in
+                var object = cluster.get(Others.deployment) ?? .null
+                try cluster.delete(Others.deployment)
+                object["metadata"] = ["name": "web"]
+                object["status"] = nil
+                object[path: ["spec", "replicas"]] = 1
+                try cluster.create(.deployments, namespace: "shop", object)
+            }
+        )
+        scene.expectFailure(saying: ["of the ReplicaSet web-", "goes on; stop or delete it, and run again"])
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
     @Test("KEDA is named before anything stops and when it has spoilt the copies, and leaves a paused workload alone")
     func keda() throws {
         var scene = Others()

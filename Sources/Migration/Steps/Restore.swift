@@ -28,10 +28,30 @@ extension Migrator {
     func start(_ workload: Workload) async throws -> Workload? {
         // What it is now decides: it was changed by us or others since it was listed.
         guard let current = try await client.current(workload) else { return nil }
-        guard current.metadata.annotation(Marks.scale) != nil else { return current }
+        guard current.metadata.annotation(Marks.scale) != nil else {
+            return try await startUnmarked(current, as: workload)
+        }
         let started = try await change(current) { try $0.startPatch() }
-        if let started { journal.info(started.title, "started again with scale \(started.replicas)") }
+        if let started {
+            journal.info(
+                started.title,
+                current.replicas == 0
+                    ? "started again with scale \(started.replicas)"
+                    : "was started by somebody, and keeps their scale \(started.replicas)"
+            )
+        }
         return started
+    }
+
+    /// Starts a workload whose mark somebody has removed meanwhile; this process still knows the scale.
+    private func startUnmarked(_ current: Workload, as stopped: Workload) async throws -> Workload {
+        guard current.replicas == 0, let scale = try stopped.markedScale() else { return current }
+        journal.warn(
+            current.title,
+            "somebody has removed its mark \(Marks.scale); started with scale \(scale) all the same"
+        )
+        let change: JSON = ["spec": ["replicas": .integer(Int64(scale))]]
+        return try await client.patch(current, .merge(onto: current.metadata, change))
     }
 
     private func awaitReady(_ workload: Workload) async throws {

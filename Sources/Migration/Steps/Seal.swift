@@ -34,6 +34,9 @@ extension Migrator {
         try await advanceAll(&progress) { state, action in
             guard action == .seal else {
                 if case .blocked(let why) = action { throw why }
+                if state.seal == nil, [.stage, .awaitStaging, .awaitDeletion].contains(action) {
+                    throw Refusal("the staging claim \(state.stagingName) was deleted by somebody")
+                }
                 return nil
             }
             var state = state
