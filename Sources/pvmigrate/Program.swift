@@ -12,6 +12,7 @@ import Kubernetes
 enum Program {
     /// The main thread waits for signals and does nothing else; the command runs beside it and ends the process.
     static func main() {
+        StandardStream.openClosed()
         let signals = Signals()
         let interruption = Interruption()
         let results = StandardStream(STDOUT_FILENO)

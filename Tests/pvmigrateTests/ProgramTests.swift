@@ -61,6 +61,28 @@ struct ProgramTests {
         #expect(String(decoding: result, as: UTF8.self).contains(#""outcome":"interrupted""#))
     }
 
+    @Test("writes into no file or connection of its own where its standard streams are closed")
+    func closed() throws {
+        let folder = try TemporaryFolder()
+        let server = try SilentServer()
+        defer { close(server.socket) }
+        let file = try folder.write("config", kubeconfig(cluster: "{server: 'http://127.0.0.1:\(server.port)'}"))
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        process.arguments = [
+            "-c", #"exec "$0" "$@" <&- >&- 2>&-"#, Self.directory.appending(path: "pvmigrate").path, "status",
+            "--kubeconfig", file,
+        ]
+        try process.run()
+        server.accept()
+        for descriptor in 0...2 {
+            let path = "/proc/\(process.processIdentifier)/fd/\(descriptor)"
+            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: path) == "/dev/null")
+        }
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
     /// Where the package's products are: beside the tests.
     private static let directory = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
 }

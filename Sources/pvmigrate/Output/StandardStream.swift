@@ -13,6 +13,15 @@ final class StandardStream: Sendable {
 
     init(_ descriptor: Int32) { self.descriptor = descriptor }
 
+    /// Opens /dev/null where a standard stream is closed: else the next file or connection would get its number, and
+    /// messages would go there.
+    static func openClosed() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
+            // It gets the lowest number that is free, which is this one.
+            _ = open("/dev/null", O_RDWR)
+        }
+    }
+
     /// Writes text. Where nobody reads any more, this and all further text is dropped: a closed terminal must not end
     /// a migration.
     func write(_ text: String) {
