@@ -154,6 +154,64 @@ struct BadInputTests {
             .flags("status --set-defaults", "Unknown option '--set-defaults'"),
             .flags("status slow", "Unexpected argument 'slow'"),
             .flags("--dry-run status", "Unexpected argument 'status'"),
+            .flags("-source-sc a -dest-sc b -keep-source=2", "--keep-source must be true or false, not \"2\""),
+            .flags("-source-sc a -dest-sc b --discard-changes", "Unknown option '--discard-changes'"),
+            .flags("-source-sc a -dest-sc b --pvc a/b", "Unknown option '--pvc'"),
+            .flags("rollback", "--source-sc is missing"),
+            .flags("rollback --source-sc a", "--dest-sc is missing"),
+            .flags("rollback --source-sc a --dest-sc=", "--dest-sc is empty"),
+            .flags(
+                "rollback --source-sc a --dest-sc a",
+                "--source-sc and --dest-sc are both \"a\"; they must differ"
+            ),
+            .flags("rollback -source-sc a -dest-sc b -pvc", "Missing value for '--pvc <namespace/name>'"),
+            .flags("rollback -source-sc a -dest-sc b -pvc=", "--pvc \"\" is not a claim's NAMESPACE/NAME"),
+            .flags("rollback -source-sc a -dest-sc b -pvc data", "--pvc \"data\" is not a claim's NAMESPACE/NAME"),
+            .flags("rollback -source-sc a -dest-sc b -pvc /data", "--pvc \"/data\" is not a claim's NAMESPACE/NAME"),
+            .flags("rollback -source-sc a -dest-sc b -pvc shop/", "--pvc \"shop/\" is not a claim's NAMESPACE/NAME"),
+            .flags(
+                "rollback -source-sc a -dest-sc b -pvc shop/data -pvc a/b/c",
+                "--pvc \"a/b/c\" is not a claim's NAMESPACE/NAME"
+            ),
+            .flags("rollback -source-sc a -dest-sc b -pvc a.b/c", "--pvc \"a.b/c\" is not a claim's NAMESPACE/NAME"),
+            .flags(
+                "rollback -source-sc a -dest-sc b -discard-changes=maybe",
+                "--discard-changes must be true or false, not \"maybe\""
+            ),
+            .flags("rollback -source-sc a -dest-sc b -rsync-image=", "--rsync-image is empty"),
+            .flags("rollback -source-sc a -dest-sc b -set-defaults", "Unknown option '--set-defaults'"),
+            .flags("rollback -source-sc a -dest-sc b shop/data", "Unexpected argument 'shop/data'"),
+            .flags("abort", "--source-sc is missing"),
+            .flags("abort -dest-sc b", "--source-sc is missing"),
+            .flags(
+                "abort -source-sc a -dest-sc b -namespace=",
+                "--namespace is empty; leave it out for all namespaces"
+            ),
+            .flags("abort -source-sc a -dest-sc b -dry-run", "Unknown option '--dry-run'"),
+            .flags("abort -source-sc a -dest-sc b -context=", "--context is empty"),
+            .flags("cleanup", "--keep-days is missing"),
+            .flags("cleanup --dry-run -namespace shop", "--keep-days is missing"),
+            .flags("cleanup --keep-days", "Missing value for '--keep-days <days>'"),
+            .flags("cleanup --keep-days=", "The value '' is invalid for '--keep-days <days>'"),
+            .flags("cleanup -keep-days abc", "The value 'abc' is invalid for '--keep-days <days>'"),
+            .flags("cleanup -keep-days 7d", "The value '7d' is invalid for '--keep-days <days>'"),
+            .flags("cleanup -keep-days 0.5", "The value '0.5' is invalid for '--keep-days <days>'"),
+            .flags("cleanup -keep-days -1", "Missing value for '--keep-days <days>'"),
+            .flags(
+                "cleanup -keep-days=-1",
+                "--keep-days must be a whole number of days from 0 to 100000, not -1"
+            ),
+            .flags(
+                "cleanup -keep-days 100001",
+                "--keep-days must be a whole number of days from 0 to 100000, not 100001"
+            ),
+            .flags(
+                "cleanup -keep-days 99999999999999999999",
+                "The value '99999999999999999999' is invalid for '--keep-days <days>'"
+            ),
+            .flags("cleanup -keep-days 7 -namespace A", "--namespace \"A\" is not the name of a namespace"),
+            .flags("cleanup -keep-days 7 -source-sc a", "Unknown option '--source-sc'"),
+            .flags("cleanup 7", "Unexpected argument '7'"),
             .flags("stauts", "Unexpected argument 'stauts'"),
         ]
     )

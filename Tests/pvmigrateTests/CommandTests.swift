@@ -38,11 +38,7 @@ struct CommandTests {
         let object = try Self.object(run)
         #expect(object["outcome"] == "migrated" && object["exitCode"] == 0)
         let claim = try #require(object["claims"]?.array?.first)
-        #expect(
-            Set(claim.object?.keys.map(\.self) ?? []) == [
-                "namespace", "name", "size", "files", "bytes", "copySeconds", "outageSeconds", "result", "reason",
-            ]
-        )
+        #expect(Set(claim.object?.keys.map(\.self) ?? []) == Self.keysOfClaims)
         #expect(claim["namespace"] == "shop" && claim["name"] == "data" && claim["result"] == "migrated")
         #expect(claim["files"] == 2 && claim["bytes"] == 5 && claim["reason"] == .null)
         let unit = try #require(object["units"]?.array?.first)
@@ -51,6 +47,11 @@ struct CommandTests {
         )
         #expect(unit["claims"]?.array?.first?["state"] == "new")
     }
+
+    /// What `--output json` says of each claim.
+    static let keysOfClaims: Set = [
+        "namespace", "name", "size", "files", "bytes", "copySeconds", "outageSeconds", "result", "reason",
+    ]
 
     @Test("shows the plan with --dry-run, and only reads")
     func dryRun() throws {
@@ -219,6 +220,8 @@ struct CommandTests {
             case .preflightPassed: try shop.run("--output=json", "--preflight-validation-only")
             case .preflightFailed: try shop.run("--output=json", "--source-sc=none")
             case .migrated: try shop.run("--output=json")
+            case .rolledBack: try shop.rolledBack()
+            case .aborted: try shop.abort("--output=json")
             case .failed: try shop.run("--output=json", "--context=none")
             case .interrupted:
                 try shop.run("--output=json", interruption: interruption) { _, _ in
@@ -282,6 +285,12 @@ struct CommandTests {
 }
 
 extension Shop {
+    /// Migrates and rolls back.
+    fileprivate mutating func rolledBack() throws -> Run {
+        _ = try run("--keep-source")
+        return try rollback("--output=json")
+    }
+
     /// What a run without `--verbose-copy` says.
     fileprivate consuming func quiet() throws -> String {
         try run("--skip-preflight-validation").errors

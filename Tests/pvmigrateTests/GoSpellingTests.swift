@@ -1,3 +1,4 @@
+import Kubernetes
 import Migration
 import Testing
 
@@ -30,6 +31,10 @@ struct GoSpellingTests {
             ("--source-sc --dest-sc b", "--source-sc --dest-sc b"),
             ("-h", "-h"), ("-help", "--help"), ("-version", "--version"),
             ("-foo -f --foo=1 foo - ", "-foo -f --foo=1 foo - "),
+            ("-keep-days=7", "--keep-days=7"), ("-keep-days 7", "--keep-days 7"),
+            ("-pvc=a/b -pvc a/c", "--pvc=a/b --pvc a/c"),
+            ("--discard-changes=true -keep-source", "--discard-changes --keep-source"),
+            ("-discard-changes=0 --keep-source=False", ""),
             ("-dry-run -- -dry-run=true", "--dry-run -- -dry-run=true"),
         ]
     )
@@ -45,9 +50,18 @@ struct GoSpellingTests {
     }
 
     @Test("is known for every flag that --help shows")
-    func complete() {
+    func complete() async {
+        var pages: [String] = []
+        for command in [[]] + Subcommands.all.map({ [$0.name] }) {
+            let console = Console()
+            let surroundings = console.surroundings(time: .instant) { _ in
+                throw TransportError(.configuration, "asked")
+            }
+            let code = await run(command + ["--help"], in: surroundings, interruption: Interruption())
+            pages.append(console.run(ending: code).output)
+        }
         let shown = Set(
-            Help.text.split(separator: "\n").compactMap { line in
+            pages.flatMap { $0.split(separator: "\n") }.compactMap { line in
                 line.wholeMatch(of: /\ \ (?:-h, )?--([a-z-]+)(?: .*)?/).map { String($0.1) }
             }
         )

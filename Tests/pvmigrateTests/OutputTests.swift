@@ -57,12 +57,15 @@ struct OutputTests {
 
                 USAGE: pvmigrate --source-sc <name> --dest-sc <name> [flags]
                        pvmigrate status [--source-sc <name>] [--dest-sc <name>] [--namespace <name>]
+                       pvmigrate abort --source-sc <name> --dest-sc <name> [--namespace <name>]
+                       pvmigrate rollback --source-sc <name> --dest-sc <name> [--pvc <namespace/name>] [--discard-changes] [flags]
+                       pvmigrate cleanup --keep-days <days> [--namespace <name>] [--dry-run]
                        pvmigrate rbac [--namespace <name>] [--set-defaults]
 
                 OPTIONS:
                   --source-sc <name>      The StorageClass to migrate from. Required.
                   --dest-sc <name>        The StorageClass to migrate to. Required.
-                  --namespace <name>      Migrate only the claims of this namespace. (default: all)
+                  --namespace <name>      Only the claims of this namespace. (default: all)
                   --rsync-image <image>   The image to copy with; must have rsync on its PATH. (default:
                                           eeacms/rsync:2.3)
                   --rsync-flags <flags>   Further flags for rsync, separated by commas.
@@ -79,6 +82,8 @@ struct OutputTests {
                                           How long a pod of preflight may take to run. (default: 60)
                   --delete-pv-timeout <seconds>
                                           How long the volume of a temporary claim may take to go. (default: 300)
+                  --keep-source           Keep each source volume, so that `pvmigrate rollback` can swap its claim
+                                          back to it.
                   --dry-run               Show what would be done, and change nothing.
                   --kubeconfig <file>     The kubeconfig. (default: $KUBECONFIG, the pod's service account,
                                           ~/.kube/config)
@@ -89,6 +94,9 @@ struct OutputTests {
 
                 OTHER COMMANDS, each with a --help of its own:
                   status            Tells what is under way, stopped, left over, or kept for a rollback; changes nothing.
+                  abort             Takes back what a run has left half done, and removes what it had copied.
+                  rollback          Swaps claims back to the source volumes that were kept with --keep-source.
+                  cleanup           Removes the volumes that were kept for a rollback, once they are old enough.
                   rbac              Prints a manifest for kubectl apply: a ServiceAccount that may do what a run does, and no more.
 
                 PIPELINE:

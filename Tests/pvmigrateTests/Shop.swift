@@ -83,6 +83,25 @@ struct Shop {
         try run(["--source-sc", "slow", "--dest-sc", "fast"], flags, interruption: interruption, fault: fault)
     }
 
+    /// Runs `pvmigrate rollback` of that migration in virtual time.
+    mutating func rollback(_ flags: String..., fault: @escaping Interceptor = { _, _ in nil }) throws -> Run {
+        try run(["rollback", "--source-sc", "slow", "--dest-sc", "fast"], flags, fault: fault)
+    }
+
+    /// Runs `pvmigrate abort` of that migration in virtual time.
+    mutating func abort(_ flags: String..., fault: @escaping Interceptor = { _, _ in nil }) throws -> Run {
+        try run(["abort", "--source-sc", "slow", "--dest-sc", "fast"], flags, fault: fault)
+    }
+
+    /// Runs `pvmigrate cleanup` in virtual time.
+    mutating func cleanup(
+        _ flags: String...,
+        interruption: Interruption = Interruption(),
+        fault: @escaping Interceptor = { _, _ in nil }
+    ) throws -> Run {
+        try run(["cleanup"], flags, interruption: interruption, fault: fault)
+    }
+
     /// Runs `pvmigrate status` in virtual time.
     func status(
         _ flags: String...,
