@@ -101,7 +101,7 @@ struct PreflightTests {
         #expect(
             result.table == [
                 "shop | PersistentVolumeClaim shop/data | a claim named shop/data-pvcmigrate exists that does not belong "
-                    + "to this migration; rename or delete it, it is left untouched",
+                    + "to this migration; it is left untouched. Where it is not needed, delete it, and run again",
                 "shop | PersistentVolumeClaim shop/odd | the annotation kurl.sh/pvcmigrate-destinationaccessmode is "
                     + "\"ReadWriteAlways\"; it must be one of ReadWriteOnce, ReadWriteMany, ReadOnlyMany, ReadWriteOncePod",
             ]
