@@ -59,6 +59,9 @@ struct Others {
     /// True once a workload was stopped in any of the runs.
     var hasStopped: Bool { story.contains("stopped: scale") }
 
+    /// The longest that a workload stood still in the last run.
+    var outage: Duration { (runs.last?.report?.claims ?? []).compactMap(\.outage).max() ?? .zero }
+
     /// Runs a migration while somebody meddles.
     @discardableResult
     mutating func migrate(_ meddler: Meddler? = nil) -> World.Run {
@@ -94,6 +97,12 @@ struct Others {
 
     private var violations: [String] {
         invariants.violations.filter { violation in !forgiven.contains { violation.contains($0) } }
+    }
+
+    /// Puts a file into the source volume that takes some seconds to copy.
+    mutating func addLargeFile() {
+        let volume = world.cluster.get(Self.claim)?[path: ["spec", "volumeName"]]?.string ?? ""
+        world.cluster.write(["large": File(size: 1 << 30)], toVolumeNamed: volume, node: "node-2")
     }
 
     /// Lets time pass.
@@ -151,6 +160,15 @@ extension Cluster {
     var movers: [JSON] {
         list(.pods, namespace: "shop").filter {
             $0[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.mover
+        }
+    }
+
+    /// True while rsync runs in a mover, and it is said so.
+    var isTransferring: Bool {
+        movers.contains { mover in
+            (mover[path: ["status", "initContainerStatuses"]]?.array ?? []).contains {
+                $0[path: ["state", "running"]] != nil
+            }
         }
     }
 

@@ -56,13 +56,16 @@ struct OthersMoverTests {
         arguments: [Scenario.deployment, .hostPath]
     )
     func lostNode(scenario: Scenario) {
-        var scene = Others(scenario.world())
+        var scene = Others(scenario.world(alone: true))
+        scene.addLargeFile()
         scene.migrate(
-            Self.whileCopying { cluster, mover in
-                cluster.loseNode(cluster.get(mover)?[path: ["spec", "nodeName"]]?.string ?? "")
+            once(when: { $1.isTransferring }) { cluster in
+                cluster.loseNode(cluster.get(cluster.moverKey)?[path: ["spec", "nodeName"]]?.string ?? "")
             }
         )
         scene.expectFailure(saying: ["doesn't say that it has ended"])
+        // What it takes a cluster to give a node up, and little more.
+        #expect(scene.outage < .seconds(480))
         for node in ["node-1", "node-2"] { scene.world.cluster.recoverNode(node) }
         scene.wait(.seconds(60))
         scene.migrate()
@@ -104,6 +107,7 @@ struct OthersMoverTests {
         ]
         scene.migrate()
         scene.expectSuccess()
+        #expect(scene.outage < .seconds(60))
     }
 
     @Test("Pod Security that refuses a mover is named, with what to do")
