@@ -23,10 +23,11 @@ struct Lines {
     mutating func next() async throws -> Data? {
         var searched = 0
         while true {
-            if let end = rest[(rest.startIndex + searched)...].firstIndex(of: UInt8(ascii: "\n")) {
-                let line = Data(rest[rest.startIndex..<end])
-                rest = rest[(end + 1)...]
-                return line
+            // In the bytes themselves, which is far faster than in the data.
+            let end = rest.withUnsafeBytes { $0[searched...].firstIndex(of: UInt8(ascii: "\n")) }
+            if let end {
+                defer { rest = rest.dropFirst(end + 1) }
+                return Data(rest.prefix(end))
             }
             searched = rest.count
             if searched > longest {
