@@ -11,20 +11,28 @@ extension Scene {
         )
     }
 
-    /// Expects claims to be bound to volumes of the destination class, and none of the source class to be left.
+    /// Expects claims to be bound to volumes of the destination class.
     func expectMigrated(
         _ claims: String...,
         in namespace: String? = nil,
         _ location: SourceLocation = #_sourceLocation
     ) async throws {
-        for name in claims {
-            let claim = try await claim(name, in: namespace)
-            #expect(claim.storageClassName == destinationClass, sourceLocation: location)
-            #expect(claim.phase == "Bound", sourceLocation: location)
-            let volume = try await volume(of: name, in: namespace)
-            #expect(volume.spec.storageClassName == destinationClass, sourceLocation: location)
-            #expect(volume.spec.claimRef?.uid == claim.metadata.uid, sourceLocation: location)
-        }
+        for name in claims { try await expectBound(name, in: namespace, to: destinationClass, location) }
+    }
+
+    /// Expects a claim to be bound to a volume of a class.
+    func expectBound(
+        _ name: String,
+        in namespace: String? = nil,
+        to className: String,
+        _ location: SourceLocation = #_sourceLocation
+    ) async throws {
+        let claim = try await claim(name, in: namespace)
+        #expect(claim.storageClassName == className, sourceLocation: location)
+        #expect(claim.phase == "Bound", sourceLocation: location)
+        let volume = try await volume(of: name, in: namespace)
+        #expect(volume.spec.storageClassName == className, sourceLocation: location)
+        #expect(volume.spec.claimRef?.uid == claim.metadata.uid, sourceLocation: location)
     }
 
     /// Expects a workload's pods to be ready again at the old scale, and to have found what they had before.
@@ -74,7 +82,7 @@ extension Scene {
     }
 
     /// Expects nothing of a migration to be left in the test's namespaces and on its volumes: no staging claim, no
-    /// mover, no mark, and no volume without a claim.
+    /// mover, no mark, no lock, and no volume without a claim.
     func expectNothingLeft(_ location: SourceLocation = #_sourceLocation) async throws {
         var marked: [String] = []
         func look<Object: KubernetesObject>(at objects: [Object]) {
@@ -99,6 +107,10 @@ extension Scene {
         #expect(marked.isEmpty, "marks are left", sourceLocation: location)
         let orphans = volumes.filter { !known.contains($0.spec.claimRef?.uid ?? "") }.map(\.metadata.name)
         #expect(orphans.isEmpty, "volumes are left", sourceLocation: location)
+        for storageClass in [sourceClass, destinationClass] {
+            let lock = try await lock(of: storageClass)
+            #expect(lock == nil, "the lock of \(storageClass) is left", sourceLocation: location)
+        }
     }
 
     /// All that a run which changes nothing must leave as it is, each object in one line.

@@ -145,14 +145,7 @@ struct MigrationTests {
         try await Scene.with { scene in
             try await scene.createClaim("lonely")
             let before = try await scene.visit("lonely")
-            let volume = try await scene.volume(of: "lonely")
-            if volume.spec.hostPath != nil, volume.spec.nodeAffinity == nil {
-                // Nothing else says on which node's disk it is.
-                let mark: JSON = [
-                    "annotations": .object(["kurl.sh/pvcmigrate-sourcenode": .string(scene.cluster.node)])
-                ]
-                try await scene.client.patch(PersistentVolume.self, volume.name, .merge(["metadata": mark]))
-            }
+            try await scene.nameNode(of: "lonely")
             scene.expect(try await scene.migrate(), exit: 0)
             try await scene.expectMigrated("lonely")
             let after = try await scene.visit("lonely")

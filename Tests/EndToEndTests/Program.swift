@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A run of `pvmigrate` that came to its end.
 struct Program {
@@ -19,42 +20,125 @@ struct Program {
     /// - Parameter limit: after this many seconds it is told to stop, with SIGTERM, and later killed.
     /// - Throws: what Foundation says of a program that cannot be started.
     static func pvmigrate(_ arguments: [String], limit: Double = 300) async throws -> Program {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "pvmigrate-e2e-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        defer {
-            do { try FileManager.default.removeItem(at: folder) } catch { print("cannot remove \(folder): \(error)") }
-        }
-        // Files, not pipes: whatever it writes, it never waits for a reader.
-        let (output, errors) = (folder.appending(path: "output"), folder.appending(path: "errors"))
-        for file in [output, errors] { try Data().write(to: file) }
-        let process = Process()
-        process.executableURL = pvmigrate
+        try await start(arguments).end(limit: limit)
+    }
+
+    /// Starts `pvmigrate`.
+    static func start(_ arguments: [String], output: Output = .kept) throws -> RunningProgram {
+        try RunningProgram(pvmigrate, arguments, output)
+    }
+
+    /// What becomes of what a program writes.
+    enum Output {
+        case kept
+        /// Nobody reads it any more, as when a terminal is closed.
+        case unread
+        /// Standard output and standard error are closed.
+        case closed
+    }
+}
+
+/// A run of `pvmigrate` that has begun.
+final class RunningProgram {
+    private let process = Process()
+    private let outputFile = FileManager.default.temporaryDirectory.appending(
+        path: "pvmigrate-e2e-\(UUID().uuidString)"
+    )
+    private let errors = Collector()
+    private let ends: AsyncStream<Int32>
+
+    fileprivate init(_ program: URL, _ arguments: [String], _ output: Program.Output) throws {
+        let (ends, end) = AsyncStream<Int32>.makeStream()
+        self.ends = ends
+        try Data().write(to: outputFile)
+        process.executableURL = program
         process.arguments = arguments
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = try FileHandle(forWritingTo: output)
-        process.standardError = try FileHandle(forWritingTo: errors)
-        let (ends, end) = AsyncStream<Int32>.makeStream()
+        process.standardOutput = try FileHandle(forWritingTo: outputFile)
+        process.standardError = errors.pipe
+        let unread = Pipe()
+        switch output {
+        case .kept: break
+        case .unread:
+            process.standardOutput = unread
+            process.standardError = unread
+        case .closed:
+            process.executableURL = URL(filePath: "/bin/sh")
+            process.arguments = ["-c", #"exec "$0" "$@" >&- 2>&-"#, program.path] + arguments
+        }
         process.terminationHandler = {
             end.yield($0.terminationReason == .exit ? $0.terminationStatus : 128 + $0.terminationStatus)
             end.finish()
         }
         try process.run()
+        // Where it got another one there is nobody to end it.
+        if output == .unread { try errors.pipe.fileHandleForWriting.close() }
+        try unread.fileHandleForReading.close()
+    }
+
+    deinit {
+        // A test that failed leaves nothing running.
+        send(SIGKILL)
+        do { try FileManager.default.removeItem(at: outputFile) } catch {
+            print("cannot remove \(outputFile): \(error)")
+        }
+    }
+
+    /// Sends it a signal, unless it has ended.
+    func send(_ signal: Int32) {
+        if process.isRunning { kill(process.processIdentifier, signal) }
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// - Parameters:
+    ///   - lines: how many lines it is to have written to stderr before the limit begins.
+    ///   - limit: after this many seconds it is sent a signal, and a minute later it is killed.
+    ///   - signal: which one.
+    func end(afterLines lines: Int = 0, limit: Double = 300, signal: Int32 = SIGTERM) async throws -> Program {
+        for await _ in errors.lines.prefix(lines) {}
         let identifier = process.processIdentifier
         let deadline = Task {
             try await Task.sleep(for: .seconds(limit))
-            kill(identifier, SIGTERM)
+            kill(identifier, signal)
             try await Task.sleep(for: .seconds(60))
             kill(identifier, SIGKILL)
         }
         defer { deadline.cancel() }
         var exitCode: Int32 = -1
         for await code in ends { exitCode = code }
+        for await _ in errors.lines {}
         return Program(
             exitCode: exitCode,
-            output: String(decoding: try Data(contentsOf: output), as: UTF8.self),
-            errors: String(decoding: try Data(contentsOf: errors), as: UTF8.self)
+            output: String(decoding: try Data(contentsOf: outputFile), as: UTF8.self),
+            errors: errors.text
         )
     }
+}
+
+/// Reads a pipe to its end, as fast as it is filled.
+private final class Collector: Sendable {
+    let pipe = Pipe()
+    /// One for each line that was read.
+    let lines: AsyncStream<Void>
+    private let data = Mutex(Data())
+
+    init() {
+        let (lines, line) = AsyncStream<Void>.makeStream()
+        self.lines = lines
+        // A thread of its own: a readability handler misses the end of the pipe now and then (Swift 6.3).
+        Thread.detachNewThread {
+            while true {
+                let chunk = self.pipe.fileHandleForReading.availableData
+                guard !chunk.isEmpty else { break }
+                self.data.withLock { $0 += chunk }
+                for byte in chunk where byte == UInt8(ascii: "\n") { line.yield() }
+            }
+            line.finish()
+        }
+    }
+
+    var text: String { data.withLock { String(decoding: $0, as: UTF8.self) } }
 }
 
 /// A sandbox cluster that lives as long as these tests.

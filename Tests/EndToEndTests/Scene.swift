@@ -113,11 +113,22 @@ struct Scene: Sendable {
         ]
     }
 
+    /// Writes down on which node the volume of a claim is that no pod mounts, where nothing else tells it.
+    func nameNode(of claim: String) async throws {
+        let volume = try await volume(of: claim)
+        guard volume.spec.hostPath != nil, volume.spec.nodeAffinity == nil else { return }
+        let mark: JSON = ["annotations": .object(["kurl.sh/pvcmigrate-sourcenode": .string(cluster.node)])]
+        try await client.patch(PersistentVolume.self, volume.name, .merge(["metadata": mark]))
+    }
+
     // MARK: Running pvmigrate
+
+    /// The flags that name the test's classes.
+    var classes: [String] { ["--source-sc", sourceClass, "--dest-sc", destinationClass] }
 
     /// Runs `pvmigrate` from the test's source class to its destination class.
     func migrate(_ further: String..., kubeconfig: String? = nil) async throws -> Program {
-        try await run(["--source-sc", sourceClass, "--dest-sc", destinationClass] + further, kubeconfig: kubeconfig)
+        try await run(classes + further, kubeconfig: kubeconfig)
     }
 
     /// Runs `pvmigrate` where it depends on the storage whether it can do what the test wants of it: preflight's
@@ -132,7 +143,40 @@ struct Scene: Sendable {
 
     /// Runs `pvmigrate` with these arguments, besides those that name cluster and image.
     func run(_ arguments: [String], kubeconfig: String? = nil) async throws -> Program {
-        try await Program.pvmigrate(cluster.arguments(kubeconfig: kubeconfig) + arguments)
+        try await start(arguments, kubeconfig: kubeconfig).end()
+    }
+
+    /// Starts what `run` runs.
+    func start(
+        _ arguments: [String],
+        kubeconfig: String? = nil,
+        output: Program.Output = .kept
+    ) throws -> RunningProgram {
+        // Another command than a migration is named by the first argument.
+        let names = arguments.prefix { !$0.hasPrefix("-") }
+        let image = names.isEmpty || names == ["rollback"] ? ["--rsync-image", cluster.rsyncImage] : []
+        let general = cluster.connection(kubeconfig: kubeconfig) + image
+        return try Program.start(names + general + arguments.dropFirst(names.count), output: output)
+    }
+
+    /// Starts a migration that takes minutes, and waits until it copies.
+    func startSlowly() async throws -> RunningProgram {
+        let run = try start(classes + ["--skip-preflight-validation", "--rsync-flags=--bwlimit=200"])
+        try await client.wait(for: Pod.self, in: namespace, limit: Self.limit, what: "a mover to run") { pods in
+            let movers = pods.objects.values.filter { $0.metadata.annotation("kurl.sh/pvcmigrate-kind") == "migrate" }
+            return movers.contains { $0.state(of: "copy")?.running != nil } ? () : nil
+        }
+        return run
+    }
+
+    /// Asks `pvmigrate status` for what there is in the test's first namespace.
+    func status(_ further: String...) async throws -> Program {
+        try await run(["status", "--namespace", namespace] + further)
+    }
+
+    /// Swaps claims back to the volumes that were kept for them.
+    func rollback(_ further: String...) async throws -> Program {
+        try await run(["rollback"] + classes + further)
     }
 
     // MARK: Looking
@@ -160,6 +204,22 @@ struct Scene: Sendable {
         try await client.list(Namespace.self).filter { $0.metadata.name.hasPrefix(prefix + "-") }
     }
 
+    // MARK: Locks
+
+    /// The lock of a run, where there is one.
+    func lock(of storageClass: String) async throws -> Lock? {
+        try await client.find(Lock.self, ObjectName("pvmigrate-\(storageClass)", in: "default"))
+    }
+
+    /// Removes the locks of runs that are dead, as whoever killed them may: else the next one first looks on for 15 s
+    /// whether they are.
+    func removeLocks() async throws {
+        for storageClass in [sourceClass, destinationClass] {
+            guard let lock = try await lock(of: storageClass) else { continue }
+            try await client.delete(.leases, lock.name, uid: lock.metadata.uid)
+        }
+    }
+
     // MARK: Tidying up
 
     /// Deletes everything of the test and waits until it is gone.
@@ -184,6 +244,7 @@ struct Scene: Sendable {
             }
         }
         for volume in try await volumes() { try await waitUntilGone(volume) }
+        try await removeLocks()
         for name in [sourceClass, destinationClass] {
             guard let made = try await client.find(StorageClass.self, ObjectName(name, in: nil)) else { continue }
             try await client.delete(.storageClasses, made.name, uid: made.metadata.uid)
@@ -200,6 +261,12 @@ struct Scene: Sendable {
             what: "\(object.title) to be gone"
         ) { $0.objects[object.metadata.uid] == nil ? () : nil }
     }
+}
+
+/// The Lease that keeps a second run from migrating the same class.
+struct Lock: KubernetesObject {
+    static let resource = APIResource.leases
+    var metadata: ObjectMeta
 }
 
 /// Lets a few tests run at a time: many more would only slow each other, and small clusters, down.

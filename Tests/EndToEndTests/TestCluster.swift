@@ -29,7 +29,7 @@ struct TestCluster: Sendable {
     /// The same cluster for all tests.
     static var shared: TestCluster { get async throws { try await starting.value } }
 
-    private static func variable(_ name: String) -> String? {
+    static func variable(_ name: String) -> String? {
         guard let value = environment["PVMIGRATE_E2E_" + name], !value.isEmpty else { return nil }
         return value
     }
@@ -62,11 +62,9 @@ struct TestCluster: Sendable {
         self.hostname = hostname
     }
 
-    /// What every run of `pvmigrate` on this cluster is told besides its classes.
-    func arguments(kubeconfig other: String? = nil) -> [String] {
-        var arguments = ["--kubeconfig", other ?? kubeconfig, "--rsync-image", rsyncImage]
-        if let context { arguments += ["--context", context] }
-        return arguments
+    /// How every command of `pvmigrate` finds this cluster.
+    func connection(kubeconfig other: String? = nil) -> [String] {
+        ["--kubeconfig", other ?? kubeconfig] + (context.map { ["--context", $0] } ?? [])
     }
 }
 
