@@ -74,7 +74,7 @@ struct LimitTests {
                 read += part.utf8.count
                 #expect(part.utf8.count <= 128 << 10)
                 #expect(server.taken - read <= 256 << 10)
-                if read > 16 << 20 { throw Enough() }
+                if read > 2 << 20 { throw Enough() }
             }
         }
     }
