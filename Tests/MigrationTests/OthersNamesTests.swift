@@ -50,6 +50,20 @@ struct OthersNamesTests {
         scene.expectSuccess()
     }
 
+    @Test("the claims' own, by the StatefulSet's controller, since somebody starts the set in the middle of the swap")
+    func statefulSet() {
+        var scene = Others(Scenario.statefulSet.world(alone: true))
+        let set = ObjectKey(.statefulSets, "shop", "db")
+        scene.migrate(
+            once(when: { $1.get(ObjectKey(.persistentVolumeClaims, "shop", "data-db-0")) == nil }) {
+                try $0.scale(set, to: 3)
+            }
+        )
+        // The old volumes are kept: nobody can tell whether the set's pods have written to them.
+        scene.forgiven = ["still bears", "is still there"]
+        scene.expectSuccess(saying: ["it was never bound, and is deleted", "which is kept"])
+    }
+
     @Test(
         "the staging claim's, before or during the run: it is never touched, and nothing is stopped",
         arguments: [true, false]

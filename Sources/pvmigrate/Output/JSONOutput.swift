@@ -16,7 +16,8 @@ extension Outcome {
     /// - `message`: the last line of stderr
     /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (null for all)
     /// - `obstacles`: why preflight failed; each with `namespace` (empty where there is none), `resource`, `message`
-    /// - `notes`: what was left alone, such as volumes without a claim; members as those of obstacles
+    /// - `notes`: what was left alone, such as volumes without a claim, and who scales workloads; members as those of
+    ///   obstacles
     /// - `units`: the plan; each with `claims` (`namespace`, `name`, `size`, `volume`, `state`) and `workloads` that
     ///   stop for it (`kind`, `namespace`, `name`, `replicas`)
     /// - `claims`: what became of each; `namespace`, `name`, `size`, `files`, `bytes`, `copySeconds`, `outageSeconds`,
