@@ -17,10 +17,13 @@ struct CrashShare: Sendable, CustomTestStringConvertible {
 
     var testDescription: String { "\(scenario.rawValue), round \(round), every \(step)th from the \(first)th" }
 
-    static let isExhaustive = environment["PVMIGRATE_EXHAUSTIVE"] != nil
-    private static let environment = ProcessInfo.processInfo.environment
+    /// Whether a run after a crash dies at each of its moments too, not only at one of them.
+    var takesAllPairs: Bool { Self.isExhaustive && scenario == .claimWithoutPods }
 
-    /// All of them, the slowest first.
+    private static let environment = ProcessInfo.processInfo.environment
+    private static let isExhaustive = environment["PVMIGRATE_EXHAUSTIVE"] != nil
+
+    /// All of them, the slowest first; `PVMIGRATE_SCENARIOS` may name some scenarios.
     static let all: [CrashShare] = {
         let chosen = environment["PVMIGRATE_SCENARIOS"]?.split(separator: " ").map(String.init)
         let scenarios = Scenario.allCases.filter { chosen?.contains($0.rawValue) ?? true }
@@ -85,44 +88,40 @@ struct CrashTests {
         let options = share.scenario.options
         let start = CrashPoint(world: share.scenario.world(seed: share.round + 1), crashes: [])
         let whole = WatchedRun(from: start, seed: share.round, options: options)
-        guard isFine(whole, share) else { return }
+        guard Self.isFine(whole, share) else { return }
         var (single, double) = (0, 0)
         for index in stride(from: share.first, to: whole.recording.count, by: share.step) {
             let seed = share.round &* 1_000_003 &+ UInt64(index) &* 1009
-            var random = SeededGenerator(seed: seed)
-            let point = whole.recording[index]
-            let next = WatchedRun(from: point, seed: seed, options: options)
+            let next = WatchedRun(from: whole.recording[index], seed: seed, options: options)
+            guard Self.isFine(next, share) else { return }
             single += 1
-            guard isFine(next, share) else { return }
-            var seconds = 0..<next.recording.count
-            if share.scenario != .claimWithoutPods || !CrashShare.isExhaustive {
-                let second = Int.random(in: seconds, using: &random)
-                seconds = second..<(second + 1)
-            }
+            var random = SeededGenerator(seed: seed)
+            var seconds = Array(0..<next.recording.count)
+            if !share.takesAllPairs { seconds = [Int.random(in: 0..<next.recording.count, using: &random)] }
             for second in seconds {
                 let seed = random.next() >> 32
                 let last = WatchedRun(from: next.recording[second], seed: seed, options: options)
+                if Self.tally.hasFailed { return }
+                guard last.problems.isEmpty else {
+                    // Each of the two crashes may do it alone, the second one in a run that no crash came before.
+                    let name = next.recording.name(second)
+                    let alone = [index] + (0..<whole.recording.count).filter { whole.recording.name($0) == name }
+                    let shorter = alone.lazy.map { WatchedRun(from: whole.recording[$0], seed: seed, options: options) }
+                        .first { !$0.problems.isEmpty }
+                    _ = Self.isFine(shorter ?? last, share)
+                    return
+                }
                 double += 1
-                if last.problems.isEmpty && !Self.tally.hasFailed { continue }
-                // The same crash may do it alone: the first, or the second in a run that no crash came before.
-                let name = next.recording.name(second)
-                let alone =
-                    [point]
-                    + (0..<whole.recording.count).filter { whole.recording.name($0) == name }
-                    .map { whole.recording[$0] }
-                let shorter = alone.lazy.map { WatchedRun(from: $0, seed: seed, options: options) }
-                    .first { !$0.problems.isEmpty }
-                if !isFine(shorter ?? last, share) { return }
             }
         }
         Self.tally.add(share, single: single, double: double)
     }
 
     /// Says what was wrong with a run; after one that was, all shares end.
-    private func isFine(_ run: WatchedRun, _ share: CrashShare) -> Bool {
-        if Self.tally.hasFailed { return false }
+    private static func isFine(_ run: WatchedRun, _ share: CrashShare) -> Bool {
+        if tally.hasFailed { return false }
         if run.problems.isEmpty { return true }
-        Self.tally.fail()
+        tally.fail()
         Issue.record("\(share.scenario.rawValue), round \(share.round), \(run.story)")
         return false
     }

@@ -23,9 +23,10 @@ final class Recording: Sendable {
     }
 
     private let start: CrashPoint
+    private let seed: UInt64
     private let moments = Mutex<[Moment]>([])
 
-    init(of start: CrashPoint) { self.start = start }
+    init(from start: CrashPoint, seed: UInt64) { (self.start, self.seed) = (start, seed) }
 
     var observer: Observer {
         { [self] request, _, cluster in
@@ -59,7 +60,7 @@ final class Recording: Sendable {
         }
         return CrashPoint(
             world: start.world.with(cluster),
-            crashes: start.crashes + ["\(name(index)) (request \(index / 2 + 1))"]
+            crashes: start.crashes + ["\(name(index)) (request \(index / 2 + 1) of a run with seed \(seed))"]
         )
     }
 }
@@ -85,7 +86,7 @@ struct WatchedRun: Sendable {
         }
         let invariants = Invariants(of: point.world)
         invariants.check(point.world.cluster, after: "the crash")
-        let recording = Recording(of: point)
+        let recording = Recording(from: point, seed: seed)
         let observer: Observer = {
             invariants.observer($0, $1, $2)
             recording.observer($0, $1, $2)
@@ -109,7 +110,7 @@ struct WatchedRun: Sendable {
 extension World {
     /// Every moment of a migration at which it can die.
     func crashPoints(_ options: Options, seed: UInt64) -> [CrashPoint] {
-        let recording = Recording(of: CrashPoint(world: self, crashes: []))
+        let recording = Recording(from: CrashPoint(world: self, crashes: []), seed: seed)
         _ = migrate(options, as: "process 1", seed: seed, observer: recording.observer)
         return (0..<recording.count).map { recording[$0] }
     }
