@@ -23,8 +23,19 @@ final class TemporaryFolder: Sendable {
         let folder = URL(filePath: file).deletingLastPathComponent()
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try Data(text.utf8).write(to: URL(filePath: file))
-        if executable { try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: file) }
+        if executable { try makeExecutable(file) }
         return file
+    }
+
+    /// Another process writes what is to be run: a process that another test starts meanwhile would hold a file open that
+    /// is written here, and such a file can't be run ("Text file busy").
+    private func makeExecutable(_ file: String) throws {
+        let copy = Process()
+        copy.executableURL = URL(filePath: "/bin/sh")
+        copy.arguments = ["-c", #"cp "$0" "$0.new" && chmod 755 "$0.new" && mv "$0.new" "$0""#, file]
+        try copy.run()
+        copy.waitUntilExit()
+        if copy.terminationStatus != 0 { throw CocoaError(.fileWriteUnknown) }
     }
 
     func read(_ name: String) throws -> String {
