@@ -1,3 +1,4 @@
+import Foundation
 import Kubernetes
 import Testing
 
@@ -35,6 +36,30 @@ struct MoverTests {
             """
         #expect(RsyncDifferences(in: output).lines.count == 4)
         #expect(RsyncDifferences(in: "sending incremental file list\n\nsent 60 bytes").lines.isEmpty)
+    }
+
+    @Test(
+        "a real check finds what is still to transfer, whatever the person's flags print",
+        arguments: [[], ["--out-format=%n"], ["--log-format=%n", "-v"], ["--no-itemize-changes"], ["--info=name0"]]
+    )
+    func realCheck(further: [String]) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "pvmigrate-\(UUID())").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        for name in ["source", "dest"] {
+            try FileManager.default.createDirectory(atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
+        }
+        try Data("x".utf8).write(to: URL(filePath: "\(folder)/source/new file"))
+        let flags = RsyncFlags(accessControlLists: false, extendedAttributes: false, further: further)
+        let rsync = Process()
+        rsync.executableURL = URL(filePath: "/usr/bin/env")
+        rsync.arguments = ["rsync"] + flags.checking.dropLast(2) + ["\(folder)/source/", "\(folder)/dest"]
+        let pipe = Pipe()
+        rsync.standardOutput = pipe
+        try rsync.run()
+        let output = String(decoding: try pipe.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        rsync.waitUntilExit()
+        #expect(RsyncStatistics(in: output) != nil)
+        #expect(RsyncDifferences(in: output).lines.map { $0.dropFirst(11) } == [" new file"], "\(output)")
     }
 
     @Test("a file system without xattrs or ACLs costs those, and nothing else")

@@ -97,6 +97,10 @@ struct RsyncFlags: Equatable {
         common + ["--stats"] + (verbose ? ["-v", "--progress"] : []) + further + ["/source/", "/dest"]
     }
 
-    /// The statistics prove that the check was made, and that nothing silenced it.
-    var checking: [String] { common + further + ["--dry-run", "--itemize-changes", "--stats", "/source/", "/dest"] }
+    /// The statistics prove that the check was made, and that nothing silenced it. The format is the one of
+    /// `--itemize-changes`, after the person's own flags: with a format of theirs no difference would be seen.
+    var checking: [String] {
+        common + further
+            + ["--dry-run", "--itemize-changes", "--out-format=%i %n%L", "--stats", "/source/", "/dest"]
+    }
 }
