@@ -18,7 +18,12 @@ extension Migrator {
             limits: limits,
             journal: journal
         )
-        await back.abort(try await back.discover(), into: &report)
+        do {
+            await back.abort(try await back.discover(), into: &report)
+        } catch {
+            // What was taken back already is to be told all the same.
+            report.failures.append("what a rollback has left half done could not be looked for: \(error)")
+        }
         return report
     }
 

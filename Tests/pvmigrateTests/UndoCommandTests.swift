@@ -177,6 +177,17 @@ struct AbortCommandTests {
         #expect(try shop.abort().code == .done)
     }
 
+    @Test("tells what it has taken back, where it can't look for more")
+    func unseen() throws {
+        var shop = try Self.died()
+        // The classes are listed by the command, for the way there, and for the way back.
+        let run = try shop.abort(fault: Shop.refusing(.get, "/storageclasses", afterFirst: 2))
+        #expect(run.code == .failed && shop.scale == 2 && shop.storageClass == "slow")
+        #expect(run.output.contains(" taken-back\n"), "\(run.output)")
+        let message = "error: 1 claim taken back; what a rollback has left half done could not be looked for: "
+        #expect(run.errorLines.last?.hasPrefix(message) == true, "\(run.errors)")
+    }
+
     @Test("ends with 3 while something is stopped, and names it")
     func stopped() throws {
         var shop = try Self.died()
