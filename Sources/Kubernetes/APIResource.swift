@@ -69,6 +69,14 @@ extension APIResource {
     public static let statefulSets = APIResource(group: "apps", kind: "StatefulSet", plural: "statefulsets")
     public static let deployments = APIResource(group: "apps", kind: "Deployment", plural: "deployments")
     public static let replicaSets = APIResource(group: "apps", kind: "ReplicaSet", plural: "replicasets")
+    public static let daemonSets = APIResource(group: "apps", kind: "DaemonSet", plural: "daemonsets")
+    public static let replicationControllers = APIResource(
+        kind: "ReplicationController",
+        plural: "replicationcontrollers"
+    )
+    public static let jobs = APIResource(group: "batch", kind: "Job", plural: "jobs")
+    public static let cronJobs = APIResource(group: "batch", kind: "CronJob", plural: "cronjobs")
+    public static let configMaps = APIResource(kind: "ConfigMap", plural: "configmaps")
     public static let leases = APIResource(group: "coordination.k8s.io", kind: "Lease", plural: "leases")
     public static let accessReviews = APIResource(
         group: "authorization.k8s.io",

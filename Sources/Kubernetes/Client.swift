@@ -32,29 +32,44 @@ public struct Client: Sendable {
 
     /// Reads one object.
     ///
+    /// - Parameter resource: its kind, where the type stands for several.
     /// - Throws: `APIError`, `.notFound` where there is none.
-    public func get<Object: KubernetesObject>(_ type: Object.Type, _ name: ObjectName) async throws -> Object {
-        let (data, request) = try await getData(Object.resource, name)
+    public func get<Object: KubernetesObject>(
+        _ type: Object.Type,
+        of resource: APIResource = Object.resource,
+        _ name: ObjectName
+    ) async throws -> Object {
+        let (data, request) = try await getData(resource, name)
         return try decode(Object.self, from: data, request: request)
     }
 
-    /// Reads one object with all its fields.
+    /// Reads one object, or what a subresource says of it, with all fields.
     ///
     /// - Throws: `APIError`, `.notFound` where there is none.
-    public func get(_ resource: APIResource, _ name: ObjectName) async throws -> JSON {
-        let (data, request) = try await getData(resource, name)
+    public func get(_ resource: APIResource, _ name: ObjectName, subresource: String? = nil) async throws -> JSON {
+        let (data, request) = try await getData(resource, name, subresource: subresource)
         return try decode(JSON.self, from: data, request: request)
     }
 
-    private func getData(_ resource: APIResource, _ name: ObjectName) async throws -> (Data, String) {
+    private func getData(
+        _ resource: APIResource,
+        _ name: ObjectName,
+        subresource: String? = nil
+    ) async throws -> (Data, String) {
         let request = "get \(resource.kind) \(name)"
-        let path = try resource.path(to: name)
+        let path = try resource.path(to: name, subresource: subresource)
         return (try await perform(Request(.get, path), request: request, repeatable: true).body, request)
     }
 
     /// Reads one object, or nil where there is none.
-    public func find<Object: KubernetesObject>(_ type: Object.Type, _ name: ObjectName) async throws -> Object? {
-        do { return try await get(type, name) } catch let error as APIError where error.reason == .notFound {
+    public func find<Object: KubernetesObject>(
+        _ type: Object.Type,
+        of resource: APIResource = Object.resource,
+        _ name: ObjectName
+    ) async throws -> Object? {
+        do { return try await get(type, of: resource, name) } catch let error as APIError
+            where error.reason == .notFound
+        {
             return nil
         }
     }
@@ -62,24 +77,30 @@ public struct Client: Sendable {
     /// Lists all objects of a kind, page by page.
     ///
     /// - Parameters:
+    ///   - resource: their kind, where the type stands for several.
     ///   - namespace: nil for all namespaces.
     ///   - field: a field selector, `involvedObject.name=data`.
+    ///   - labels: a label selector, `app=web,tier!=cache`.
     /// - Throws: `APIError`.
     public func list<Object: KubernetesObject>(
         _ type: Object.Type,
+        of resource: APIResource = Object.resource,
         in namespace: String? = nil,
-        field: String? = nil
+        field: String? = nil,
+        labels: String? = nil
     ) async throws -> [Object] {
-        try await listPages(type, in: namespace, field: field).items
+        try await listPages(type, of: resource, in: namespace, field: field, labels: labels).items
     }
 
     /// Lists as `list`, with the resourceVersion that a watch can start from.
     func listPages<Object: KubernetesObject>(
         _ type: Object.Type,
+        of resource: APIResource,
         in namespace: String?,
-        field: String?
+        field: String?,
+        labels: String? = nil
     ) async throws -> List<Object> {
-        let request = "list \(Object.resource.plural)" + (namespace.map { " in \($0)" } ?? "")
+        let request = "list \(resource.plural)" + (namespace.map { " in \($0)" } ?? "")
         var restarts = 0
         var size = pageSize
         while true {
@@ -88,10 +109,20 @@ public struct Client: Sendable {
                 repeat {
                     var query = [("limit", String(size))]
                     if let field { query.append(("fieldSelector", field)) }
+                    if let labels { query.append(("labelSelector", labels)) }
                     if let token = all.metadata.continue { query.append(("continue", token)) }
-                    let target = Self.target(Object.resource.path(namespace: namespace), query)
+                    let target = Self.target(resource.path(namespace: namespace), query)
                     let response = try await perform(Request(.get, target), request: request, repeatable: true)
                     let page = try decode(List<Object>.self, from: response.body, request: request)
+                    // Somebody else's JSON must not be taken for an empty list.
+                    guard page.kind == resource.kind + "List" || page.kind == "List" else {
+                        throw APIError(
+                            reason: .protocolError,
+                            request: request,
+                            message: "a \(page.kind) where a list was asked for",
+                            code: response.status
+                        )
+                    }
                     // Somebody between us and the server who ignores the token would keep us here for ever.
                     guard page.metadata.continue != all.metadata.continue || page.isLast else {
                         throw APIError(
@@ -186,26 +217,50 @@ public struct Client: Sendable {
 
     /// Changes an object.
     ///
+    /// - Parameter resource: its kind, where the type stands for several.
     /// - Returns: the object as the server keeps it now.
     /// - Throws: `APIError`: `.conflict` where it is no longer as the patch says, `.invalid` where a `test` failed.
     @discardableResult
     public func patch<Object: KubernetesObject>(
         _ type: Object.Type,
+        of resource: APIResource = Object.resource,
         _ name: ObjectName,
         _ patch: Patch
     ) async throws -> Object {
-        let request = "patch \(Object.resource.kind) \(name)"
+        let (data, request) = try await patchData(resource, name, subresource: nil, patch)
+        return try decode(Object.self, from: data, request: request)
+    }
+
+    /// Changes an object of any kind, or what a subresource says of it.
+    ///
+    /// - Throws: as the other one.
+    public func patch(
+        _ resource: APIResource,
+        _ name: ObjectName,
+        subresource: String? = nil,
+        _ patch: Patch
+    ) async throws {
+        _ = try await patchData(resource, name, subresource: subresource, patch)
+    }
+
+    private func patchData(
+        _ resource: APIResource,
+        _ name: ObjectName,
+        subresource: String?,
+        _ patch: Patch
+    ) async throws -> (Data, String) {
+        let request = "patch \(resource.kind) \(name)"
         let response = try await perform(
             Request(
                 .patch,
-                try Object.resource.path(to: name),
+                try resource.path(to: name, subresource: subresource),
                 headers: [("Content-Type", patch.contentType)],
                 body: patch.body.text
             ),
             request: request,
             repeatable: false
         )
-        return try decode(Object.self, from: response.body, request: request)
+        return (response.body, request)
     }
 
     /// Asks for the deletion of exactly one object, never of a namesake.
@@ -214,6 +269,7 @@ public struct Client: Sendable {
     ///   - uid: the object's UID; the server refuses with a conflict where the name belongs to another by now.
     ///   - resourceVersion: deletes the object only as long as it is unchanged.
     ///   - grace: for pods, how long their processes get, in seconds.
+    ///   - orphaning: leaves what the object owns to itself, instead of deleting that too.
     /// - Returns: false where the object was already gone.
     /// - Throws: `APIError`.
     @discardableResult
@@ -222,11 +278,13 @@ public struct Client: Sendable {
         _ name: ObjectName,
         uid: String,
         resourceVersion: String? = nil,
-        grace: Int? = nil
+        grace: Int? = nil,
+        orphaning: Bool = false
     ) async throws -> Bool {
         var options: JSON = ["apiVersion": "v1", "kind": "DeleteOptions", "preconditions": ["uid": .string(uid)]]
         if let resourceVersion { options[path: ["preconditions", "resourceVersion"]] = .string(resourceVersion) }
         if let grace { options["gracePeriodSeconds"] = .integer(Int64(grace)) }
+        if orphaning { options["propagationPolicy"] = "Orphan" }
         do {
             _ = try await perform(
                 Request(
@@ -389,6 +447,7 @@ struct List<Object: KubernetesObject>: Decodable, Sendable {
         var `continue`: String?
     }
 
+    var kind = "List"
     var metadata: Metadata
     var items: [Object]
     /// False for a page that others follow.
@@ -403,15 +462,7 @@ struct List<Object: KubernetesObject>: Decodable, Sendable {
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        // Somebody else's JSON must not be taken for an empty list.
-        let kind = try container.decode(String.self, forKey: .kind)
-        guard kind == Object.resource.kind + "List" || kind == "List" else {
-            throw DecodingError.dataCorruptedError(
-                forKey: .kind,
-                in: container,
-                debugDescription: "a \(kind) where a list was asked for"
-            )
-        }
+        kind = try container.decode(String.self, forKey: .kind)
         metadata = try container.decode(Metadata.self, forKey: .metadata)
         items = try container.decodeIfPresent([Object].self, forKey: .items) ?? []
     }

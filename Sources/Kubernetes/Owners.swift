@@ -10,7 +10,7 @@ extension Client {
             let name = owner["name"]?.string, let uid = owner["uid"]?.string
         else { return false }
         do {
-            guard let resource = try await resource(kind: kind, apiVersion: apiVersion) else { return false }
+            guard let resource = try await served(kind, apiVersion)?.resource else { return false }
             let object = try await get(resource, ObjectName(name, in: resource.namespaced ? namespace : nil))
             return object[path: ["metadata", "uid"]]?.string == uid
         } catch let error as APIError where error.reason == .notFound {
@@ -18,28 +18,5 @@ extension Client {
         } catch let error as APIError where error.reason == .forbidden {
             return true
         }
-    }
-
-    /// Finds under which path a kind is served; nil where it isn't.
-    private func resource(kind: String, apiVersion: String) async throws -> APIResource? {
-        let parts = apiVersion.split(separator: "/", maxSplits: 1).map(String.init)
-        let (group, version) = parts.count == 2 ? (parts[0], parts[1]) : ("", apiVersion)
-        let path = group.isEmpty ? "/api/\(version)" : "/apis/\(group)/\(version)"
-        let request = "discover \(apiVersion)"
-        let response = try await perform(Request(.get, path), request: request, repeatable: true)
-        let document = try decode(JSON.self, from: response.body, request: request)
-        for entry in document["resources"]?.array ?? [] {
-            guard entry["kind"]?.string == kind, let plural = entry["name"]?.string, !plural.contains("/") else {
-                continue
-            }
-            return APIResource(
-                group: group,
-                version: version,
-                kind: kind,
-                plural: plural,
-                namespaced: entry["namespaced"]?.bool ?? true
-            )
-        }
-        return nil
     }
 }

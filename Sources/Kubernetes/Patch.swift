@@ -30,3 +30,25 @@ public enum Patch: Sendable, Equatable {
         return .merge(change)
     }
 }
+
+extension JSON {
+    /// True where a merge patch would change nothing.
+    public func isUnchanged(by patch: JSON) -> Bool {
+        guard case .object(let members) = patch else { return self == patch }
+        guard case .object = self else { return false }
+        return members.allSatisfy { key, value in
+            if value == .null { return self[key] == nil }
+            return self[key]?.isUnchanged(by: value) ?? false
+        }
+    }
+
+    /// The merge patch that takes back what another one is going to change.
+    public func inverse(of patch: JSON) -> JSON {
+        guard case .object(let changes) = patch, case .object = self else { return self }
+        return .object(
+            Dictionary(
+                uniqueKeysWithValues: changes.map { key, change in (key, self[key]?.inverse(of: change) ?? .null) }
+            )
+        )
+    }
+}

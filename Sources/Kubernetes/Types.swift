@@ -27,6 +27,13 @@ public struct ObjectMeta: Decodable, Sendable, Equatable {
     public var finalizers: [String]?
     public var ownerReferences: [OwnerReference]?
 
+    public init(name: String, namespace: String?, uid: String, resourceVersion: String) {
+        self.name = name
+        self.namespace = namespace
+        self.uid = uid
+        self.resourceVersion = resourceVersion
+    }
+
     /// The owner that manages this object, where one does.
     public var controller: OwnerReference? { ownerReferences?.first { $0.controller == true } }
     /// True once somebody has asked for the object's deletion.
@@ -244,42 +251,41 @@ public struct TemplateMeta: Decodable, Sendable {
     public var annotations: [String: String]?
 }
 
-public struct StatefulSet: KubernetesObject {
-    public static let resource = APIResource.statefulSets
+/// What owns pods, as far as it is read: every kind of workload of Kubernetes' own.
+public struct WorkloadObject: KubernetesObject {
+    /// None: it is given wherever such an object is asked for.
+    public static let resource = APIResource(kind: "workload", plural: "workloads")
 
     public struct Spec: Decodable, Sendable {
         public struct Ordinals: Decodable, Sendable { public var start: Int? }
-        public struct ClaimTemplate: Decodable, Sendable { public var metadata: TemplateMeta }
-        public struct RetentionPolicy: Decodable, Sendable { public var whenScaled: String? }
+        public struct ClaimTemplate: Decodable, Sendable {
+            public var metadata: TemplateMeta
+            public var spec: PersistentVolumeClaim.Spec?
+        }
+        public struct RetentionPolicy: Decodable, Sendable {
+            public var whenDeleted: String?
+            public var whenScaled: String?
+        }
+        public struct JobTemplate: Decodable, Sendable {
+            public struct Spec: Decodable, Sendable { public var template: PodTemplate }
+            public var spec: Spec
+        }
         public var replicas: Int?
+        public var suspend: Bool?
+        public var template: PodTemplate?
+        public var jobTemplate: JobTemplate?
         public var ordinals: Ordinals?
-        public var template: PodTemplate
         public var volumeClaimTemplates: [ClaimTemplate]?
         public var persistentVolumeClaimRetentionPolicy: RetentionPolicy?
     }
     public struct Status: Decodable, Sendable {
         public var observedGeneration: Int64?
-        public var replicas: Int?
         public var readyReplicas: Int?
-    }
-
-    public var metadata: ObjectMeta
-    public var spec: Spec
-    public var status: Status?
-}
-
-public struct Deployment: KubernetesObject {
-    public static let resource = APIResource.deployments
-
-    public struct Spec: Decodable, Sendable {
-        public var replicas: Int?
-        public var template: PodTemplate
-    }
-    public struct Status: Decodable, Sendable {
-        public var observedGeneration: Int64?
-        public var replicas: Int?
-        public var updatedReplicas: Int?
         public var availableReplicas: Int?
+        /// Of a DaemonSet: how many nodes are to run its pod, and how many do.
+        public var desiredNumberScheduled: Int?
+        public var numberAvailable: Int?
+        public var conditions: [Pod.Condition]?
     }
 
     public var metadata: ObjectMeta
@@ -287,8 +293,10 @@ public struct Deployment: KubernetesObject {
     public var status: Status?
 }
 
-public struct ReplicaSet: KubernetesObject {
-    public static let resource = APIResource.replicaSets
+/// What every object has.
+public struct MetadataObject: KubernetesObject {
+    /// None: it is given wherever such an object is asked for.
+    public static let resource = APIResource(kind: "object", plural: "objects")
     public var metadata: ObjectMeta
 }
 

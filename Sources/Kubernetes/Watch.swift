@@ -30,6 +30,7 @@ extension Client {
     /// (API concepts, "Efficient detection of changes"). `check` is called after the list and after every change.
     ///
     /// - Parameters:
+    ///   - resource: their kind, where the type stands for several.
     ///   - namespace: nil for all namespaces.
     ///   - name: watches only the object of this name.
     ///   - limit: how long to wait.
@@ -39,6 +40,7 @@ extension Client {
     /// - Throws: `WaitTimeout`, `APIError`, or what `check` throws.
     public func wait<Object: KubernetesObject, Value>(
         for type: Object.Type,
+        of resource: APIResource = Object.resource,
         in namespace: String?,
         named name: String? = nil,
         limit: Duration,
@@ -49,7 +51,7 @@ extension Client {
         let field = name.map { "metadata.name=\($0)" }
         var backoff = Backoff()
         while true {
-            let list = try await listPages(type, in: namespace, field: field)
+            let list = try await listPages(type, of: resource, in: namespace, field: field)
             var snapshot = Snapshot<Object>()
             for object in list.items { snapshot.objects[object.metadata.uid] = object }
             if let value = try await check(snapshot) { return value }
@@ -60,6 +62,7 @@ extension Client {
                 guard remaining > .zero else { throw WaitTimeout(what: what, limit: limit) }
                 let outcome = try await watch(
                     type,
+                    of: resource,
                     in: namespace,
                     field: field,
                     from: from,
@@ -95,6 +98,7 @@ extension Client {
 
     private func watch<Object: KubernetesObject, Value>(
         _ type: Object.Type,
+        of resource: APIResource,
         in namespace: String?,
         field: String?,
         from start: String,
@@ -108,8 +112,8 @@ extension Client {
             ("timeoutSeconds", String(max(1, span.components.seconds + 1))),
         ]
         if let field { query.append(("fieldSelector", field)) }
-        let target = Self.target(Object.resource.path(namespace: namespace), query)
-        let request = "watch \(Object.resource.plural)"
+        let target = Self.target(resource.path(namespace: namespace), query)
+        let request = "watch \(resource.plural)"
         let response: StreamingResponse
         do {
             response = try await open(Request(.get, target, silence: span), request: request)

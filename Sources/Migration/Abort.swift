@@ -63,7 +63,7 @@ extension Unit {
     var bearsTraces: Bool {
         claims.contains(where: \.bearsTraces)
             || workloads.contains {
-                $0.metadata.annotation(Marks.scale) != nil || $0.metadata.annotation(Marks.whenScaled) != nil
+                $0.isMarked || $0.metadata.annotation(Marks.whenScaled) != nil
             }
     }
 }

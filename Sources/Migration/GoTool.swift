@@ -109,7 +109,7 @@ extension Inventory {
     /// True where a workload that mounts the claim was stopped by a migration, and not started again.
     fileprivate func isStopped(whatMounts claim: ObjectName) -> Bool {
         workloads.contains {
-            $0.metadata.annotation(Marks.scale) != nil && $0.name.namespace == claim.namespace
+            $0.isMarked && $0.name.namespace == claim.namespace
                 && $0.claimNames.contains(claim.name)
         }
     }

@@ -7,13 +7,16 @@ import Kubernetes
 public enum Marks {
     /// On a staging claim and a mover: the name of the source claim.
     public static let claim = "kurl.sh/pvcmigrate"
-    /// On a staging claim (`dest`), a mover (`migrate`) and what preflight makes (`preflight`): what it is.
+    /// On a staging claim (`dest`), a mover (`migrate`), what preflight makes (`preflight`), and what is kept of a
+    /// stopped workload that can't bear a mark (`stopped`): what it is.
     public static let kind = "kurl.sh/pvcmigrate-kind"
     /// On a workload that was stopped: its scale before.
     public static let scale = "kurl.sh/pvcmigrate-scale"
     /// Ours. On a StatefulSet that deletes its claims when it is scaled down: that it does. While it is stopped it must
     /// not.
     public static let whenScaled = "kurl.sh/pvcmigrate-whenscaled"
+    /// Ours, a label that no node has: in a stopped DaemonSet's node selector.
+    public static let nowhere = "kurl.sh/pvcmigrate-nowhere"
     /// On a source volume: the node of a pod that mounted it. A person may set it where nothing else tells the node.
     public static let sourceNode = "kurl.sh/pvcmigrate-sourcenode"
     /// On a destination volume: the namespace of the source claim.
@@ -47,6 +50,7 @@ public enum Marks {
         public static let staging = "dest"
         public static let mover = "migrate"
         public static let preflight = "preflight"
+        public static let stopped = "stopped"
     }
 
     /// The name of the staging claim; shortened as the Go tool does, so that its claims are found again.
@@ -58,6 +62,9 @@ public enum Marks {
         guard name.count > 253 else { return name }
         return String(name.prefix(100) + name.suffix(153))
     }
+
+    /// The name of what is kept of a stopped workload.
+    public static func recordName(of uid: String) -> String { "pvmigrate-stopped-\(uid)" }
 
     /// The name of a mover: unique by the claim's UID, readable by its name, and short enough for a host name.
     public static func moverName(of claim: String, uid: String) -> String {

@@ -24,6 +24,10 @@ public struct Options: Sendable {
     public var setDefaults = false
     public var verboseCopy = false
     public var skipSourceValidation = false
+    /// How custom resources are paused that own workloads and have no scale.
+    public var pauses: [Pause] = []
+    /// Delete pods that nothing owns, and create them again afterwards.
+    public var recreatesPods = false
     /// How long a pod of preflight may take to run.
     public var podReadyTimeout: Duration = .seconds(60)
     /// How long the volume of a temporary claim may take to go.

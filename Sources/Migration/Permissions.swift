@@ -2,14 +2,26 @@ public import Kubernetes
 
 /// Something that a run asks the API server for.
 public struct Permission: Sendable, Equatable {
+    /// What it is for.
+    public enum Purpose: Sendable, Equatable {
+        case always
+        /// Only `--set-defaults` needs it.
+        case defaultClass
+        /// Only needed where something is stopped that can't bear a mark: a pod without an owner, a custom resource.
+        case records
+        /// Only needed where KEDA scales a workload.
+        case keda
+        /// To stop a custom resource of a kind that only the cluster knows.
+        case custom
+    }
+
     public var resource: APIResource
     public var subresource: String?
     public var verbs: [String]
     /// The only namespace that it is needed in; nil for those that are migrated, or for the whole cluster where the
     /// kind is in no namespace.
     public var namespace: String?
-    /// True where only `--set-defaults` needs it.
-    public var isForDefaultClass = false
+    public var purpose = Purpose.always
     /// What a run does without it; nil where it can't do without.
     public var otherwise: String?
 
@@ -20,47 +32,86 @@ public struct Permission: Sendable, Equatable {
 /// Everything that a run may ask the API server for: what preflight reviews, and what `pvmigrate rbac` grants.
 public enum Permissions {
     /// A wait lists and watches, so whatever is waited for is listed and watched.
-    public static let all = [
-        Permission(resource: .storageClasses, verbs: ["list"]),
-        Permission(resource: .storageClasses, verbs: ["patch"], isForDefaultClass: true),
-        Permission(resource: .volumes, verbs: ["get", "list", "watch", "patch", "delete"]),
-        Permission(resource: .claims, verbs: ["get", "list", "watch", "create", "patch", "delete"]),
-        Permission(resource: .pods, verbs: ["get", "list", "watch", "create", "delete"]),
-        Permission(resource: .pods, subresource: "log", verbs: ["get"]),
-        Permission(resource: .statefulSets, verbs: ["get", "list", "watch", "patch"]),
-        Permission(resource: .deployments, verbs: ["get", "list", "watch", "patch"]),
-        Permission(resource: .replicaSets, verbs: ["get"]),
-        Permission(
-            resource: .events,
-            verbs: ["list"],
-            otherwise: "failures are reported without the cluster's own reasons"
-        ),
-        Permission(
-            resource: .resourceQuotas,
-            verbs: ["list"],
-            otherwise: "quotas are checked for each claim alone, not for all together"
-        ),
-        Permission(
-            resource: .horizontalPodAutoscalers,
-            verbs: ["list"],
-            otherwise: "the autoscalers of workloads are not named"
-        ),
-        Permission(
-            resource: .scaledObjects,
-            verbs: ["list"],
-            otherwise: "KEDA is not named where it scales a workload"
-        ),
-        Permission(
-            resource: .leases,
-            verbs: ["get", "list", "watch", "create", "patch", "delete"],
-            namespace: Migrator.lockNamespace,
-            otherwise: "nothing keeps a second run from migrating the same class"
-        ),
-    ]
+    public static let all =
+        [
+            Permission(resource: .storageClasses, verbs: ["list"]),
+            Permission(resource: .storageClasses, verbs: ["patch"], purpose: .defaultClass),
+            Permission(resource: .volumes, verbs: ["get", "list", "watch", "patch", "delete"]),
+            Permission(resource: .claims, verbs: ["get", "list", "watch", "create", "patch", "delete"]),
+            Permission(resource: .pods, verbs: ["get", "list", "watch", "create", "delete"]),
+            Permission(resource: .pods, subresource: "log", verbs: ["get"]),
+        ] + Workload.ownKinds.map { Permission(resource: $0, verbs: ["get", "list", "watch", "patch"]) } + [
+            Permission(resource: .configMaps, verbs: ["get", "list", "create", "patch", "delete"], purpose: .records),
+            Permission(resource: .scaledObjects, verbs: ["get", "watch", "patch"], purpose: .keda),
+            Permission(
+                resource: .events,
+                verbs: ["list"],
+                otherwise: "failures are reported without the cluster's own reasons"
+            ),
+            Permission(
+                resource: .resourceQuotas,
+                verbs: ["list"],
+                otherwise: "quotas are checked for each claim alone, not for all together"
+            ),
+            Permission(
+                resource: .horizontalPodAutoscalers,
+                verbs: ["list"],
+                otherwise: "the autoscalers of workloads are not named"
+            ),
+            Permission(
+                resource: .scaledObjects,
+                verbs: ["list"],
+                otherwise: "KEDA is not named where it scales a workload"
+            ),
+            Permission(
+                resource: .leases,
+                verbs: ["get", "list", "watch", "create", "patch", "delete"],
+                namespace: Migrator.lockNamespace,
+                otherwise: "nothing keeps a second run from migrating the same class"
+            ),
+        ]
 
-    /// What a run of these options needs.
+    /// What a run of these options needs, whatever it finds.
     public static func needed(for options: Options) -> [Permission] {
-        all.filter { options.setDefaults || !$0.isForDefaultClass }
+        all.filter {
+            switch $0.purpose {
+            case .always: true
+            case .defaultClass: options.setDefaults
+            case .records, .keda, .custom: false
+            }
+        }
+    }
+
+    /// What it needs besides, to stop what it has found.
+    static func needed(for discovery: Discovery) -> [Permission] {
+        let recorded = discovery.units.flatMap(\.workloads).filter(\.needsRecord)
+        let resources = Set(recorded.map(\.resource))
+        let own = all.filter {
+            switch $0.purpose {
+            case .always, .defaultClass, .custom: false
+            case .records: !recorded.isEmpty
+            case .keda: resources.contains(.scaledObjects)
+            }
+        }
+        // Kinds that only the cluster knows.
+        let custom = recorded.filter { ![.pods, .scaledObjects].contains($0.resource) }
+        return own
+            + Set(custom.map(\.resource)).sorted { $0.plural < $1.plural }.flatMap { resource in
+                let isScaled = custom.contains { $0.resource == resource && $0.brake == .scale }
+                let isPaused = custom.contains { $0.resource == resource && $0.brake != .scale }
+                let object = Permission(
+                    resource: resource,
+                    verbs: ["get", "list", "watch"] + (isPaused ? ["patch"] : []),
+                    purpose: .custom
+                )
+                let scale = Permission(
+                    resource: resource,
+                    subresource: "scale",
+                    verbs: ["get", "patch"],
+                    purpose: .custom
+                )
+                return isScaled ? [object, scale] : [object]
+            }
     }
 
     /// A manifest for `kubectl apply` that lets a ServiceAccount do all that a run of these options needs, and no more.
@@ -74,7 +125,7 @@ public enum Permissions {
     ) -> String {
         /// The rules by namespace, nil for those that hold in the whole cluster.
         var rules: [String?: [String]] = [:]
-        for permission in needed(for: options) {
+        for permission in all where permission.purpose != .defaultClass || options.setDefaults {
             let namespace =
                 permission.resource.namespaced ? permission.namespace ?? options.namespace : nil
             rules[namespace, default: []].append(rule(permission))

@@ -124,7 +124,7 @@ extension Migrator {
 
         init(_ progress: Progress, isStopped: Bool) {
             self.progress = progress
-            let marked = progress.unit.workloads.filter { $0.metadata.annotation(Marks.scale) != nil }
+            let marked = progress.unit.workloads.filter { $0.isMarked }
             stopped = isStopped ? marked.map(\.title) : []
         }
     }
@@ -180,7 +180,7 @@ extension Migrator {
             // A claim that is got back has another UID, so that it would be taken for a stranger's.
             await orWarn(state.title) { try await unstage(state) }
         }
-        if !lost.isEmpty, progress.unit.workloads.contains(where: { $0.metadata.annotation(Marks.scale) != nil }) {
+        if !lost.isEmpty, progress.unit.workloads.contains(where: { $0.isMarked }) {
             journal.error(unit.title, "stays stopped: started now, it would find no claim, or an empty one")
             return await stopped(progress)
         }

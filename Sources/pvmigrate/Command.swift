@@ -307,18 +307,14 @@ struct Command: Sendable {
 extension Client {
     /// Reads anew whether a workload is at zero because of a migration.
     fileprivate func isStoppedByMigration(_ workload: Workload) async throws -> Bool {
-        let now: Workload? =
-            switch workload.kind {
-            case .statefulSet: try await find(StatefulSet.self, workload.name).map(Workload.init)
-            case .deployment: try await find(Deployment.self, workload.name).map(Workload.init)
-            }
+        let now = try await current(workload)
         return now?.isStoppedByMigration == true
     }
 }
 
 extension Workload {
     /// True while it is at zero because of a migration.
-    var isStoppedByMigration: Bool { replicas == 0 && metadata.annotation(Marks.scale) != nil }
+    var isStoppedByMigration: Bool { replicas == 0 && isMarked }
 }
 
 extension Int {

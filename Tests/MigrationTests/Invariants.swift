@@ -152,8 +152,10 @@ final class Invariants: Sendable {
             guard let workload = world.cluster.get(key), workload[path: ["spec", "replicas"]]?.integer == 0, scale > 0,
                 workload[path: ["metadata", "annotations", Marks.scale]]?.string != String(scale)
             else { return nil }
+            // An operator brings it to zero where its custom resource is.
+            if workload[path: ["metadata", "ownerReferences"]] != nil { return nil }
             return "3: \(key.resource.kind) \(key.name) is at zero without its scale"
-        }
+        } + world.stoppedWithoutRecord()
     }
 
     /// 4: nobody writes to a source volume during the final pass, or the pass is repeated. So when the source claim
@@ -262,7 +264,7 @@ extension World {
                 found.append("\(key.resource.kind) \(key.name) has not its scale of \(scale)")
             }
         }
-        found += leftovers()
+        found += changedOwners() + leftovers()
         return found
     }
 
@@ -296,7 +298,10 @@ extension World {
             $0[path: ["metadata", "annotations", StorageClass.defaultAnnotation]] == "true"
         }.compactMap { $0[path: ["metadata", "name"]]?.string }
         if defaults != [hasNewDefault ? Self.destination : Self.source] { found.append("\(defaults) is the default") }
-        let all: [Resource] = [.persistentVolumes, .persistentVolumeClaims, .pods, .statefulSets, .deployments]
+        let all: [Resource] = [
+            .persistentVolumes, .persistentVolumeClaims, .pods, .statefulSets, .deployments, .replicaSets, .daemonSets,
+            .jobs, .cronJobs, .replicationControllers,
+        ]
         for resource in all {
             for object in cluster.list(resource) {
                 let name = object[path: ["metadata", "name"]]?.string ?? ""

@@ -99,87 +99,6 @@ struct OthersScaleTests {
         scene.migrate()
         scene.expectSuccess()
     }
-
-    @Test("KEDA is named before anything stops and when it has spoilt the copies, and leaves a paused workload alone")
-    func keda() throws {
-        var scene = Others()
-        let scaledObject = ObjectKey(Self.scaledObjects, "shop", "web-by-queue")
-        scene.change { cluster in
-            try cluster.create(
-                .customResourceDefinitions,
-                [
-                    "metadata": ["name": "scaledobjects.keda.sh"],
-                    "spec": [
-                        "group": "keda.sh", "scope": "Namespaced",
-                        "names": ["plural": "scaledobjects", "kind": "ScaledObject"],
-                        "versions": [
-                            [
-                                "name": "v1alpha1", "served": true, "storage": true,
-                                "schema": [
-                                    "openAPIV3Schema": [
-                                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                                    ]
-                                ],
-                            ]
-                        ],
-                    ],
-                ]
-            )
-            let made = try cluster.create(
-                Self.scaledObjects,
-                namespace: "shop",
-                ["metadata": ["name": "web-by-queue"], "spec": ["scaleTargetRef": ["name": "web"]]]
-            )
-            try cluster.create(
-                .horizontalPodAutoscalers,
-                namespace: "shop",
-                [
-                    "metadata": [
-                        "name": "keda-hpa-web-by-queue",
-                        "ownerReferences": [
-                            [
-                                "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "web-by-queue",
-                                "uid": made[path: ["metadata", "uid"]] ?? .null, "controller": true,
-                            ]
-                        ],
-                    ],
-                    "spec": [
-                        "scaleTargetRef": ["apiVersion": "apps/v1", "kind": "Deployment", "name": "web"],
-                        "maxReplicas": 3,
-                    ],
-                ]
-            )
-        }
-        let keda = always(when: { _, cluster in
-            guard cluster.isCopying, cluster.replicas(Others.deployment) == 0 else { return false }
-            return cluster.get(scaledObject)?[path: ["metadata", "annotations", ScaledObject.paused]] != "true"
-        }) { try $0.scale(Others.deployment, to: 1) }
-        scene.migrate(keda)
-        let pause = "kubectl annotate scaledobject web-by-queue -n shop autoscaling.keda.sh/paused=true"
-        scene.expectFailure(saying: [
-            "spoilt 3 copies; it is scaled by the KEDA ScaledObject web-by-queue (to pause it: \(pause))."
-        ])
-        let notes = scene.discover().notes.map { "\($0.resource) \($0.message)" }
-        #expect(
-            notes == [
-                "Deployment shop/web is scaled by the KEDA ScaledObject web-by-queue, which may start it while it is "
-                    + "stopped; to pause that: \(pause)"
-            ]
-        )
-        scene.change {
-            try $0.update(scaledObject) { $0[path: ["metadata", "annotations", ScaledObject.paused]] = "true" }
-        }
-        #expect(scene.discover().notes == [])
-        scene.migrate(keda)
-        scene.expectSuccess()
-    }
-
-    private static let scaledObjects = Resource(
-        group: "keda.sh",
-        version: "v1alpha1",
-        "scaledobjects",
-        kind: "ScaledObject"
-    )
 }
 
 @Suite("Who scales a workload")
@@ -190,21 +109,17 @@ struct ManagersTests {
         var metadata: JSON = [:]
         /// What an autoscaler scales, where there is one.
         var autoscaler: String?
-        /// True where something controls it, as an operator's custom resource does.
-        var isOwned = false
         var note: String?
 
         init(
             _ description: String,
             _ metadata: JSON = [:],
             autoscaler: String? = nil,
-            isOwned: Bool = false,
             says note: String?
         ) {
             testDescription = description
             self.metadata = metadata
             self.autoscaler = autoscaler
-            self.isOwned = isOwned
             self.note = note
         }
     }
@@ -258,28 +173,14 @@ struct ManagersTests {
             says: "is scaled by the Flux HelmRelease shop/web, which may start it while it is stopped; to pause that: "
                 + "flux suspend helmrelease web -n shop"
         ),
-        Case(
-            "an operator",
-            isOwned: true,
-            says: "is scaled by the ConfigMap operator, which may start it while it is stopped; to pause that: "
-                + "see the documentation of its operator (v1)"
-        ),
     ]
 
     @Test("is said before anything stops", arguments: cases)
     func note(case: Case) {
         var scene = Others()
         scene.change { cluster in
-            let owner = try cluster.create(.configMaps, namespace: "shop", ["metadata": ["name": "operator"]])
             try cluster.update(Others.deployment) { object in
                 for (key, value) in `case`.metadata.object ?? [:] { object[path: ["metadata", key]] = value }
-                guard `case`.isOwned else { return }
-                object[path: ["metadata", "ownerReferences"]] = [
-                    [
-                        "apiVersion": "v1", "kind": "ConfigMap", "name": "operator", "controller": true,
-                        "uid": owner[path: ["metadata", "uid"]] ?? .null,
-                    ]
-                ]
             }
             guard let target = `case`.autoscaler else { return }
             try cluster.create(

@@ -19,6 +19,16 @@ enum Scenario: String, CaseIterable, Sendable {
     case lostRaces
     case keepSource
     case setDefaults
+    /// Every kind of workload, each with a claim of its own.
+    case replicaSet
+    case replicationController
+    case daemonSet
+    case job
+    case cronJob
+    case pod
+    case customScale
+    case pausedOperator
+    case keda
     /// A run of the Go tool that was cut off when it had copied, and one that was while it swapped.
     case goTool
     case goToolSwap
@@ -27,6 +37,10 @@ enum Scenario: String, CaseIterable, Sendable {
         var options = Options(sourceClass: World.source, destinationClass: World.destination)
         options.keepSource = self == .keepSource
         options.setDefaults = self == .setDefaults
+        options.recreatesPods = self == .pod
+        if self == .pausedOperator {
+            options.pauses = [Pause(#"Roller/db={"spec":{"paused":true}}"#)].compactMap(\.self)
+        }
         return options
     }
 
@@ -62,6 +76,19 @@ enum Scenario: String, CaseIterable, Sendable {
             world.addClaim("data", in: "bank")
             world.addDeployment("web", in: "bank", claims: ["data"])
         case .claimWithoutPods: world.addClaim("data")
+        case .replicaSet, .replicationController, .daemonSet, .job, .cronJob, .pod:
+            world.addClaim("data")
+            let resources: [Scenario: Resource] = [
+                .replicaSet: .replicaSets, .replicationController: .replicationControllers, .daemonSet: .daemonSets,
+                .job: .jobs, .cronJob: .cronJobs,
+            ]
+            world.addOwner(resources[self] ?? .pods, "web", claim: "data")
+        case .customScale: world.addRoller("db", hasScale: true)
+        case .pausedOperator: world.addRoller("db", hasScale: false)
+        case .keda:
+            world.addClaim("data")
+            world.addDeployment("web", claims: ["data"])
+            world.addScaledObject("web-by-queue", of: "web")
         case .whenScaledDelete: world.addStatefulSet("db", templates: ["data"], replicas: 2, whenScaled: "Delete")
         }
         world.settle()

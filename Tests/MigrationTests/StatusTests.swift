@@ -202,14 +202,15 @@ private struct Objects {
         func decode<Value: Decodable>(_ objects: [JSON]) throws -> [Value] {
             try objects.map { try JSONDecoder().decode(Value.self, from: $0.text) }
         }
-        let deployments: [Deployment] = try decode(deployments)
-        let sets: [StatefulSet] = try decode(sets)
+        let deployments: [WorkloadObject] = try decode(deployments)
+        let sets: [WorkloadObject] = try decode(sets)
         let survey = Survey(
             inventory: Inventory(
                 volumes: try decode(volumes),
                 claims: try decode(claims),
                 pods: try decode(pods),
-                workloads: deployments.map(Workload.init) + sets.map(Workload.init)
+                workloads: deployments.compactMap { Workload($0, of: .deployments) }
+                    + sets.compactMap { Workload($0, of: .statefulSets) }
             ),
             leases: try decode(leases),
             classes: classes,

@@ -13,6 +13,10 @@ struct World: Sendable {
     var cluster: Cluster
     /// The workloads as they were made, by kind and name: their scale is to be the same afterwards.
     private(set) var scales: [ObjectKey: Int] = [:]
+    /// What is stopped otherwise than by its scale, as it was before.
+    var going: [ObjectKey: JSON] = [:]
+    /// Who else is at work in the cluster, such as an operator.
+    var meddler: Meddler?
     /// The claims that are to be on the destination class afterwards.
     private(set) var claims: Set<ObjectName> = []
     /// The claims and their volumes as they were before anything was migrated.
@@ -81,6 +85,14 @@ struct World: Sendable {
         } catch {
             Issue.record("the world could not be made: \(error)")
             return .null
+        }
+    }
+
+    mutating func change(_ key: ObjectKey, _ change: (inout JSON) -> Void) {
+        do {
+            try cluster.update(key, change)
+        } catch {
+            Issue.record("the world could not be made: \(error)")
         }
     }
 
@@ -229,7 +241,7 @@ struct World: Sendable {
         bystanders[ObjectKey(resource, namespace, name)] = .null
     }
 
-    private static func template(app: String, mounts: [String], volume: ((String) -> JSON)?) -> JSON {
+    static func template(app: String, mounts: [String], volume: ((String) -> JSON)?) -> JSON {
         var spec: JSON = [
             "terminationGracePeriodSeconds": 1, "nodeSelector": ["kubernetes.io/hostname": "node-2"],
             "containers": .array(
@@ -271,6 +283,7 @@ struct World: Sendable {
             sources[claim] = Source(uid: uid, volume: volume)
         }
         for key in bystanders.keys { bystanders[key] = cluster.get(key) }
+        for key in going.keys { going[key] = cluster.get(key).map { Self.intent(of: $0, key.resource) } }
     }
 
     static func files(of claim: ObjectName) -> Content {
@@ -323,7 +336,7 @@ struct World: Sendable {
                 count.withLock { $0 += 1 }
                 observer?(request, response, cluster)
             },
-            meddler: meddler
+            meddler: meddler ?? self.meddler
         )
         let journal = Journal(time: time.source) { message in
             messages.withLock {

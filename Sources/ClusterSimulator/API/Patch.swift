@@ -58,7 +58,11 @@ enum JSONMerge {
         guard case .object(let changes) = patch else { return patch }
         var members = target?.object ?? [:]
         for (key, change) in changes {
-            members[key] = change == .null ? nil : applied(change, to: members[key])
+            if change == .null {
+                members.removeValue(forKey: key)
+            } else {
+                members[key] = applied(change, to: members[key])
+            }
         }
         return .object(members)
     }

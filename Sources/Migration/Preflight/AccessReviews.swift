@@ -13,10 +13,11 @@ struct Review: Sendable {
 extension Migrator {
     /// Asks the API server for every permission that the run needs.
     ///
-    /// It needs no discovery, so that it can say why discovery failed. What a run can do without is a warning in the
+    /// It can do without a discovery, to say why that failed. What a run can do without is a warning in the
     /// journal.
-    public func checkPermissions() async -> [Obstacle] {
-        await Permissions.needed(for: options).sideBySide { await review($0) }.flatMap(obstacles)
+    public func checkPermissions(_ discovery: Discovery? = nil) async -> [Obstacle] {
+        let needed = Permissions.needed(for: options) + (discovery.map(Permissions.needed) ?? [])
+        return await needed.sideBySide { await review($0) }.flatMap(obstacles)
     }
 
     /// Whether all that a trial needs, to be cleaned up as well, is permitted.
@@ -60,7 +61,11 @@ extension Migrator {
             if let otherwise = review.permission.otherwise {
                 journal.warn(title, "\(message); \(otherwise)")
             } else {
-                messages.append("\(message); \"pvmigrate rbac\" prints what has to be granted")
+                let advice =
+                    review.permission.purpose == .custom
+                    ? "grant that besides what \"pvmigrate rbac\" prints"
+                    : "\"pvmigrate rbac\" prints what has to be granted"
+                messages.append("\(message); \(advice)")
             }
         }
         return messages.map { Obstacle(namespace: review.namespace, resource: title, message: $0) }

@@ -24,7 +24,7 @@ public enum Preflight {
         Check(
             name: "permissions",
             summary: "the caller may do all that the run will do"
-        ) { migrator, _, _ in await migrator.checkPermissions() },
+        ) { migrator, discovery, _ in await migrator.checkPermissions(discovery) },
         Check(
             name: "owners",
             summary: "claims are bound, and their pods belong to what can be stopped"
@@ -127,5 +127,12 @@ extension Sequence where Element: Sendable {
             for await result in group { results.append(result) }
             return results.sorted { $0.0 < $1.0 }.map(\.1)
         }
+    }
+}
+
+extension Result where Failure == any Error {
+    /// What some work returns or throws, as a value.
+    static func of(_ work: () async throws -> Success) async -> Self {
+        do { return .success(try await work()) } catch { return .failure(error) }
     }
 }

@@ -44,7 +44,7 @@ public struct MigrationStatus: Sendable {
 
     /// A workload that bears the mark of having been stopped.
     public struct Stopped: Sendable, Equatable {
-        public var kind: Workload.Kind
+        public var kind: String
         public var name: ObjectName
         /// What it is to have again; nil where the mark is no number.
         public var scale: Int?
@@ -54,7 +54,7 @@ public struct MigrationStatus: Sendable {
         /// True where a person has to do something before a rerun starts it.
         public var isBlocked = false
 
-        public var title: String { "\(kind.rawValue) \(name)" }
+        public var title: String { "\(kind) \(name)" }
     }
 
     /// A source volume that is kept for a rollback.

@@ -23,20 +23,20 @@ extension Client {
         async let volumes = list(PersistentVolume.self)
         async let claims = list(PersistentVolumeClaim.self, in: namespace)
         async let pods = permitted(Pod.self, in: namespace, otherwise: "movers are not told of")
-        async let sets = permitted(StatefulSet.self, in: namespace, otherwise: "stopped ones are not told of")
-        async let deployments = permitted(Deployment.self, in: namespace, otherwise: "stopped ones are not told of")
+        async let workloads = permittedWorkloads(in: namespace)
+        async let recorded = recorded(in: namespace)
         async let leases = permitted(Lease.self, in: Migrator.lockNamespace, otherwise: "locks are not told of")
         async let classes = permitted(StorageClass.self, in: nil, otherwise: "that a class is gone is not told")
         let inventory = Inventory(
             volumes: try await volumes,
             claims: try await claims,
             pods: try await pods.items,
-            workloads: try await sets.items.map(Workload.init) + (try await deployments.items.map(Workload.init))
+            workloads: try await workloads.flatMap(\.workloads) + (try await recorded)
         )
-        let refusals = [
-            try await pods.refusal, try await sets.refusal, try await deployments.refusal, try await leases.refusal,
-            try await classes.refusal,
-        ]
+        let refusals =
+            [
+                try await pods.refusal, try await leases.refusal, try await classes.refusal,
+            ] + (try await workloads.map(\.refusal))
         let survey = Survey(
             inventory: inventory,
             leases: try await leases.items,
@@ -47,18 +47,41 @@ extension Client {
         return MigrationStatus(survey, scope: scope)
     }
 
+    private struct PermittedWorkloads: Sendable {
+        var workloads: [Workload]
+        var refusal: Obstacle?
+    }
+
+    private func permittedWorkloads(in namespace: String?) async throws -> [PermittedWorkloads] {
+        try await Workload.ownKinds.sideBySide { resource in
+            await Result.of { () async throws -> PermittedWorkloads in
+                let found = try await permitted(
+                    WorkloadObject.self,
+                    of: resource,
+                    in: namespace,
+                    otherwise: "stopped ones are not told of"
+                )
+                return PermittedWorkloads(
+                    workloads: found.items.compactMap { Workload($0, of: resource) },
+                    refusal: found.refusal
+                )
+            }
+        }.map { try $0.get() }
+    }
+
     /// Lists what the caller may list; else nothing, and why.
     private func permitted<Object: KubernetesObject>(
         _ type: Object.Type,
+        of resource: APIResource = Object.resource,
         in namespace: String?,
         otherwise: String
     ) async throws -> Permitted<Object> {
         do {
-            return Permitted(items: try await list(type, in: namespace))
+            return Permitted(items: try await list(type, of: resource, in: namespace))
         } catch let error as APIError where error.reason == .forbidden {
             let refusal = Obstacle(
                 namespace: namespace,
-                resource: Object.resource.plural,
+                resource: resource.plural,
                 message: "may not be listed, so \(otherwise): \(error.message)"
             )
             return Permitted(items: [], refusal: refusal)
@@ -235,7 +258,7 @@ extension Survey {
         _ scope: MigrationStatus.Scope
     ) -> [MigrationStatus.Stopped] {
         inventory.workloads.compactMap { workload in
-            guard workload.metadata.annotation(Marks.scale) != nil else { return nil }
+            guard workload.isMarked else { return nil }
             let names = Set(workload.claimNames.map { ObjectName($0, in: workload.name.namespace) })
             let own = begun.filter { names.contains($0.name) }
             guard own.isEmpty || own.contains(where: scope.includes) else { return nil }
@@ -307,8 +330,7 @@ extension Survey {
             }
         }
         for workload in inventory.workloads
-        where workload.metadata.annotation(Marks.whenScaled) != nil && workload.metadata.annotation(Marks.scale) == nil
-        {
+        where workload.metadata.annotation(Marks.whenScaled) != nil && !workload.isMarked {
             found.append(
                 Obstacle(
                     namespace: workload.name.namespace,

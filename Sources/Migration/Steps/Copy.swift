@@ -67,9 +67,8 @@ extension Migrator {
     /// What uses, or has used, the claims since the workloads were stopped: a pod, or a workload with another scale.
     func intruder(on unit: Unit) async throws -> String? {
         for workload in unit.workloads {
-            // A generation grows with every change of the spec (API conventions, "Metadata").
             guard let now = try await client.current(workload) else { continue }
-            if now.replicas > 0 || now.metadata.generation != workload.metadata.generation { return now.title }
+            if now.replicas > 0 || now.generation != workload.generation { return now.title }
         }
         let names = Set(unit.claims.map(\.name))
         for namespace in Set(names.compactMap(\.namespace)) {

@@ -30,14 +30,14 @@ extension Migrator {
         async let volumes = client.list(PersistentVolume.self)
         async let claims = client.list(PersistentVolumeClaim.self, in: namespace)
         async let pods = client.list(Pod.self, in: namespace)
-        async let sets = client.list(StatefulSet.self, in: namespace)
-        async let deployments = client.list(Deployment.self, in: namespace)
+        async let workloads = client.workloads(in: namespace)
+        async let recorded = client.recorded(in: namespace)
         async let scalers = scalers()
         let inventory = Inventory(
             volumes: try await volumes,
             claims: try await claims,
             pods: try await pods,
-            workloads: try await sets.map(Workload.init) + (try await deployments.map(Workload.init))
+            workloads: try await workloads + (try await recorded)
         )
         return try await discover(in: inventory, classes: try await classes, scalers: try await scalers)
     }
@@ -156,7 +156,7 @@ extension Migrator {
         }
 
         for (name, problem) in try await oversized(states) { obstacles[name, default: []].append(problem) }
-        let usage = try await usage(of: Set(states.map(\.name)), in: inventory)
+        let usage = try await usage(of: Set(states.map(\.name)), in: inventory, scalers: scalers)
         for (name, problems) in usage.obstacles { obstacles[name, default: []] += problems }
         discovery.units = Self.units(of: states, usage: usage, obstacles: obstacles)
         for index in discovery.units.indices {
@@ -165,8 +165,7 @@ extension Migrator {
         }
         let stopped = Set(discovery.units.flatMap(\.workloads).map(\.metadata.uid))
         discovery.forgotten = inventory.workloads.filter { workload in
-            workload.metadata.annotation(Marks.scale) != nil && !stopped.contains(workload.metadata.uid)
-                && inventory.isFinished(workload)
+            workload.isMarked && !stopped.contains(workload.metadata.uid) && inventory.isFinished(workload)
         }
         return discovery
     }
@@ -231,20 +230,36 @@ extension Migrator {
         var obstacles: [ObjectName: [Obstacle]] = [:]
     }
 
-    private func usage(of names: Set<ObjectName>, in inventory: Inventory) async throws -> Usage {
+    private func usage(
+        of names: Set<ObjectName>,
+        in inventory: Inventory,
+        scalers: Scalers
+    ) async throws -> Usage {
         var usage = Usage()
         var claimsByWorkload: [String: Set<ObjectName>] = [:]
-        for workload in inventory.workloads {
+        var workloads = inventory.workloads
+        for workload in workloads {
             let claims = Set(workload.claimNames.map { ObjectName($0, in: workload.name.namespace) })
             claimsByWorkload[workload.metadata.uid] = claims.intersection(names)
         }
-        for pod in inventory.pods where !pod.isFinished && !Self.isOurs(pod) {
+        var search = OwnerSearch(self, inventory)
+        for pod in inventory.pods where !Self.isOurs(pod) {
             let claims = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) }).intersection(names)
             guard !claims.isEmpty else { continue }
-            let owner = try await owner(of: pod, in: inventory)
-            switch owner {
-            case .workload(let workload): claimsByWorkload[workload.metadata.uid, default: []].formUnion(claims)
-            case .unsupported(let why):
+            if pod.isFinished {
+                guard pod.metadata.controller == nil, !options.recreatesPods else { continue }
+                for claim in claims { usage.obstacles[claim, default: []].append(.ended(pod)) }
+                continue
+            }
+            switch try await search.stop(for: pod) {
+            case .workloads(let found):
+                for workload in found {
+                    claimsByWorkload[workload.metadata.uid, default: []].formUnion(claims)
+                    if !workloads.contains(where: { $0.metadata.uid == workload.metadata.uid }) {
+                        workloads.append(workload)
+                    }
+                }
+            case .impossible(let why):
                 for claim in claims {
                     usage.obstacles[claim, default: []].append(
                         Obstacle(namespace: pod.metadata.namespace, resource: pod.title, message: why)
@@ -252,8 +267,16 @@ extension Migrator {
                 }
             }
         }
-        for workload in inventory.workloads {
+        for workload in workloads {
             guard let claims = claimsByWorkload[workload.metadata.uid], !claims.isEmpty else { continue }
+            for above in scalers.pausable(above: workload) where claimsByWorkload[above.metadata.uid] == nil {
+                claimsByWorkload[above.metadata.uid] = claims
+                workloads.append(above)
+            }
+        }
+        for var workload in workloads.sorted(by: Workload.stopsBefore) {
+            guard let claims = claimsByWorkload[workload.metadata.uid], !claims.isEmpty else { continue }
+            workload.claimNames.formUnion(claims.map(\.name))
             usage.workloads.append((workload, claims))
             // A mark that can't be read: the workload could be stopped, but not started again.
             do {
@@ -271,39 +294,6 @@ extension Migrator {
             }
         }
         return usage
-    }
-
-    private enum Owner {
-        case workload(Workload)
-        case unsupported(String)
-    }
-
-    /// Follows a pod's owner references up to what can be scaled.
-    private func owner(of pod: Pod, in inventory: Inventory) async throws -> Owner {
-        guard let owner = pod.metadata.controller else {
-            return .unsupported("mounts a claim to migrate and has no owner that could be scaled; delete the pod first")
-        }
-        var reference = owner
-        if owner.kind == "ReplicaSet", owner.apiVersion.hasPrefix("apps/") {
-            let set = try await client.find(ReplicaSet.self, ObjectName(owner.name, in: pod.metadata.namespace))
-            guard let set, set.metadata.uid == owner.uid else {
-                return .unsupported("is owned by the ReplicaSet \(owner.name), which does not exist")
-            }
-            guard let above = set.metadata.controller else {
-                return .unsupported(
-                    "is owned by the ReplicaSet \(owner.name) without a Deployment, which cannot be stopped; "
-                        + "scale it to zero first"
-                )
-            }
-            reference = above
-        }
-        if let workload = inventory.workloads.first(where: { $0.metadata.uid == reference.uid }) {
-            return .workload(workload)
-        }
-        return .unsupported(
-            "is owned by the \(reference.kind) \(reference.name) (\(reference.apiVersion)), which cannot be stopped; "
-                + "stop it first"
-        )
     }
 
     /// True for pods that a migration made.
@@ -343,18 +333,37 @@ extension Migrator {
     }
 }
 
+extension Obstacle {
+    /// A pod without an owner that has ended.
+    fileprivate static func ended(_ pod: Pod) -> Obstacle {
+        Obstacle(
+            namespace: pod.metadata.namespace,
+            resource: pod.title,
+            message: "has ended (\(pod.phase)), but holds its claim as long as it exists; delete it first, or give "
+                + "--recreate-pods to have it deleted (it is not created again)"
+        )
+    }
+}
+
 /// Everything that discovery listed, found by name.
 struct Inventory: Sendable {
     var volumes: [String: PersistentVolume]
     var claims: [ObjectName: PersistentVolumeClaim]
     var pods: [Pod]
+    /// What nothing else owns, and what a migration has stopped.
     var workloads: [Workload]
+    /// All workloads, by UID.
+    var owners: [String: Workload]
 
     init(volumes: [PersistentVolume], claims: [PersistentVolumeClaim], pods: [Pod], workloads: [Workload]) {
         self.volumes = Dictionary(volumes.map { ($0.metadata.name, $0) }, uniquingKeysWith: { $1 })
         self.claims = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         self.pods = pods
-        self.workloads = workloads.sorted { ($0.name, $0.kind.rawValue) < ($1.name, $1.kind.rawValue) }
+        // What has an owner is reached through its pods: that owner decides.
+        self.workloads = workloads.filter { $0.metadata.controller == nil || $0.isMarked }.sorted(
+            by: Workload.stopsBefore
+        )
+        owners = Dictionary(workloads.map { ($0.metadata.uid, $0) }, uniquingKeysWith: { $1 })
     }
 
     /// The state of a claim's migration, from the lists.

@@ -33,16 +33,20 @@ extension Migrator {
     }
 
     private func stop(_ progress: inout Progress) async throws {
-        for index in progress.unit.workloads.indices {
+        try await stopAll(&progress, from: 0)
+        let count = progress.unit.workloads.count
+        // Now that no CronJob starts any more.
+        try await addStartedJobs(&progress)
+        try await stopAll(&progress, from: count)
+    }
+
+    private func stopAll(_ progress: inout Progress, from first: Int) async throws {
+        for index in progress.unit.workloads.indices.dropFirst(first) {
             let workload = progress.unit.workloads[index]
-            let stopped = try await change(workload) { $0.stopPatch() }
-            guard let stopped else { continue }
-            if stopped.metadata.resourceVersion != workload.metadata.resourceVersion {
+            guard let stopped = try await change(workload, { try await client.stop($0) }) else { continue }
+            if workload.replicas > 0, stopped.replicas == 0 {
                 if progress.stopped == nil { progress.stopped = time.now() }
-                journal.info(
-                    workload.title,
-                    "stopped: scale \(stopped.metadata.annotation(Marks.scale) ?? "?") written down and set to 0"
-                )
+                journal.info(stopped.title, stopped.stopInWords)
             }
             progress.unit.workloads[index] = stopped
         }
@@ -57,18 +61,16 @@ extension Migrator {
         }
     }
 
-    /// Changes a workload by a patch that is decided from how it is now; nil where it is gone.
-    func change(
-        _ workload: Workload,
-        _ decide: (Workload) throws -> Patch?
-    ) async throws -> Workload? {
+    /// Changes a workload as it is now; nil where it is gone.
+    ///
+    /// - Parameter act: makes the change, of a workload as it was read a moment ago.
+    func change(_ workload: Workload, _ act: (Workload) async throws -> Workload) async throws -> Workload? {
         var current: Workload? = workload
         var backoff = Backoff()
         let end = time.now() + .seconds(120)
         while let workload = current {
             do {
-                guard let patch = try decide(workload) else { return workload }
-                return try await client.patch(workload, patch)
+                return try await act(workload)
             } catch let error as APIError where Self.isWorthAnotherLook(error) {
                 let pause = backoff.next()
                 guard time.now() + pause < end else { throw error }
@@ -161,6 +163,19 @@ extension Migrator {
             // A finished pod that is being deleted may still be unmounted.
             !isOurs(pod) && !(pod.isFinished && !pod.metadata.isTerminating)
                 && !names.isDisjoint(with: pod.claimNames)
+        }
+    }
+}
+
+extension Workload {
+    /// What was done to stop it, for people.
+    fileprivate var stopInWords: String {
+        switch brake {
+        case .replicas, .scale: "stopped: scale \(mark ?? "?") written down and set to 0"
+        case .nodeSelector: "stopped: its pods are asked to run on no node"
+        case .suspension: "suspended" + (resource == .jobs ? "; it begins anew afterwards" : "")
+        case .pause: "paused, as asked for"
+        case .removal: "deleted, to be created again; its manifest is in the ConfigMap \(record?.name.name ?? "?")"
         }
     }
 }

@@ -40,6 +40,7 @@ extension Migrator {
         if let claim = state.sourceClaim, state.seal != nil { deleted.append(claim) }
         if let staging = state.ownStaging { deleted.append(staging) }
         for claim in deleted { try await client.delete(.claims, claim.name, uid: claim.metadata.uid) }
+        try await removeEndedPods(holding: deleted)
         // From the deletion on no further pod can mount it; but one may have come since the copy was checked.
         if state.sourceClaim != nil, let intruder = try await intruder(on: unit) {
             try await keepDisturbed(state, by: intruder)
@@ -65,10 +66,25 @@ extension Migrator {
 
     /// Waits until source and staging claim are gone, as far as they are going.
     func awaitDeletion(_ state: ClaimState) async throws -> ClaimState {
-        try await awaitDeletion(
-            state,
-            of: [state.sourceClaim, state.ownStaging].compactMap(\.self).filter(\.metadata.isTerminating)
-        )
+        let going = [state.sourceClaim, state.ownStaging].compactMap(\.self).filter(\.metadata.isTerminating)
+        try await removeEndedPods(holding: going)
+        return try await awaitDeletion(state, of: going)
+    }
+
+    /// Deletes the pods that have ended, of Jobs or evicted ones: as long as they exist they hold their claims, whether
+    /// they run or not (the controller behind the finalizer `pvc-protection`).
+    private func removeEndedPods(holding claims: [PersistentVolumeClaim]) async throws {
+        for namespace in Set(claims.compactMap(\.metadata.namespace)) {
+            let names = Set(claims.filter { $0.metadata.namespace == namespace }.map(\.metadata.name))
+            for pod in try await client.list(Pod.self, in: namespace) {
+                guard pod.isFinished, !Self.isOurs(pod), !names.isDisjoint(with: pod.claimNames),
+                    pod.metadata.controller != nil || options.recreatesPods
+                else { continue }
+                if try await client.delete(.pods, pod.name, uid: pod.metadata.uid) {
+                    journal.info(pod.title, "had ended (\(pod.phase)) and held its claim; deleted")
+                }
+            }
+        }
     }
 
     private func awaitDeletion(_ state: ClaimState, of claims: [PersistentVolumeClaim]) async throws -> ClaimState {

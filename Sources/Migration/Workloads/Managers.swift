@@ -41,7 +41,7 @@ struct ScaleTarget: Decodable, Sendable {
 
     /// True of a workload in the namespace of what has this target.
     func isOf(_ workload: Workload) -> Bool {
-        name == workload.name.name && (kind ?? "Deployment") == workload.kind.rawValue
+        name == workload.name.name && (kind ?? "Deployment") == workload.kind
             && (apiVersion ?? "apps/v1").hasPrefix("apps/")
     }
 }
@@ -66,13 +66,30 @@ struct Scalers: Sendable {
     var autoscalers: [HorizontalPodAutoscaler] = []
     var scaledObjects: [ScaledObject] = []
 
-    /// Who sets a workload's scale: those of the lists that aim at it, and those that its own metadata tell of.
-    func managers(of workload: Workload) -> [Manager] {
-        let namespace = workload.name.namespace ?? "default"
-        var managers = scaledObjects.filter {
+    /// What of KEDA scales a workload and is to be paused before it is stopped.
+    func pausable(above workload: Workload) -> [Workload] {
+        scaledObjects.filter {
             $0.metadata.namespace == workload.name.namespace && $0.spec.scaleTargetRef.isOf(workload)
                 && $0.metadata.annotation(ScaledObject.paused) != "true"
-        }.map { Manager.keda($0.metadata.name, in: namespace) }
+        }.map { object in
+            let before = object.metadata.annotation(ScaledObject.paused).map(JSON.string) ?? .null
+            return Workload(
+                resource: ScaledObject.resource,
+                metadata: object.metadata,
+                brake: .pause(
+                    patch: ["metadata": ["annotations": [ScaledObject.paused: "true"]]],
+                    inverse: ["metadata": ["annotations": [ScaledObject.paused: before]]]
+                ),
+                replicas: 1,
+                claimNames: workload.claimNames
+            )
+        }
+    }
+
+    /// Who else sets a workload's scale: those of the lists that aim at it, and those that its own metadata tell of.
+    func managers(of workload: Workload) -> [Manager] {
+        let namespace = workload.name.namespace ?? "default"
+        var managers: [Manager] = []
         for autoscaler in autoscalers
         where autoscaler.metadata.namespace == workload.name.namespace && autoscaler.spec.scaleTargetRef.isOf(workload)
         {
@@ -139,7 +156,7 @@ extension Manager {
             // APPLICATION:GROUP/KIND:NAMESPACE/NAME. One that names another object was copied from there, and means
             // nothing to Argo CD.
             let parts = id.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-            let own = "apps/\(workload.kind.rawValue):\(workload.name)"
+            let own = "apps/\(workload.kind):\(workload.name)"
             if let name = parts.first, parts.count < 3 || parts.dropFirst().joined(separator: ":") == own {
                 // One that is not in Argo CD's own namespace is written NAMESPACE_NAME.
                 return name.replacing("_", with: "/")

@@ -1,13 +1,13 @@
-public import Kubernetes
+import Kubernetes
 
 extension Workload {
     /// Reads a StatefulSet: its pods mount what the template names, and one claim of each claim template, which is
     /// named after template, set and ordinal.
-    public init(_ set: StatefulSet) {
+    init(statefulSet set: WorkloadObject) {
         let replicas = set.spec.replicas ?? 1
         // A mark is text that anybody may have written: no set has that many pods.
         let scale = min(max(replicas, set.metadata.annotation(Marks.scale).flatMap { Int($0) } ?? 0), 10_000)
-        var names = Set(set.spec.template.spec.claimNames(ofPod: nil))
+        var names = Set(set.spec.template?.spec.claimNames(ofPod: nil) ?? [])
         let start = set.spec.ordinals?.start ?? 0
         for template in set.spec.volumeClaimTemplates ?? [] {
             for ordinal in start..<(start + scale) {
@@ -15,13 +15,13 @@ extension Workload {
             }
         }
         self.init(
-            kind: .statefulSet,
+            resource: .statefulSets,
             metadata: set.metadata,
+            brake: .replicas,
             replicas: replicas,
             claimNames: names,
             deletesClaims: set.spec.persistentVolumeClaimRetentionPolicy?.whenScaled == "Delete",
-            isReady: set.status?.observedGeneration == set.metadata.generation
-                && (set.status?.readyReplicas ?? 0) >= replicas
+            isReady: set.isObserved && (set.status?.readyReplicas ?? 0) >= replicas
         )
     }
 }

@@ -1,30 +1,56 @@
 public import Kubernetes
 
-/// What owns pods and can be stopped and started again by its scale.
+/// What owns pods, or keeps them going, and can be stopped and started again.
 public struct Workload: Sendable, Equatable {
-    public enum Kind: String, Sendable {
-        case statefulSet = "StatefulSet"
-        case deployment = "Deployment"
+    /// How it is stopped.
+    public enum Brake: Sendable, Equatable {
+        /// Its `spec.replicas` is set to 0.
+        case replicas
+        /// Its pods get a node selector that no node meets.
+        case nodeSelector
+        /// Its `spec.suspend` is set.
+        case suspension
+        // What follows can't bear its own mark in the change that stops it: a record is kept beside it.
+        /// Its scale subresource is set to 0, since only the API server knows which field that is.
+        case scale
+        /// A person's merge patch pauses it, and its inverse lets it go on.
+        case pause(patch: JSON, inverse: JSON)
+        /// It is deleted, and created again from this manifest.
+        case removal(manifest: JSON)
     }
 
-    public var kind: Kind
+    public var resource: APIResource
     public var metadata: ObjectMeta
+    public var brake: Brake
+    /// How many pods it is to have; where it has no such number, 1 while it goes and 0 while it is stopped.
     public var replicas: Int
     /// The names of the claims that its pods mount at its scale, or would at the scale that it had.
     public var claimNames: Set<String>
     /// True where scaling it down would delete its claims (a StatefulSet's `whenScaled: Delete`).
     public var deletesClaims = false
     /// True when all its pods run and are ready, at the scale that it has now.
-    public var isReady: Bool
+    public var isReady = true
+    /// What is kept of it beside it while it is stopped.
+    var record: StoppedRecord?
 
+    public var kind: String { resource.kind }
     public var name: ObjectName { ObjectName(metadata.name, in: metadata.namespace) }
-    public var title: String { "\(kind.rawValue) \(name)" }
+    public var title: String { "\(kind) \(name)" }
+
+    /// True where a migration has stopped it, or was about to.
+    public var isMarked: Bool { mark != nil }
+
+    /// True where a record is kept beside it while it is stopped.
+    var needsRecord: Bool { brake.stopping == nil }
+
+    /// The mark of having been stopped by a migration.
+    var mark: String? { record.map { String($0.scale) } ?? metadata.annotation(Marks.scale) }
 
     /// The scale that it had before it was stopped, where it was stopped by a migration.
     ///
     /// - Throws: `Refusal` where somebody wrote something else there.
     public func markedScale() throws(Refusal) -> Int? {
-        guard let text = metadata.annotation(Marks.scale) else { return nil }
+        guard let text = mark else { return nil }
         // As a scale is an int32 to the API.
         guard let scale = Int32(text), scale >= 0 else {
             throw Refusal(
@@ -34,12 +60,26 @@ public struct Workload: Sendable, Equatable {
         return Int(scale)
     }
 
+    /// What grows with every change of its spec, where it can be relied on (API conventions, "Metadata"): in a custom
+    /// resource a change of the status may count too.
+    var generation: Int64? { record == nil ? metadata.generation : nil }
+
+    /// True of what has to be stopped before the others, since it would start them again.
+    private var isAbove: Bool {
+        if case .pause = brake { return true }
+        return resource == .cronJobs
+    }
+
+    /// The order in which workloads are stopped; they are started the other way round.
+    static func stopsBefore(_ left: Workload, _ right: Workload) -> Bool {
+        (left.isAbove ? 0 : 1, left.name, left.kind) < (right.isAbove ? 0 : 1, right.name, right.kind)
+    }
+
     /// The one patch that stops it: the scale is written down and set to zero. Nil where it is stopped already.
     ///
     /// A scale that was written down before is kept: it is the one from before the first of several runs.
     func stopPatch() -> Patch? {
-        guard replicas > 0 else { return nil }
-        var change: JSON = ["spec": ["replicas": 0]]
+        guard replicas > 0, var change = brake.stopping else { return nil }
         var annotations: [String: JSON] = [:]
         if metadata.annotation(Marks.scale) == nil { annotations[Marks.scale] = .string(String(replicas)) }
         if deletesClaims {
@@ -55,9 +95,9 @@ public struct Workload: Sendable, Equatable {
     /// - Throws: `Refusal` where the mark is no number.
     func startPatch() throws(Refusal) -> Patch? {
         guard let scale = try markedScale() else { return nil }
-        var change: JSON = ["metadata": ["annotations": .object([Marks.scale: .null])]]
         // Where somebody has started it in the meantime, the scale is theirs.
-        if replicas == 0 { change["spec"] = ["replicas": .integer(Int64(scale))] }
+        var change = replicas == 0 ? brake.starting(scale) : [:]
+        change[path: ["metadata", "annotations", Marks.scale]] = .null
         if metadata.annotation(Marks.whenScaled) == "Delete" {
             change[path: ["metadata", "annotations", Marks.whenScaled]] = .null
             change[path: ["spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"]] = "Delete"
@@ -66,23 +106,89 @@ public struct Workload: Sendable, Equatable {
     }
 }
 
-extension Client {
-    /// Reads a workload as it is now, or nil where it is gone or another one has its name.
-    func current(_ workload: Workload) async throws -> Workload? {
-        let found: Workload? =
-            switch workload.kind {
-            case .statefulSet: try await find(StatefulSet.self, workload.name).map(Workload.init)
-            case .deployment: try await find(Deployment.self, workload.name).map(Workload.init)
-            }
-        return found?.metadata.uid == workload.metadata.uid ? found : nil
+extension Workload.Brake {
+    /// The change of the object that stops it; nil where a record is kept instead.
+    fileprivate var stopping: JSON? {
+        switch self {
+        case .replicas: ["spec": ["replicas": 0]]
+        case .nodeSelector: ["spec": ["template": ["spec": ["nodeSelector": [Marks.nowhere: "stopped"]]]]]
+        case .suspension: ["spec": ["suspend": true]]
+        case .scale, .pause, .removal: nil
+        }
     }
 
-    /// Changes a workload and returns it as it is then.
-    func patch(_ workload: Workload, _ patch: Patch) async throws -> Workload {
-        switch workload.kind {
-        case .statefulSet: Workload(try await self.patch(StatefulSet.self, workload.name, patch))
-        case .deployment: Workload(try await self.patch(Deployment.self, workload.name, patch))
+    /// The change that starts it again.
+    fileprivate func starting(_ scale: Int) -> JSON {
+        switch self {
+        case .replicas: ["spec": ["replicas": .integer(Int64(scale))]]
+        case .nodeSelector: ["spec": ["template": ["spec": ["nodeSelector": [Marks.nowhere: .null]]]]]
+        case .suspension: ["spec": ["suspend": false]]
+        case .scale, .pause, .removal: [:]
         }
+    }
+}
+
+extension Workload {
+    /// The kinds of Kubernetes' own that can be stopped by one patch, which bears the mark too.
+    public static let ownKinds: [APIResource] = [
+        .statefulSets, .deployments, .daemonSets, .replicaSets, .replicationControllers, .cronJobs, .jobs,
+    ]
+
+    /// Reads an object of one of these kinds; nil for another kind, and for what is over and done with.
+    public init?(_ object: WorkloadObject, of resource: APIResource) {
+        switch resource {
+        case .statefulSets: self.init(statefulSet: object)
+        case .deployments, .replicaSets, .replicationControllers: self.init(replicated: object, of: resource)
+        case .daemonSets: self.init(daemonSet: object)
+        case .cronJobs: self.init(cronJob: object)
+        case .jobs: self.init(job: object)
+        default: return nil
+        }
+    }
+}
+
+extension Client {
+    /// Lists all workloads of Kubernetes' own kinds.
+    func workloads(in namespace: String?) async throws -> [Workload] {
+        let lists = await Workload.ownKinds.sideBySide { resource in
+            await Result.of { () async throws -> [Workload] in
+                try await list(WorkloadObject.self, of: resource, in: namespace)
+                    .compactMap { Workload($0, of: resource) }
+            }
+        }
+        return try lists.flatMap { try $0.get() }
+    }
+
+    /// Reads a workload as it is now, or nil where it is gone or another one has its name.
+    public func current(_ workload: Workload) async throws -> Workload? {
+        switch workload.brake {
+        case .replicas, .nodeSelector, .suspension:
+            let found = try await find(WorkloadObject.self, of: workload.resource, workload.name)
+            guard let found, found.metadata.uid == workload.metadata.uid else { return nil }
+            return Workload(found, of: workload.resource)
+        case .scale, .pause, .removal: return try await currentOfRecorded(workload)
+        }
+    }
+
+    /// Stops a workload, as it was read, and returns it as it is then.
+    func stop(_ workload: Workload) async throws -> Workload {
+        guard workload.replicas > 0 else { return workload }
+        guard let patch = workload.stopPatch() else { return try await stopRecorded(workload) }
+        return try await self.patch(workload, patch)
+    }
+
+    /// Starts a workload again, as it was read, where it bears the mark of being stopped.
+    ///
+    /// - Throws: `Refusal` where the mark is no number, or `APIError`.
+    func start(_ workload: Workload) async throws -> Workload {
+        if let record = workload.record { return try await startRecorded(workload, record) }
+        guard let patch = try workload.startPatch() else { return workload }
+        return try await self.patch(workload, patch)
+    }
+
+    private func patch(_ workload: Workload, _ patch: Patch) async throws -> Workload {
+        let object = try await self.patch(WorkloadObject.self, of: workload.resource, workload.name, patch)
+        return Workload(object, of: workload.resource) ?? workload
     }
 
     /// Waits until a workload is as somebody wants it; a workload that is gone is nil.
@@ -92,17 +198,29 @@ extension Client {
         what: String,
         until condition: (Workload?) -> Bool
     ) async throws {
-        func check(_ found: Workload?) -> Bool? { condition(found) ? true : nil }
-        let (namespace, name) = (workload.name.namespace, workload.name.name)
-        switch workload.kind {
-        case .statefulSet:
-            _ = try await wait(for: StatefulSet.self, in: namespace, named: name, limit: limit, what: what) {
-                check($0.object(named: name).map(Workload.init))
+        let (namespace, name, resource) = (workload.name.namespace, workload.name.name, workload.resource)
+        switch workload.brake {
+        case .replicas, .nodeSelector, .suspension:
+            try await wait(
+                for: WorkloadObject.self,
+                of: resource,
+                in: namespace,
+                named: name,
+                limit: limit,
+                what: what
+            ) { snapshot -> Void? in
+                condition(snapshot.object(named: name).flatMap { Workload($0, of: resource) }) ? () : nil
             }
-        case .deployment:
-            _ = try await wait(for: Deployment.self, in: namespace, named: name, limit: limit, what: what) {
-                check($0.object(named: name).map(Workload.init))
-            }
+        case .scale, .pause, .removal:
+            // Each change is an occasion to look: what it means is not in the object alone.
+            try await wait(
+                for: MetadataObject.self,
+                of: resource,
+                in: namespace,
+                named: name,
+                limit: limit,
+                what: what
+            ) { _ -> Void? in condition(try await current(workload)) ? () : nil }
         }
     }
 }

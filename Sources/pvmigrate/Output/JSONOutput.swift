@@ -61,7 +61,7 @@ extension Outcome {
         }
         let workloads: [JSON] = unit.workloads.map { workload in
             [
-                "kind": .string(workload.kind.rawValue),
+                "kind": .string(workload.kind),
                 "namespace": workload.name.namespace.map(JSON.string) ?? .null, "name": .string(workload.name.name),
                 "replicas": .integer(Int64(workload.replicas)),
             ]

@@ -186,7 +186,7 @@ extension StatusOutcome {
 
     private static func json(_ workload: MigrationStatus.Stopped) -> JSON {
         [
-            "kind": .string(workload.kind.rawValue), "namespace": .text(workload.name.namespace),
+            "kind": .string(workload.kind), "namespace": .text(workload.name.namespace),
             "name": .string(workload.name.name), "scale": .count(workload.scale), "replicas": .count(workload.replicas),
             "state": .string(workload.state), "blocked": .bool(workload.isBlocked),
         ]

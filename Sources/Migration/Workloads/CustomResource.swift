@@ -1,0 +1,73 @@
+public import Kubernetes
+
+/// How a person pauses what they own by a custom resource that can't be scaled: `--pause 'KIND/NAME=PATCH'`.
+public struct Pause: Sendable, Equatable {
+    public var kind: String
+    public var name: String
+    /// The merge patch that pauses it.
+    public var patch: JSON
+
+    /// Reads `KIND/NAME=PATCH`; nil where it is not of that form, or the patch is no JSON object.
+    public init?(_ text: String) {
+        guard let equals = text.firstIndex(of: "="),
+            let patch = JSON(parsingLeniently: String(text[text.index(after: equals)...])),
+            case .object(let members) = patch, !members.isEmpty
+        else { return nil }
+        let parts = text[..<equals].split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else { return nil }
+        (kind, name, self.patch) = (String(parts[0]), String(parts[1]), patch)
+    }
+
+    /// True of the object that is meant; kinds are told apart as kubectl does, whatever their letters' case.
+    func isOf(_ kind: String, _ name: String) -> Bool {
+        self.kind.lowercased() == kind.lowercased() && self.name == name
+    }
+}
+
+extension Workload {
+    /// A custom resource that pauses what it owns by a merge patch.
+    init(_ resource: APIResource, _ metadata: ObjectMeta, _ object: JSON, pausedBy patch: JSON) {
+        self.init(
+            resource: resource,
+            metadata: metadata,
+            brake: .pause(patch: patch, inverse: object.inverse(of: patch)),
+            replicas: object.isUnchanged(by: patch) ? 0 : 1,
+            claimNames: []
+        )
+    }
+}
+
+extension Client {
+    /// Reads a custom resource that is stopped by its scale, or paused.
+    func currentCustomResource(_ workload: Workload) async throws -> Workload? {
+        var now = workload
+        do {
+            let object = try await get(workload.resource, workload.name)
+            now.metadata = try await get(MetadataObject.self, of: workload.resource, workload.name).metadata
+            guard now.metadata.uid == workload.metadata.uid else { return nil }
+            if case .pause(let patch, let inverse) = workload.brake {
+                now.replicas = object.isUnchanged(by: patch) ? 0 : 1
+                // What it has now is what it gets back, unless it is paused already.
+                let kept = now.replicas == 0 ? inverse : object.inverse(of: patch)
+                now.brake = .pause(patch: patch, inverse: kept)
+            } else {
+                let scale = try await get(workload.resource, workload.name, subresource: "scale")
+                // A scale of 0 is left out (transcript custom_scale).
+                now.replicas = Int(clamping: scale[path: ["spec", "replicas"]]?.integer ?? 0)
+            }
+        } catch let error as APIError where error.reason == .notFound {
+            return nil
+        }
+        return now
+    }
+
+    /// Sets the scale of a custom resource as it was read.
+    func setScale(of workload: Workload, to scale: Int) async throws {
+        try await patch(
+            workload.resource,
+            workload.name,
+            subresource: "scale",
+            .merge(onto: workload.metadata, ["spec": ["replicas": .integer(Int64(scale))]])
+        )
+    }
+}

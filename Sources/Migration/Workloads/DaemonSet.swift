@@ -1,0 +1,17 @@
+import Kubernetes
+
+extension Workload {
+    /// Reads a DaemonSet, which has no number of pods: its node selector stops it.
+    init(daemonSet set: WorkloadObject) {
+        let spec = set.spec.template?.spec
+        self.init(
+            resource: .daemonSets,
+            metadata: set.metadata,
+            brake: .nodeSelector,
+            replicas: spec?.nodeSelector?[Marks.nowhere] == nil ? 1 : 0,
+            claimNames: Set(spec?.claimNames(ofPod: nil) ?? []),
+            isReady: set.isObserved
+                && (set.status?.numberAvailable ?? 0) >= (set.status?.desiredNumberScheduled ?? 0)
+        )
+    }
+}

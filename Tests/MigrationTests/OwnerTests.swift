@@ -1,0 +1,173 @@
+import ClusterSimulator
+import Kubernetes
+import Testing
+
+@testable import Migration
+
+@Suite("What owns the pods")
+struct OwnerTests {
+    /// What preflight says of a world's units, by object.
+    private func obstacles(_ world: World, _ options: Options = Scenario.deployment.options) throws -> [String] {
+        try world.discovery(options).units.flatMap(\.obstacles).map { "\($0.resource) \($0.message)" }
+    }
+
+    @Test("a pod of nobody is a preflight failure, unless it may be deleted and created again")
+    func pod() throws {
+        let world = Scenario.pod.world(alone: true)
+        #expect(
+            try obstacles(world) == [
+                "Pod shop/web mounts a claim to migrate and has no owner that would create it again; delete it first, or "
+                    + "give --recreate-pods to have it deleted and created again"
+            ]
+        )
+        #expect(try obstacles(world, Scenario.pod.options).isEmpty)
+    }
+
+    @Test("an operator's workload is a preflight failure that names the owner, unless it is said how to pause that")
+    func operators() throws {
+        let world = Scenario.pausedOperator.world(alone: true)
+        let found = try obstacles(world)
+        #expect(
+            Set(found.map { $0.split(separator: " ").prefix(2).joined(separator: " ") }) == [
+                "Pod shop/db-0", "Pod shop/db-1",
+            ]
+        )
+        #expect(
+            found.first?.contains(
+                "is owned by the Roller db (example.com/v1) in shop, which has no scale and would start it again; stop "
+                    + "that first, or give --pause 'Roller/db=PATCH'"
+            ) == true
+        )
+        #expect(try obstacles(world, Scenario.pausedOperator.options).isEmpty)
+    }
+
+    @Test("a pod of a kubelet is named, with what to do")
+    func staticPod() throws {
+        var world = Scenario.pod.world(alone: true)
+        world.change(ObjectKey(.pods, "shop", "web")) { pod in
+            pod[path: ["metadata", "ownerReferences"]] = [
+                ["apiVersion": "v1", "kind": "Node", "name": "node-2", "uid": "1", "controller": true]
+            ]
+        }
+        #expect(
+            try obstacles(world, Scenario.pod.options) == [
+                "Pod shop/web is owned by the Node node-2 (v1), which cannot be stopped; stop it first"
+            ]
+        )
+    }
+
+    @Test("an owner that does not exist any more is named")
+    func orphan() throws {
+        var world = Scenario.pod.world(alone: true)
+        world.change(ObjectKey(.pods, "shop", "web")) { pod in
+            pod[path: ["metadata", "ownerReferences"]] = [
+                ["apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "w", "uid": "1", "controller": true]
+            ]
+        }
+        #expect(try obstacles(world).first?.contains("the Rollout w (argoproj.io/v1alpha1), which") == true)
+    }
+
+    @Test("a Job that has ended is no obstacle, and is left as it is")
+    func endedJob() throws {
+        var world = Scenario.deployment.world(alone: true)
+        var template = World.template(app: "once", mounts: ["data"]) {
+            ["persistentVolumeClaim": ["claimName": .string($0)]]
+        }
+        template[path: ["spec", "restartPolicy"]] = "Never"
+        template[path: ["spec", "containers"]] = [
+            [
+                "name": "c", "image": "busybox:latest", "command": ["true"],
+                "volumeMounts": [["name": "data", "mountPath": "/data"]],
+            ]
+        ]
+        world.make(.jobs, "shop", ["metadata": ["name": "once"], "spec": ["template": template]])
+        world.cluster.advance(to: world.cluster.now + .seconds(30))
+        let job = world.cluster.get(ObjectKey(.jobs, "shop", "once"))
+        #expect(job?[path: ["status", "succeeded"]] == 1)
+        let run = world.migrate()
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.world.cluster.get(ObjectKey(.jobs, "shop", "once")) == job)
+    }
+
+    @Test("a pod of nobody that has ended is a preflight failure, unless it may be deleted")
+    func endedPod() throws {
+        var world = Scenario.deployment.world(alone: true)
+        let spec: JSON = [
+            "restartPolicy": "Never", "volumes": [["name": "data", "persistentVolumeClaim": ["claimName": "data"]]],
+            "containers": [["name": "c", "image": "busybox:latest", "command": ["true"]]],
+        ]
+        world.make(.pods, "shop", ["metadata": ["name": "once"], "spec": spec])
+        world.cluster.advance(to: world.cluster.now + .seconds(30))
+        #expect(
+            try obstacles(world).first?.hasPrefix("Pod shop/once has ended (Succeeded), but holds its claim") == true
+        )
+        let run = world.migrate(Scenario.pod.options)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.world.cluster.get(ObjectKey(.pods, "shop", "once")) == nil)
+    }
+
+    @Test("an evicted pod of a Deployment doesn't hold up the swap")
+    func evicted() throws {
+        var world = Scenario.deployment.world(alone: true)
+        let pod = try #require(world.cluster.list(.pods, namespace: "shop").first)
+        let name = pod[path: ["metadata", "name"]]?.string ?? ""
+        try world.cluster.update(ObjectKey(.pods, "shop", name), subresource: "status") {
+            $0[path: ["status", "phase"]] = "Failed"
+            $0[path: ["status", "reason"]] = "Evicted"
+        }
+        world.cluster.advance(to: world.cluster.now + .seconds(10))
+        #expect(world.cluster.list(.pods, namespace: "shop").count == 2)
+        let run = world.migrate()
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+    }
+
+    @Test("a CronJob that its owner has suspended stays so")
+    func suspended() throws {
+        var world = Scenario.cronJob.world(alone: true)
+        let key = ObjectKey(.cronJobs, "shop", "web")
+        world.change(key) { $0[path: ["spec", "suspend"]] = true }
+        let run = world.migrate()
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.world.cluster.get(key)?[path: ["spec", "suspend"]] == true)
+    }
+
+    @Test("KEDA is paused for the time of the migration, and goes on afterwards")
+    func keda() throws {
+        let world = Scenario.keda.world(alone: true)
+        let run = world.migrate()
+        #expect(run.report?.succeeded == true)
+        #expect(run.messages.contains { $0.contains("ScaledObject shop/web-by-queue: paused") })
+        #expect(run.messages.contains { $0.contains("ScaledObject shop/web-by-queue: is no longer paused") })
+    }
+
+    @Test("the manifest of a pod keeps what its owner wrote, and loses what the cluster filled in")
+    func manifest() {
+        let pod: JSON = [
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": ["name": "p", "uid": "u", "resourceVersion": "5", "labels": ["app": "x"]],
+            "spec": [
+                "nodeName": "node-1", "priority": 7, "priorityClassName": "high",
+                "volumes": [["name": "data"], ["name": "kube-api-access-x"]],
+                "containers": [["name": "c", "volumeMounts": [["name": "kube-api-access-x"]]]],
+            ],
+            "status": ["phase": "Running"],
+        ]
+        #expect(
+            Workload.recreatable(pod) == [
+                "apiVersion": "v1", "kind": "Pod", "metadata": ["name": "p", "labels": ["app": "x"]],
+                "spec": [
+                    "priorityClassName": "high", "volumes": [["name": "data"]], "containers": [["name": "c"]],
+                ],
+            ]
+        )
+    }
+
+    @Test(
+        "--pause takes KIND/NAME=PATCH",
+        arguments: ["Kafka", "Kafka/x", "Kafka/x=", "Kafka/x=1", "Kafka/x={", "/x={\"a\":1}", "Kafka/x={}"]
+    )
+    func refused(text: String) {
+        #expect(Pause(text) == nil)
+        #expect(Pause(#"Kafka/x={"a":1}"#)?.patch == ["a": 1])
+    }
+}
