@@ -28,6 +28,8 @@ public struct Options: Sendable {
     public var pauses: [Pause] = []
     /// Delete pods that nothing owns, and create them again afterwards.
     public var recreatesPods = false
+    /// Recreate the StatefulSets whose claim templates name the source class.
+    public var updatesClaimTemplates = false
     /// How long a pod of preflight may take to run.
     public var podReadyTimeout: Duration = .seconds(60)
     /// How long the volume of a temporary claim may take to go.

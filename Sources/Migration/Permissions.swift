@@ -7,6 +7,8 @@ public struct Permission: Sendable, Equatable {
         case always
         /// Only `--set-defaults` needs it.
         case defaultClass
+        /// Only `--update-claim-templates` needs it.
+        case claimTemplates
         /// Only needed where something is stopped that can't bear a mark: a pod without an owner, a custom resource.
         case records
         /// Only needed where KEDA scales a workload.
@@ -41,7 +43,13 @@ public enum Permissions {
             Permission(resource: .pods, verbs: ["get", "list", "watch", "create", "delete"]),
             Permission(resource: .pods, subresource: "log", verbs: ["get"]),
         ] + Workload.ownKinds.map { Permission(resource: $0, verbs: ["get", "list", "watch", "patch"]) } + [
-            Permission(resource: .configMaps, verbs: ["get", "list", "create", "patch", "delete"], purpose: .records),
+            Permission(
+                resource: .configMaps,
+                verbs: ["list"],
+                otherwise: "pods and custom resources that an earlier run has stopped are not found"
+            ),
+            Permission(resource: .statefulSets, verbs: ["create", "delete"], purpose: .claimTemplates),
+            Permission(resource: .configMaps, verbs: ["get", "create", "patch", "delete"], purpose: .records),
             Permission(resource: .scaledObjects, verbs: ["get", "watch", "patch"], purpose: .keda),
             Permission(
                 resource: .events,
@@ -77,7 +85,10 @@ public enum Permissions {
             switch $0.purpose {
             case .always: true
             case .defaultClass: options.setDefaults
-            case .records, .keda, .custom: false
+            case .claimTemplates: options.updatesClaimTemplates
+            // The sets are recorded before they are recreated.
+            case .records: options.updatesClaimTemplates || options.recreatesPods || !options.pauses.isEmpty
+            case .keda, .custom: false
             }
         }
     }
@@ -88,7 +99,7 @@ public enum Permissions {
         let resources = Set(recorded.map(\.resource))
         let own = all.filter {
             switch $0.purpose {
-            case .always, .defaultClass, .custom: false
+            case .always, .defaultClass, .claimTemplates, .custom: false
             case .records: !recorded.isEmpty
             case .keda: resources.contains(.scaledObjects)
             }
@@ -125,7 +136,9 @@ public enum Permissions {
     ) -> String {
         /// The rules by namespace, nil for those that hold in the whole cluster.
         var rules: [String?: [String]] = [:]
-        for permission in all where permission.purpose != .defaultClass || options.setDefaults {
+        // What depends on what is found, too.
+        for permission in all
+        where [.records, .keda].contains(permission.purpose) || needed(for: options).contains(permission) {
             let namespace =
                 permission.resource.namespaced ? permission.namespace ?? options.namespace : nil
             rules[namespace, default: []].append(rule(permission))

@@ -63,6 +63,7 @@ public enum Pipeline {
 
     /// After all units.
     public static let last: [(name: String, summary: String)] = [
-        ("default class", "with --set-defaults, makes the destination class the default one")
+        ("claim templates", "with --update-claim-templates, makes StatefulSets name the destination class"),
+        ("default class", "with --set-defaults, makes the destination class the default one"),
     ]
 }

@@ -19,6 +19,9 @@ extension Migrator {
             }
         }
         report.wasInterrupted = interruption.isRequested
+        if options.updatesClaimTemplates, !report.wasInterrupted {
+            report.failures += await updateClaimTemplates()
+        }
         if options.setDefaults, report.succeeded {
             do { try await setDefaultClass() } catch {
                 report.failures.append("the default class was not changed: \(error)")

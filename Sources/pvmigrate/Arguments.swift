@@ -60,6 +60,34 @@ struct MigrationArguments: ParsableArguments {
     }
 }
 
+/// The flags that say how workloads may be stopped which can't just be scaled.
+struct StoppingArguments: ParsableArguments {
+    @Flag(help: "Delete pods that nothing owns, and create them again afterwards.")
+    var recreatePods = false
+
+    @Option(
+        help: ArgumentHelp(
+            "How to pause a custom resource that owns workloads and has no scale; may be given several times.",
+            discussion: #"A merge patch, which is taken back afterwards: --pause 'Kafka/main={"spec":{"pause":true}}'"#,
+            valueName: "kind/name=patch"
+        )
+    )
+    var pause: [String] = []
+
+    func apply(to options: inout Options) throws(UsageError) {
+        options.recreatesPods = recreatePods
+        for text in pause {
+            guard let pause = Pause(text) else {
+                throw UsageError(
+                    #"--pause "\(text)" is not of the form KIND/NAME=PATCH with a JSON object as the patch, "#
+                        + #"such as 'Kafka/main={"spec":{"pause":true}}'"#
+                )
+            }
+            options.pauses.append(pause)
+        }
+    }
+}
+
 /// The flags of `pvmigrate`.
 ///
 /// What is required is checked in `checked`, together with everything else that may be wrong with a value.
@@ -90,6 +118,9 @@ struct MigrateArguments: ParsableCommand {
     @Flag(help: "Make the destination class the default class afterwards.")
     var setDefaults = false
 
+    @Flag(help: "Make StatefulSets name the destination class in their claim templates afterwards.")
+    var updateClaimTemplates = false
+
     @Flag(help: "Show rsync's own output, complete.")
     var verboseCopy = false
 
@@ -114,6 +145,8 @@ struct MigrateArguments: ParsableCommand {
     @Flag(help: "Keep each source volume, so that `pvmigrate rollback` can swap its claim back to it.")
     var keepSource = false
 
+    @OptionGroup var stopping: StoppingArguments
+
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
 
@@ -133,7 +166,9 @@ struct MigrateArguments: ParsableCommand {
         options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
         options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
+        try stopping.apply(to: &options)
         options.setDefaults = setDefaults
+        options.updatesClaimTemplates = updateClaimTemplates
         options.verboseCopy = verboseCopy
         options.skipSourceValidation = skipSourceValidation
         options.podReadyTimeout = try Check.seconds(podReadyTimeout, "--pod-ready-timeout")
@@ -173,6 +208,8 @@ struct RollbackArguments: ParsableCommand {
     @Flag(help: "Roll back without checking first.")
     var skipPreflightValidation = false
 
+    @OptionGroup var stopping: StoppingArguments
+
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
 
@@ -183,6 +220,7 @@ struct RollbackArguments: ParsableCommand {
         for name in pvc { options.claims.insert(try Check.claim(name)) }
         options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
+        try stopping.apply(to: &options)
         return Invocation(
             options: options,
             connection: try connection.checked(),
@@ -251,10 +289,14 @@ struct RBACArguments: ParsableCommand {
     @Flag(help: "Also what --set-defaults needs.")
     var setDefaults = false
 
+    @Flag(help: "Also what --update-claim-templates needs.")
+    var updateClaimTemplates = false
+
     func checked() throws(UsageError) -> Options {
         var options = Options(sourceClass: "", destinationClass: "")
         options.namespace = try Check.namespace(namespace)
         options.setDefaults = setDefaults
+        options.updatesClaimTemplates = updateClaimTemplates
         return options
     }
 }

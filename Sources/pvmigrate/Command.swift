@@ -217,8 +217,8 @@ struct Command: Sendable {
     // MARK: The migration
 
     private func migrate(_ migrator: Migrator, _ found: Discovery) async throws -> Outcome {
-        // An earlier run may have failed at nothing but the default class.
-        if found.isEmpty, !options.setDefaults { return nothingToDo(found) }
+        // An earlier run may have failed at nothing but what comes after the units.
+        if found.isEmpty, !options.setDefaults, !options.updatesClaimTemplates { return nothingToDo(found) }
         let began = surroundings.time.now()
         let (discovery, report) = try await migrator.exclusively(
             as: Self.identity,

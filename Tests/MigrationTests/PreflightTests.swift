@@ -84,8 +84,8 @@ struct PreflightTests {
         #expect(
             result.table == [
                 "shop | PersistentVolumeClaim shop/waiting | is Pending: bind or delete it first",
-                "shop | Pod shop/lonely | mounts a claim to migrate and has no owner that could be scaled; delete the "
-                    + "pod first",
+                "shop | Pod shop/lonely | mounts a claim to migrate and has no owner that would create it again; "
+                    + "delete it first, or give --recreate-pods to have it deleted and created again",
             ]
         )
         result.expectNoTrace()

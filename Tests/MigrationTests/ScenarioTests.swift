@@ -29,15 +29,23 @@ enum Scenario: String, CaseIterable, Sendable {
     case customScale
     case pausedOperator
     case keda
+    /// With `--update-claim-templates`, of a set that takes its claims with it.
+    case claimTemplates
     /// A run of the Go tool that was cut off when it had copied, and one that was while it swapped.
     case goTool
     case goToolSwap
+
+    static let kindsOfWorkloads: Set<Scenario> = [
+        .replicaSet, .replicationController, .daemonSet, .job, .cronJob, .pod, .customScale, .pausedOperator, .keda,
+        .claimTemplates,
+    ]
 
     var options: Options {
         var options = Options(sourceClass: World.source, destinationClass: World.destination)
         options.keepSource = self == .keepSource
         options.setDefaults = self == .setDefaults
         options.recreatesPods = self == .pod
+        options.updatesClaimTemplates = self == .claimTemplates
         if self == .pausedOperator {
             options.pauses = [Pause(#"Roller/db={"spec":{"paused":true}}"#)].compactMap(\.self)
         }
@@ -83,6 +91,9 @@ enum Scenario: String, CaseIterable, Sendable {
                 .job: .jobs, .cronJob: .cronJobs,
             ]
             world.addOwner(resources[self] ?? .pods, "web", claim: "data")
+        case .claimTemplates:
+            world.addStatefulSet("db", templates: ["data"], replicas: 2, whenDeleted: "Delete")
+            world.hasNewTemplates = true
         case .customScale: world.addRoller("db", hasScale: true)
         case .pausedOperator: world.addRoller("db", hasScale: false)
         case .keda:

@@ -30,6 +30,9 @@ struct World: Sendable {
     /// True where the destination class is to be the default one afterwards, else the source class stays it.
     var hasNewDefault = false
 
+    /// True where claim templates are to name the destination class afterwards.
+    var hasNewTemplates = false
+
     enum Fate {
         case gone
         /// For a rollback.
@@ -149,7 +152,8 @@ struct World: Sendable {
         in namespace: String = "shop",
         templates: [String],
         replicas: Int,
-        whenScaled: String? = nil
+        whenScaled: String? = nil,
+        whenDeleted: String? = nil
     ) {
         var spec: JSON = [
             "replicas": .integer(Int64(replicas)), "serviceName": .string(name),
@@ -165,6 +169,7 @@ struct World: Sendable {
             ),
         ]
         if let whenScaled { spec["persistentVolumeClaimRetentionPolicy"] = ["whenScaled": .string(whenScaled)] }
+        if let whenDeleted { spec["persistentVolumeClaimRetentionPolicy"] = ["whenDeleted": .string(whenDeleted)] }
         make(.statefulSets, namespace, ["metadata": ["name": .string(name)], "spec": spec])
         scales[ObjectKey(.statefulSets, namespace, name)] = replicas
         for template in templates {

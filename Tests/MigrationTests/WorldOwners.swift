@@ -160,12 +160,29 @@ extension World {
 
     /// The workloads that are not as they were.
     func changedOwners() -> [String] {
-        going.compactMap { key, before in
-            guard let object = cluster.get(key) else { return "\(key.resource.kind) \(key.name) is gone" }
-            let now = Self.intent(of: object, key.resource)
-            return now == before ? nil : "\(key.resource.kind) \(key.name) is not as it was: \(now), not \(before)"
-        }
+        changedTemplates()
+            + going.compactMap { key, before in
+                guard let object = cluster.get(key) else { return "\(key.resource.kind) \(key.name) is gone" }
+                let now = Self.intent(of: object, key.resource)
+                return now == before ? nil : "\(key.resource.kind) \(key.name) is not as it was: \(now), not \(before)"
+            }
             + cluster.list(.configMaps).filter { $0[path: ["metadata", "labels", Marks.kind]] != nil }
             .map { "the record \($0[path: ["metadata", "name"]]?.string ?? "") is still there" }
+    }
+
+    private func changedTemplates() -> [String] {
+        cluster.list(.statefulSets).flatMap { set -> [String] in
+            let name = set[path: ["metadata", "name"]]?.string ?? ""
+            var found: [String] = []
+            for template in set[path: ["spec", "volumeClaimTemplates"]]?.array ?? [] {
+                let storageClass = template[path: ["spec", "storageClassName"]]?.string
+                if storageClass != (hasNewTemplates ? Self.destination : Self.source) {
+                    found.append("the claim template of \(name) names \(storageClass ?? "nothing")")
+                }
+            }
+            let policy = set[path: ["spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"]]?.string
+            if hasNewTemplates, policy != "Delete" { found.append("\(name) does not delete its claims any more") }
+            return found
+        }
     }
 }

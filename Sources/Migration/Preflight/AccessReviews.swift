@@ -16,8 +16,9 @@ extension Migrator {
     /// It can do without a discovery, to say why that failed. What a run can do without is a warning in the
     /// journal.
     public func checkPermissions(_ discovery: Discovery? = nil) async -> [Obstacle] {
-        let needed = Permissions.needed(for: options) + (discovery.map(Permissions.needed) ?? [])
-        return await needed.sideBySide { await review($0) }.flatMap(obstacles)
+        let needed = Permissions.needed(for: options)
+        let besides = (discovery.map(Permissions.needed) ?? []).filter { !needed.contains($0) }
+        return await (needed + besides).sideBySide { await review($0) }.flatMap(obstacles)
     }
 
     /// Whether all that a trial needs, to be cleaned up as well, is permitted.

@@ -163,10 +163,15 @@ extension Migrator {
             discovery.units[index].name(scalers)
             discovery.notes += discovery.units[index].notesOfManagers
         }
-        let stopped = Set(discovery.units.flatMap(\.workloads).map(\.metadata.uid))
-        discovery.forgotten = inventory.workloads.filter { workload in
-            workload.isMarked && !stopped.contains(workload.metadata.uid) && inventory.isFinished(workload)
+        let defaultClass = classes.first(where: \.isDefault)?.metadata.name
+        discovery.notes += discovery.units.flatMap(\.workloads).compactMap {
+            $0.noteOfTemplates(options, defaultClass: defaultClass)
         }
+        let stopped = Set(discovery.units.flatMap(\.workloads).map(\.metadata.uid))
+        discovery.forgotten =
+            inventory.workloads.filter { workload in
+                workload.isMarked && !stopped.contains(workload.metadata.uid) && inventory.isFinished(workload)
+            } + inventory.unfinished
         return discovery
     }
 
@@ -352,6 +357,8 @@ struct Inventory: Sendable {
     var pods: [Pod]
     /// What nothing else owns, and what a migration has stopped.
     var workloads: [Workload]
+    /// StatefulSets of which an earlier run has kept a record and no more: it is only to be removed.
+    var unfinished: [Workload]
     /// All workloads, by UID.
     var owners: [String: Workload]
 
@@ -360,6 +367,11 @@ struct Inventory: Sendable {
         self.claims = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         self.pods = pods
         // What has an owner is reached through its pods: that owner decides.
+        // A StatefulSet that was to be recreated, and still is what it was, is that and nothing to be deleted.
+        let recreated = workloads.filter { $0.record != nil && $0.resource == .statefulSets && $0.replicas > 0 }
+        let uids = Set(recreated.map(\.metadata.uid))
+        unfinished = recreated
+        let workloads = workloads.filter { $0.record == nil || !uids.contains($0.metadata.uid) }
         self.workloads = workloads.filter { $0.metadata.controller == nil || $0.isMarked }.sorted(
             by: Workload.stopsBefore
         )

@@ -51,7 +51,7 @@ extension Migrator {
         return started
     }
 
-    private func awaitReady(_ workload: Workload) async throws {
+    func awaitReady(_ workload: Workload) async throws {
         guard workload.replicas > 0 else { return }
         let began = time.now()
         let what = "\(workload.title) to be ready"

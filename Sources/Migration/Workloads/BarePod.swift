@@ -15,12 +15,7 @@ extension Workload {
 
     /// A pod's manifest without what the API server, the scheduler and the kubelet have filled in.
     static func recreatable(_ pod: JSON) -> JSON {
-        var manifest = pod
-        manifest["status"] = nil
-        for field in [
-            "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink",
-            "deletionTimestamp", "deletionGracePeriodSeconds",
-        ] { manifest[path: ["metadata", field]] = nil }
+        var manifest = withoutIdentity(pod)
         // The scheduler's choice, what follows from the priority class, and what only a running pod can have.
         for field in ["nodeName", "priority", "ephemeralContainers"] { manifest[path: ["spec", field]] = nil }
         // The service account's token: each pod gets its own.
@@ -40,21 +35,15 @@ extension Workload {
         }
         return manifest
     }
-}
 
-extension Client {
-    /// Reads a pod that is deleted for the migration; one that a record is kept of may be gone.
-    func currentPod(_ workload: Workload, isRecorded: Bool) async throws -> Workload? {
-        var now = workload
-        let pod = try await find(Pod.self, workload.name)
-        if let pod, pod.metadata.uid == workload.metadata.uid {
-            now.metadata = pod.metadata
-            now.replicas = pod.metadata.isTerminating ? 0 : 1
-        } else {
-            // Another one of its name was created by an earlier run, or by somebody.
-            guard isRecorded else { return nil }
-            now.replicas = 0
-        }
-        return now
+    /// An object's manifest without its status, and without what tells it from others of its name.
+    static func withoutIdentity(_ object: JSON) -> JSON {
+        var manifest = object
+        manifest["status"] = nil
+        for field in [
+            "uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink",
+            "deletionTimestamp", "deletionGracePeriodSeconds",
+        ] { manifest[path: ["metadata", field]] = nil }
+        return manifest
     }
 }

@@ -21,6 +21,10 @@ extension Workload {
             replicas: replicas,
             claimNames: names,
             deletesClaims: set.spec.persistentVolumeClaimRetentionPolicy?.whenScaled == "Delete",
+            templateClasses: Dictionary(
+                (set.spec.volumeClaimTemplates ?? []).map { ($0.metadata.name ?? "", $0.spec?.storageClassName ?? "") },
+                uniquingKeysWith: { $1 }
+            ),
             isReady: set.isObserved && (set.status?.readyReplicas ?? 0) >= replicas
         )
     }

@@ -130,7 +130,7 @@ extension Client {
         let record = found?.workload == nil ? nil : found
         var now: Workload? =
             switch workload.brake {
-            case .removal: try await currentPod(workload, isRecorded: record != nil)
+            case .removal: try await currentOfRemoved(workload, isRecorded: record != nil)
             default: try await currentCustomResource(workload)
             }
         now?.record = record
@@ -159,7 +159,11 @@ extension Client {
         case .scale: try await setScale(of: workload, to: 0)
         case .pause(let patch, _):
             try await self.patch(workload.resource, workload.name, .merge(onto: workload.metadata, patch))
-        case .removal: try await delete(.pods, workload.name, uid: workload.metadata.uid)
+        case .removal:
+            // A StatefulSet goes without its pods and claims, and finds them again.
+            let isSet = workload.resource == .statefulSets
+            if isSet { try await freeClaims(of: workload) }
+            try await delete(workload.resource, workload.name, uid: workload.metadata.uid, orphaning: isSet)
         case .replicas, .nodeSelector, .suspension: break
         }
         workload.replicas = 0
@@ -175,18 +179,47 @@ extension Client {
             case .scale: try await setScale(of: workload, to: record.scale)
             case .pause(_, let inverse):
                 try await patch(workload.resource, workload.name, .merge(onto: workload.metadata, inverse))
-            case .removal(let manifest):
-                do { try await create(.pods, in: workload.name.namespace, manifest) } catch let error as APIError
-                    where error.reason == .alreadyExists
-                {
-                    // By an earlier run that was cut off, or by somebody.
-                }
+            case .removal(let manifest): try await createAgain(workload, manifest)
             case .replicas, .nodeSelector, .suspension: break
             }
             workload.replicas = record.scale
+        } else if workload.resource == .statefulSets, case .removal(let manifest) = workload.brake {
+            try await keepClaims(of: workload, manifest)
         }
         try await delete(.configMaps, record.name, uid: record.metadata.uid)
         workload.record = nil
         return workload
+    }
+
+    /// Reads what is deleted and created again; where a record is kept of it, it may be gone.
+    private func currentOfRemoved(_ workload: Workload, isRecorded: Bool) async throws -> Workload? {
+        var now = workload
+        let found = try await find(MetadataObject.self, of: workload.resource, workload.name)
+        if let found, found.metadata.uid == workload.metadata.uid {
+            now.metadata = found.metadata
+            now.replicas = found.metadata.isTerminating ? 0 : max(1, workload.record?.scale ?? 1)
+        } else {
+            // Another one of its name was created by an earlier run, or by somebody.
+            guard isRecorded else { return nil }
+            now.replicas = 0
+        }
+        return now
+    }
+
+    /// Creates what was deleted, once that is gone.
+    private func createAgain(_ workload: Workload, _ manifest: JSON) async throws {
+        try await wait(
+            for: MetadataObject.self,
+            of: workload.resource,
+            in: workload.name.namespace,
+            named: workload.name.name,
+            limit: Limits().stopping,
+            what: "\(workload.title) to be gone"
+        ) { $0.objects[workload.metadata.uid] == nil ? () : nil }
+        do {
+            try await create(workload.resource, in: workload.name.namespace, manifest)
+        } catch let error as APIError where error.reason == .alreadyExists {
+            // By an earlier run that was cut off, or by somebody.
+        }
     }
 }

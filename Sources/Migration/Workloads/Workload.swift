@@ -28,6 +28,8 @@ public struct Workload: Sendable, Equatable {
     public var claimNames: Set<String>
     /// True where scaling it down would delete its claims (a StatefulSet's `whenScaled: Delete`).
     public var deletesClaims = false
+    /// The classes that a StatefulSet's claim templates name, by the templates' names; empty for none.
+    public var templateClasses: [String: String] = [:]
     /// True when all its pods run and are ready, at the scale that it has now.
     public var isReady = true
     /// What is kept of it beside it while it is stopped.

@@ -1,0 +1,146 @@
+import Kubernetes
+
+extension Migrator {
+    /// Makes StatefulSets name the destination class in their claim templates, where all their claims are migrated.
+    ///
+    /// Claim templates can't be changed, so each set is deleted without its pods and created again, which adopts them
+    /// (transcript statefulset_recreate). What is to be created is written down before.
+    ///
+    /// - Returns: what failed; nothing else waits for it.
+    func updateClaimTemplates() async -> [String] {
+        var failures: [String] = []
+        do {
+            let claims = try await client.list(PersistentVolumeClaim.self, in: options.namespace)
+            for set in try await client.list(WorkloadObject.self, of: .statefulSets, in: options.namespace) {
+                let workload = Workload(statefulSet: set)
+                guard isToBeUpdated(workload, claims) else { continue }
+                do {
+                    try await update(workload)
+                } catch {
+                    failures.append("the claim templates of \(workload.title) were not updated: \(error)")
+                }
+            }
+        } catch {
+            failures.append("the claim templates could not be looked at: \(error)")
+        }
+        return failures
+    }
+
+    private func isToBeUpdated(_ workload: Workload, _ claims: [PersistentVolumeClaim]) -> Bool {
+        guard workload.templateClasses.values.contains(options.sourceClass), !workload.isMarked else { return false }
+        if let owner = workload.metadata.controller {
+            journal.warn(
+                workload.title,
+                "keeps its claim templates: it belongs to the \(owner.kind) \(owner.name), which is to be changed"
+            )
+            return false
+        }
+        let own = claims.filter {
+            workload.claimNames.contains($0.metadata.name) && $0.metadata.namespace == workload.name.namespace
+        }
+        if let left = own.first(where: { $0.storageClassName == options.sourceClass }) {
+            journal.warn(workload.title, "keeps its claim templates: \(left.title) is not migrated")
+            return false
+        }
+        return true
+    }
+
+    private func update(_ found: Workload) async throws {
+        let object = try await client.get(.statefulSets, found.name)
+        let manifest = Workload.withoutIdentity(object).naming(options.destinationClass, insteadOf: options.sourceClass)
+        var workload = found
+        workload.brake = .removal(manifest: manifest)
+        // A set at zero is recreated as any other.
+        workload.replicas = max(1, found.replicas)
+        journal.info(workload.title, "is created again, without its pods being touched, to name the new class")
+        let stopped = try await change(workload) { try await client.stop($0) }
+        guard let stopped else { return }
+        _ = try await change(stopped) { try await client.start($0) }
+        guard let now = try await client.find(WorkloadObject.self, of: .statefulSets, found.name),
+            let again = Workload(now, of: .statefulSets)
+        else { throw Refusal("it is gone; its manifest was \(manifest)") }
+        try await awaitReady(again)
+        journal.info(workload.title, "its claim templates name the class \(options.destinationClass) now")
+    }
+}
+
+extension Client {
+    /// Has a StatefulSet that would take its claims with it (`whenDeleted: Delete`) let go of them.
+    ///
+    /// The garbage collector may not have seen yet that a claim was created anew: it would not make it an orphan, and
+    /// take it for one whose owner is gone.
+    func freeClaims(of set: Workload) async throws {
+        let policy = ["spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"]
+        let now = try await get(set.resource, set.name)
+        if now[path: policy]?.string == "Delete" {
+            var change: JSON = [:]
+            change[path: policy] = "Retain"
+            try await patch(set.resource, set.name, .merge(onto: set.metadata, change))
+        }
+        try await wait(
+            for: PersistentVolumeClaim.self,
+            in: set.name.namespace,
+            limit: Limits().rebinding,
+            what: "the claims of \(set.title) to be let go"
+        ) { snapshot in
+            let held = snapshot.objects.values.contains { claim in
+                claim.metadata.ownerReferences?.contains { $0.uid == set.metadata.uid } == true
+            }
+            return held ? nil : ()
+        }
+    }
+
+    /// Gives a StatefulSet that was to be recreated its policy back, as its manifest has it.
+    func keepClaims(of set: Workload, _ manifest: JSON) async throws {
+        let field = "persistentVolumeClaimRetentionPolicy"
+        guard let policy = manifest[path: ["spec", field]] else { return }
+        try await patch(set.resource, set.name, .merge(onto: set.metadata, ["spec": [field: policy]]))
+    }
+}
+
+extension Workload {
+    /// What a person should know of a StatefulSet whose next replicas would get claims of the old class again.
+    func noteOfTemplates(_ options: Options, defaultClass: String?) -> Obstacle? {
+        guard !options.updatesClaimTemplates else { return nil }
+        let named = templateClasses.filter { $0.value == options.sourceClass }.keys.sorted()
+        if let first = named.first {
+            return Obstacle(
+                namespace: name.namespace,
+                resource: title,
+                message:
+                    "names the class \(options.sourceClass) in its claim templates (\(named.joined(separator: ", "))), so "
+                    + "that its next replicas get claims of that class; --update-claim-templates changes that. In a "
+                    + "manifest under version control, for \(first):\n"
+                    + "  -      storageClassName: \(options.sourceClass)\n"
+                    + "  +      storageClassName: \(options.destinationClass)"
+            )
+        }
+        let unnamed = templateClasses.filter(\.value.isEmpty).keys.sorted()
+        guard !unnamed.isEmpty, defaultClass == options.sourceClass, !options.setDefaults else { return nil }
+        return Obstacle(
+            namespace: name.namespace,
+            resource: title,
+            message:
+                "names no class in its claim templates (\(unnamed.joined(separator: ", "))), so that its next replicas "
+                + "get claims of the default class \(options.sourceClass); --set-defaults changes that"
+        )
+    }
+}
+
+extension JSON {
+    /// A StatefulSet's manifest with another class in its claim templates.
+    fileprivate func naming(_ new: String, insteadOf old: String) -> JSON {
+        var manifest = self
+        let path = ["spec", "volumeClaimTemplates"]
+        manifest[path: path] = .array(
+            (self[path: path]?.array ?? []).map { template in
+                guard template[path: ["spec", "storageClassName"]]?.string == old else { return template }
+                var template = template
+                template[path: ["spec", "storageClassName"]] = .string(new)
+                template["status"] = nil
+                return template
+            }
+        )
+        return manifest
+    }
+}
