@@ -359,23 +359,25 @@ struct Inventory: Sendable {
     var workloads: [Workload]
     /// StatefulSets of which an earlier run has kept a record and no more: it is only to be removed.
     var unfinished: [Workload]
-    /// All workloads, by UID.
+    /// All workloads of Kubernetes' own kinds, by UID.
     var owners: [String: Workload]
 
     init(volumes: [PersistentVolume], claims: [PersistentVolumeClaim], pods: [Pod], workloads: [Workload]) {
         self.volumes = Dictionary(volumes.map { ($0.metadata.name, $0) }, uniquingKeysWith: { $1 })
         self.claims = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         self.pods = pods
-        // What has an owner is reached through its pods: that owner decides.
         // A StatefulSet that was to be recreated, and still is what it was, is that and nothing to be deleted.
         let recreated = workloads.filter { $0.record != nil && $0.resource == .statefulSets && $0.replicas > 0 }
         let uids = Set(recreated.map(\.metadata.uid))
         unfinished = recreated
         let workloads = workloads.filter { $0.record == nil || !uids.contains($0.metadata.uid) }
-        self.workloads = workloads.filter { $0.metadata.controller == nil || $0.isMarked }.sorted(
-            by: Workload.stopsBefore
+        // What has an owner is reached through its pods: that owner decides.
+        self.workloads = workloads.filter { $0.metadata.controller == nil || $0.isMarked }
+            .sorted(by: Workload.stopsBefore)
+        owners = Dictionary(
+            workloads.filter { $0.record == nil }.map { ($0.metadata.uid, $0) },
+            uniquingKeysWith: { $1 }
         )
-        owners = Dictionary(workloads.map { ($0.metadata.uid, $0) }, uniquingKeysWith: { $1 })
     }
 
     /// The state of a claim's migration, from the lists.
