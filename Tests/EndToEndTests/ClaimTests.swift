@@ -88,7 +88,11 @@ struct ClaimTests {
     func metadata() async throws {
         try await Scene.with { scene in
             let deployment = try await scene.deploy("owner")
-            let owner = try await scene.client.get(Deployment.self, ObjectName("owner", in: scene.namespace))
+            let owner = try await scene.client.get(
+                WorkloadObject.self,
+                of: .deployments,
+                ObjectName("owner", in: scene.namespace)
+            )
             let reference: JSON = [
                 "apiVersion": "apps/v1", "kind": "Deployment", "name": "owner", "uid": .string(owner.metadata.uid),
             ]

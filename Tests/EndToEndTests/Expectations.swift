@@ -81,6 +81,11 @@ extension Scene {
         )
     }
 
+    /// The kinds of workloads that bear marks.
+    private static let ownKinds: [APIResource] = [
+        .statefulSets, .deployments, .daemonSets, .replicaSets, .replicationControllers, .cronJobs, .jobs,
+    ]
+
     /// Expects nothing of a migration to be left in the test's namespaces and on its volumes: no staging claim, no
     /// mover, no mark, no lock, and no volume without a claim.
     func expectNothingLeft(_ location: SourceLocation = #_sourceLocation) async throws {
@@ -96,8 +101,10 @@ extension Scene {
             let claims = try await client.list(PersistentVolumeClaim.self, in: namespace)
             look(at: claims)
             look(at: try await client.list(Pod.self, in: namespace))
-            look(at: try await client.list(StatefulSet.self, in: namespace))
-            look(at: try await client.list(Deployment.self, in: namespace))
+            for kind in Self.ownKinds { look(at: try await client.list(WorkloadObject.self, of: kind, in: namespace)) }
+            let records = try await client.list(MetadataObject.self, of: .configMaps, in: namespace)
+                .filter { $0.metadata.labels?["kurl.sh/pvcmigrate-kind"] != nil }
+            #expect(records.isEmpty, "records of stopped workloads are left", sourceLocation: location)
             known.formUnion(claims.map(\.metadata.uid))
             let staging = claims.map(\.metadata.name).filter { $0.hasSuffix("-pvcmigrate") }
             #expect(staging.isEmpty, "staging claims are left", sourceLocation: location)
@@ -124,11 +131,11 @@ extension Scene {
             for pod in try await client.list(Pod.self, in: namespace) {
                 traces.append("\(pod.title) \(pod.metadata.uid)")
             }
-            for set in try await client.list(StatefulSet.self, in: namespace) {
-                traces.append("\(set.title) \(set.metadata.uid) \(set.metadata.generation ?? 0)")
-            }
-            for deployment in try await client.list(Deployment.self, in: namespace) {
-                traces.append("\(deployment.title) \(deployment.metadata.uid) \(deployment.metadata.generation ?? 0)")
+            for kind in Self.ownKinds {
+                for workload in try await client.list(WorkloadObject.self, of: kind, in: namespace) {
+                    let metadata = workload.metadata
+                    traces.append("\(kind.kind) \(workload.name) \(metadata.uid) \(metadata.generation ?? 0)")
+                }
             }
         }
         for volume in try await volumes() {

@@ -45,7 +45,9 @@ struct MarkFuzzTests {
                     "volumeClaimTemplates": [["metadata": ["name": "data"]]],
                 ],
             ]
-            let workload = Workload(try JSONDecoder().decode(StatefulSet.self, from: set.text))
+            let workload = try #require(
+                Workload(try JSONDecoder().decode(WorkloadObject.self, from: set.text), of: .statefulSets)
+            )
             do {
                 let scale = try workload.markedScale() ?? 0
                 try hold(0...Int(Int32.max) ~= scale, "the scale is \(scale)")

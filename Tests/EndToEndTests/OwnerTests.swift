@@ -1,0 +1,257 @@
+import Kubernetes
+import Testing
+
+/// Workloads of every kind that is not a StatefulSet or a Deployment.
+struct OwnerTests {
+    static let kinds: [APIResource] = [.replicaSets, .replicationControllers, .daemonSets, .jobs, .cronJobs, .pods]
+
+    @Test("of every kind, a workload comes back as it was, with its claim on the new class and every file")
+    func kinds() async throws {
+        try await Scene.with { scene in
+            var before: [String: [String: Contents]] = [:]
+            var specs: [String: JSON] = [:]
+            var workloads: [TestWorkload] = []
+            for kind in Self.kinds {
+                let name = kind.kind.lowercased()
+                try await scene.createClaim(name)
+                workloads.append(try await scene.create(kind, name, claim: name))
+            }
+            for workload in workloads {
+                before[workload.name] = try await scene.contents(of: workload)
+                specs[workload.name] = try await scene.spec(of: workload)
+            }
+            let refused = try await scene.migrate()
+            scene.expect(refused, exit: 2)
+            #expect(refused.output.contains("--recreate-pods"), "it does not say what to do about the bare pod")
+            let run = try await scene.migrate("--recreate-pods")
+            scene.expect(run, exit: 0)
+            for workload in workloads {
+                try await scene.expectMigrated(workload.name)
+                try await scene.waitUntilReady(workload)
+                let after = try await scene.contents(of: workload)
+                for (claim, found) in before[workload.name] ?? [:] {
+                    scene.expectEqual(after[claim]?.lines ?? [], found.lines, in: claim)
+                }
+                // A pod is another one: what it is asked to be is the same, but for what the cluster fills in.
+                guard workload.resource != .pods else { continue }
+                let now = try await scene.spec(of: workload)
+                #expect(now == specs[workload.name], "\(workload.resource.kind) is not as it was")
+            }
+            try await scene.expectNothingLeft()
+        }
+    }
+
+    @Test("a Job that has ended does not hold the claim, and is left as it is")
+    func endedJob() async throws {
+        try await Scene.with { scene in
+            try await scene.createClaim("data")
+            let job = try await scene.createEndedJob("once", claim: "data")
+            let run = try await scene.migrate()
+            scene.expect(run, exit: 0)
+            try await scene.expectMigrated("data")
+            let now = try await scene.client.get(.jobs, ObjectName("once", in: scene.namespace))
+            #expect(now[path: ["status", "succeeded"]] == job[path: ["status", "succeeded"]])
+            #expect(now["spec"] == job["spec"])
+            try await scene.expectNothingLeft()
+        }
+    }
+
+    @Test("--update-claim-templates has the next replica get a claim of the new class, and restarts no pod")
+    func claimTemplates() async throws {
+        try await Scene.with { scene in
+            var set = try await scene.deploySet("database", replicas: 1, template: "data")
+            let first = try await scene.migrate()
+            scene.expect(first, exit: 0)
+            #expect(
+                first.output.contains("--update-claim-templates"),
+                "nobody says that the templates name the old class"
+            )
+            try await scene.waitUntilReady(set)
+            let before = try await scene.pods(of: set).map(\.metadata.uid)
+            scene.expect(try await scene.migrate("--update-claim-templates"), exit: 0)
+            #expect(try await scene.pods(of: set).map(\.metadata.uid) == before)
+            let name = ObjectName("database", in: scene.namespace)
+            let object = try await scene.client.get(.statefulSets, name)
+            let uid = try #require(object[path: ["metadata", "uid"]])
+            try await scene.client.patch(
+                .statefulSets,
+                name,
+                .merge(["metadata": ["uid": uid], "spec": ["replicas": 2]])
+            )
+            set.replicas = 2
+            try await scene.waitUntilReady(set)
+            try await scene.expectMigrated("data-database-0", "data-database-1")
+            try await scene.expectNothingLeft()
+        }
+    }
+
+    @Test("a pod of an operator is refused with its owner's name, and --pause says what to do about it")
+    func operators() async throws {
+        try await Scene.with { scene in
+            let plural = scene.prefix.replacing("-", with: "") + "s"
+            let kind = APIResource(
+                group: "pvmigrate.example.com",
+                kind: "Keeper" + scene.prefix.suffix(5),
+                plural: plural
+            )
+            try await scene.withCustomResource(kind) {
+                let owner = try await scene.create(kind, "main", ["spec": ["size": 1]])
+                try await scene.createClaim("data")
+                let workload = TestWorkload(
+                    resource: .deployments,
+                    name: "main",
+                    namespace: scene.namespace,
+                    claims: ["/data": "data"]
+                )
+                let labels: JSON = ["app": "main"]
+                try await scene.create(
+                    .deployments,
+                    "main",
+                    [
+                        "metadata": [
+                            "ownerReferences": [
+                                [
+                                    "apiVersion": .string(kind.apiVersion), "kind": .string(kind.kind), "name": "main",
+                                    "uid": owner[path: ["metadata", "uid"]] ?? .null, "controller": true,
+                                ]
+                            ]
+                        ],
+                        "spec": [
+                            "replicas": 1, "selector": ["matchLabels": labels],
+                            "template": ["metadata": ["labels": labels], "spec": scene.podSpec(workload)],
+                        ],
+                    ]
+                )
+                try await scene.waitUntilReady(workload)
+                let refused = try await scene.migrate()
+                scene.expect(refused, exit: 2)
+                #expect(refused.output.contains("\(kind.kind) main"))
+                #expect(refused.output.contains("--pause"))
+                let pause = #"\#(kind.kind)/main={"spec":{"paused":true},"metadata":{"labels":{"held":"yes"}}}"#
+                let run = try await scene.migrate("--pause", pause)
+                scene.expect(run, exit: 0)
+                try await scene.expectMigrated("data")
+                try await scene.waitUntilReady(workload)
+                let now = try await scene.client.get(kind, ObjectName("main", in: scene.namespace))
+                #expect(now["spec"] == ["size": 1], "what pauses it was not taken back")
+                #expect(now[path: ["metadata", "labels"]] == nil)
+                try await scene.expectNothingLeft()
+            }
+        }
+    }
+}
+
+extension Scene {
+    /// Creates a workload of a kind, and waits until its pod is ready.
+    fileprivate func create(_ kind: APIResource, _ name: String, claim: String) async throws -> TestWorkload {
+        let workload = TestWorkload(resource: kind, name: name, namespace: namespace, claims: ["/data": claim])
+        let labels: JSON = ["app": .string(name)]
+        var template: JSON = ["metadata": ["labels": labels], "spec": podSpec(workload)]
+        let spec: JSON
+        switch kind {
+        case .pods:
+            try await create(.pods, name, template)
+            try await waitUntilReady(workload)
+            return workload
+        case .jobs, .cronJobs:
+            template[path: ["spec", "restartPolicy"]] = "Never"
+            let job: JSON = ["template": template]
+            spec =
+                kind == .jobs
+                ? job : ["schedule": "* * * * *", "concurrencyPolicy": "Forbid", "jobTemplate": ["spec": job]]
+        case .replicationControllers: spec = ["replicas": 1, "selector": labels, "template": template]
+        case .daemonSets: spec = ["selector": ["matchLabels": labels], "template": template]
+        default: spec = ["replicas": 1, "selector": ["matchLabels": labels], "template": template]
+        }
+        try await create(kind, name, ["spec": spec])
+        try await waitUntilReady(workload)
+        return workload
+    }
+
+    fileprivate func createEndedJob(_ name: String, claim: String) async throws -> JSON {
+        let workload = TestWorkload(resource: .jobs, name: name, namespace: namespace, claims: ["/data": claim])
+        var pod = podSpec(workload, stays: false)
+        pod["restartPolicy"] = "Never"
+        try await create(
+            .jobs,
+            name,
+            ["spec": ["template": ["metadata": ["labels": ["app": .string(name)]], "spec": pod]]]
+        )
+        try await client.wait(
+            for: WorkloadObject.self,
+            of: .jobs,
+            in: namespace,
+            named: name,
+            limit: Self.limit,
+            what: "Job \(name) to complete"
+        ) { jobs in
+            let conditions = jobs.object(named: name)?.status?.conditions ?? []
+            return conditions.contains { $0.type == "Complete" && $0.status == "True" } ? () : nil
+        }
+        return try await client.get(.jobs, ObjectName(name, in: namespace))
+    }
+
+    fileprivate func spec(of workload: TestWorkload) async throws -> JSON {
+        let object = try await client.get(workload.resource, ObjectName(workload.name, in: workload.namespace))
+        return object["spec"] ?? .null
+    }
+
+    /// Defines a kind for a test.
+    fileprivate func withCustomResource(_ kind: APIResource, _ body: () async throws -> Void) async throws {
+        let definition = APIResource(
+            group: "apiextensions.k8s.io",
+            kind: "CustomResourceDefinition",
+            plural: "customresourcedefinitions",
+            namespaced: false
+        )
+        let made = try await create(
+            definition,
+            "\(kind.plural).\(kind.group)",
+            [
+                "spec": [
+                    "group": .string(kind.group), "scope": "Namespaced",
+                    "names": ["plural": .string(kind.plural), "kind": .string(kind.kind)],
+                    "versions": [
+                        [
+                            "name": "v1", "served": true, "storage": true,
+                            "schema": [
+                                "openAPIV3Schema": ["type": "object", "x-kubernetes-preserve-unknown-fields": true]
+                            ],
+                        ]
+                    ],
+                ]
+            ]
+        )
+        let uid = made[path: ["metadata", "uid"]]?.string ?? ""
+        let name = ObjectName("\(kind.plural).\(kind.group)", in: nil)
+        do {
+            try await client.wait(
+                for: Definition.self,
+                in: nil,
+                named: name.name,
+                limit: Self.limit,
+                what: "the definition of \(kind.kind) to be established"
+            ) { definitions in
+                let conditions = definitions.objects.values.first?.status?.conditions ?? []
+                return conditions.contains { $0.type == "Established" && $0.status == "True" } ? () : nil
+            }
+            try await body()
+        } catch {
+            try await client.delete(definition, name, uid: uid)
+            throw error
+        }
+        try await client.delete(definition, name, uid: uid)
+    }
+}
+
+private struct Definition: KubernetesObject {
+    static let resource = APIResource(
+        group: "apiextensions.k8s.io",
+        kind: "CustomResourceDefinition",
+        plural: "customresourcedefinitions",
+        namespaced: false
+    )
+    struct Status: Decodable, Sendable { var conditions: [Pod.Condition]? }
+    var metadata: ObjectMeta
+    var status: Status?
+}
