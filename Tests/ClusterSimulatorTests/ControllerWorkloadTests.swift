@@ -155,6 +155,21 @@ struct ControllerWorkloadTests {
         )
     }
 
+    @Test(
+        "the pods of a running Job go with it, though it was to count them",
+        arguments: [Propagation.background, .foreground]
+    )
+    func jobCascade(propagation: Propagation) throws {
+        var world = try World()
+        try job(&world, ["sleep", "1000"])
+        world.pass(.seconds(5))
+        #expect(world.pods().count == 1)
+        try world.delete(.jobs, "job", propagation)
+        world.pass(.seconds(60))
+        #expect(world.get(.jobs, "job") == nil)
+        #expect(world.pods().isEmpty)
+    }
+
     @Test("a Job completes; its pod stays")
     func completes() throws {
         var world = try World()

@@ -63,7 +63,7 @@ struct OwnerTests {
             let first = try await scene.migrate()
             scene.expect(first, exit: 0)
             #expect(
-                first.output.contains("--update-claim-templates"),
+                first.errors.contains("--update-claim-templates"),
                 "nobody says that the templates name the old class"
             )
             try await scene.waitUntilReady(set)

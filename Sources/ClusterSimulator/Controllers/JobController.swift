@@ -6,7 +6,9 @@ enum JobController {
     private static let finalizer = "batch.kubernetes.io/job-tracking"
 
     static func sync(_ key: ObjectKey, _ cluster: inout Cluster) {
-        guard let job = Workload(key, component: "job-controller", cluster) else { return }
+        guard let job = Workload(key, component: "job-controller", cluster) else {
+            return releaseOrphans(of: key, &cluster)
+        }
         let pods = job.ownedPods(&cluster)
         let active = pods.filter { !$0.isOver && !$0.isBeingDeleted }
         var status = job.object["status"] ?? [:]
@@ -78,6 +80,16 @@ enum JobController {
         release(pod, &cluster)
         job.delete(pod, &cluster)
         job.event("SuccessfulDelete", "Deleted pod: \(pod.name)", &cluster)
+    }
+
+    /// Lets go of the pods of a Job that is gone.
+    private static func releaseOrphans(of key: ObjectKey, _ cluster: inout Cluster) {
+        for pod in cluster.list(.pods, namespace: key.namespace) where pod.finalizers.contains(finalizer) {
+            let owners = pod.list("metadata", "ownerReferences")
+            if owners.contains(where: { $0.text("kind") == "Job" && $0.text("name") == key.name }) {
+                release(pod, &cluster)
+            }
+        }
     }
 
     private static func release(_ pod: JSON, _ cluster: inout Cluster) {
