@@ -21,6 +21,8 @@ public struct Options: Sendable {
     public var rsyncImage = "eeacms/rsync:2.3"
     /// Appended to rsync's own flags.
     public var rsyncFlags: [String] = []
+    /// Merged into every mover and into preflight's pods.
+    public var moverTemplate: MoverTemplate?
     public var setDefaults = false
     public var verboseCopy = false
     public var skipSourceValidation = false

@@ -115,6 +115,14 @@ struct MigrateArguments: ParsableCommand {
     )
     var rsyncFlags: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "A partial pod manifest, in YAML or JSON, that is merged into every mover and preflight pod.",
+            valueName: "file"
+        )
+    )
+    var moverTemplate: String?
+
     @Flag(help: "Make the destination class the default class afterwards.")
     var setDefaults = false
 
@@ -167,6 +175,7 @@ struct MigrateArguments: ParsableCommand {
         options.rsyncImage = try Check.image(rsyncImage)
         options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
         try stopping.apply(to: &options)
+        options.moverTemplate = try Check.moverTemplate(moverTemplate)
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
         options.verboseCopy = verboseCopy
@@ -205,6 +214,14 @@ struct RollbackArguments: ParsableCommand {
     @Option(help: ArgumentHelp("The image to compare with; must have rsync on its PATH.", valueName: "image"))
     var rsyncImage = Options(sourceClass: "", destinationClass: "").rsyncImage
 
+    @Option(
+        help: ArgumentHelp(
+            "A partial pod manifest, in YAML or JSON, that is merged into every mover.",
+            valueName: "file"
+        )
+    )
+    var moverTemplate: String?
+
     @Flag(help: "Roll back without checking first.")
     var skipPreflightValidation = false
 
@@ -221,6 +238,7 @@ struct RollbackArguments: ParsableCommand {
         options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
         try stopping.apply(to: &options)
+        options.moverTemplate = try Check.moverTemplate(moverTemplate)
         return Invocation(
             options: options,
             connection: try connection.checked(),
@@ -422,6 +440,21 @@ private enum Check {
             throw UsageError("--rsync-flags \"\(first)\" is no flag of rsync: it must begin with a dash")
         }
         return real
+    }
+
+    static func moverTemplate(_ path: String?) throws(UsageError) -> MoverTemplate? {
+        guard let path = try notEmpty(path, "--mover-template") else { return nil }
+        let manifest: JSON
+        do {
+            manifest = try ManifestFile.read(path)
+        } catch {
+            throw UsageError("--mover-template cannot be used: \(error)")
+        }
+        do {
+            return try MoverTemplate(manifest)
+        } catch {
+            throw UsageError("--mover-template \(path): \(error)")
+        }
     }
 
     /// The limit keeps sums of times far from overflowing; nobody waits for eleven days.

@@ -8,7 +8,8 @@ enum GoSpelling {
     ]
     /// The flags that take a value.
     static let values: Set<String> = [
-        "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags", "pod-ready-timeout", "delete-pv-timeout",
+        "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags", "mover-template", "pod-ready-timeout",
+        "delete-pv-timeout",
         "kubeconfig", "context", "output", "pvc", "keep-days",
     ]
 

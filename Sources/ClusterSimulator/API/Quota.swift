@@ -38,9 +38,8 @@ extension Cluster {
         where hard[name] != nil {
             let kind = name.hasPrefix("limits.") ? "limits" : "requests"
             let plain = name.split(separator: ".").last.map(String.init) ?? name
-            let without = (pod["spec"]?["containers"]?.array ?? []).filter {
-                $0["resources"]?[kind]?[plain] == nil
-            }
+            let containers = ["containers", "initContainers"].flatMap { pod["spec"]?[$0]?.array ?? [] }
+            let without = containers.filter { $0["resources"]?[kind]?[plain] == nil }
             if without.isEmpty { continue }
             missing.append("\(name) for: \(without.compactMap { $0["name"]?.string }.joined(separator: ","))")
         }

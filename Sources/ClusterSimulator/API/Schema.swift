@@ -114,13 +114,51 @@ indirect enum Schema: Sendable {
         """,
         ["resources": fields("", ["requests": .quantities, "limits": .quantities])]
     )
-    private static let container = fields(
+    private static let nodeSelectorTerms = Schema.list(
+        fields(
+            "",
+            [
+                "matchExpressions": .list(fields("key operator values")),
+                "matchFields": .list(fields("key operator values")),
+            ]
+        )
+    )
+    private static let nodeAffinity = fields(
+        "",
+        [
+            "requiredDuringSchedulingIgnoredDuringExecution": fields("", ["nodeSelectorTerms": nodeSelectorTerms]),
+            "preferredDuringSchedulingIgnoredDuringExecution": .list(fields("preference weight")),
+        ]
+    )
+    private static let securityContext = fields(
         """
-        args command env envFrom image imagePullPolicy lifecycle livenessProbe name ports readinessProbe resizePolicy \
-        restartPolicy securityContext startupProbe stdin stdinOnce targetContainerName terminationMessagePath \
-        terminationMessagePolicy tty volumeDevices workingDir
+        allowPrivilegeEscalation appArmorProfile privileged procMount readOnlyRootFilesystem runAsNonRoot \
+        seLinuxOptions windowsOptions
         """,
         [
+            "capabilities": fields("add drop"), "seccompProfile": fields("localhostProfile type"),
+            "runAsUser": .integer, "runAsGroup": .integer,
+        ]
+    )
+    private static let podSecurityContext = fields(
+        """
+        appArmorProfile fsGroupChangePolicy runAsNonRoot seLinuxChangePolicy seLinuxOptions supplementalGroups \
+        supplementalGroupsPolicy sysctls windowsOptions
+        """,
+        [
+            "seccompProfile": fields("localhostProfile type"), "runAsUser": .integer, "runAsGroup": .integer,
+            "fsGroup": .integer,
+        ]
+    )
+    private static let container = fields(
+        """
+        args command envFrom image imagePullPolicy lifecycle livenessProbe name ports readinessProbe resizePolicy \
+        restartPolicy startupProbe stdin stdinOnce targetContainerName terminationMessagePath \
+        terminationMessagePolicy tty workingDir
+        """,
+        [
+            "env": .list(fields("name value valueFrom")), "securityContext": securityContext,
+            "volumeDevices": .list(fields("devicePath name")),
             "resources": fields("claims", ["requests": .quantities, "limits": .quantities]),
             "volumeMounts": .list(
                 fields("mountPath mountPropagation name readOnly recursiveReadOnly subPath subPathExpr")
@@ -129,16 +167,19 @@ indirect enum Schema: Sendable {
     )
     private static let podSpec = fields(
         """
-        activeDeadlineSeconds affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks hostAliases \
-        hostIPC hostNetwork hostPID hostUsers hostname imagePullSecrets nodeName nodeSelector os overhead \
+        activeDeadlineSeconds automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks hostAliases \
+        hostIPC hostNetwork hostPID hostUsers hostname nodeName nodeSelector os overhead \
         preemptionPolicy priority priorityClassName readinessGates resourceClaims resources restartPolicy \
-        runtimeClassName schedulerName schedulingGates securityContext serviceAccount serviceAccountName \
-        setHostnameAsFQDN shareProcessNamespace subdomain terminationGracePeriodSeconds tolerations \
+        runtimeClassName schedulerName schedulingGates serviceAccount serviceAccountName setHostnameAsFQDN \
+        shareProcessNamespace subdomain terminationGracePeriodSeconds \
         topologySpreadConstraints
         """,
         [
             "containers": .list(container), "initContainers": .list(container),
-            "ephemeralContainers": .list(container),
+            "ephemeralContainers": .list(container), "securityContext": podSecurityContext,
+            "affinity": fields("podAffinity podAntiAffinity", ["nodeAffinity": nodeAffinity]),
+            "imagePullSecrets": .list(fields("name")),
+            "tolerations": .list(fields("effect key operator tolerationSeconds value")),
             "volumes": .list(
                 fields(
                     """

@@ -7,6 +7,8 @@ import Kubernetes
 struct MoverPod {
     static let copyContainer = "copy"
     static let checkContainer = "check"
+    /// The names of the claims' volumes, each of which is mounted at the path of its name.
+    static let volumes: Set<String> = ["source", "dest"]
 
     var name: ObjectName
     var sourceClaim: String
@@ -19,6 +21,8 @@ struct MoverPod {
     var placement: Placement
     /// After this many seconds the kubelet ends it, even if nobody is there any more to see.
     var deadline: Int
+    /// The person's own part of the manifest.
+    var template: MoverTemplate?
 
     /// What keeps the sidecar injectors of the usual meshes away: a sidecar would keep the pod running for ever.
     static let withoutSidecars: [String: JSON] = [
@@ -50,7 +54,7 @@ struct MoverPod {
         }
         if let affinity = placement.affinity { spec["affinity"] = affinity }
         if !placement.tolerations.isEmpty { spec["tolerations"] = .array(placement.tolerations) }
-        return [
+        let pod: JSON = [
             "apiVersion": "v1", "kind": "Pod",
             "metadata": [
                 "name": .string(name.name), "namespace": name.namespace.map(JSON.string) ?? .null,
@@ -59,6 +63,7 @@ struct MoverPod {
             ],
             "spec": spec,
         ]
+        return template?.applied(to: pod) ?? pod
     }
 
     private func container(_ name: String, _ arguments: [String], destinationReadOnly: Bool) -> JSON {

@@ -69,7 +69,8 @@ struct RsyncExit: Equatable {
         }
         if refusal.contains("exceeded quota") { return "make room in the quota for one more pod for each claim" }
         if refusal.contains("failed quota") {
-            return "the quota wants requests and limits: give the namespace a LimitRange with defaults"
+            return "the quota wants requests and limits: give them with --mover-template, or give the namespace a "
+                + "LimitRange with defaults"
         }
         if refusal.contains("is being terminated") { return "the namespace is being deleted" }
         return nil

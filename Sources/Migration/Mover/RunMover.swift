@@ -49,7 +49,8 @@ extension Migrator {
             copies: !options.rollsBack,
             placement: Placement(of: state),
             // A day, and a second for each mebibyte.
-            deadline: 86_400 + Int(bytes >> 20)
+            deadline: 86_400 + Int(bytes >> 20),
+            template: options.moverTemplate
         )
     }
 

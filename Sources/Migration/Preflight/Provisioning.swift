@@ -79,6 +79,7 @@ struct Trial: Sendable {
     var image: String
     /// The person's own flags for rsync: a bad one is better found now than when the workloads are stopped.
     var flags: [String]
+    var template: MoverTemplate?
     var accessModes: [String]
     /// The names of the claims that it stands for.
     var claims: [String]
@@ -117,6 +118,7 @@ struct Trial: Sendable {
                 claim: claim,
                 image: options.rsyncImage,
                 flags: options.rsyncFlags,
+                template: options.moverTemplate,
                 accessModes: need.accessModes,
                 claims: states.map(\.name.name).sorted()
             )
@@ -126,7 +128,7 @@ struct Trial: Sendable {
     var pod: JSON {
         var annotations = MoverPod.withoutSidecars
         annotations[Marks.kind] = .string(Marks.Kind.preflight)
-        return [
+        let pod: JSON = [
             "apiVersion": "v1", "kind": "Pod",
             "metadata": [
                 "name": .string(podName.name), "namespace": .string(namespace),
@@ -146,6 +148,7 @@ struct Trial: Sendable {
                 "volumes": [["name": "dest", "persistentVolumeClaim": ["claimName": .string(claimName.name)]]],
             ],
         ]
+        return template?.applied(to: pod) ?? pod
     }
 
     private var title: String {
