@@ -36,21 +36,21 @@ struct RsyncFuzzTests {
     func statistics() async throws {
         try await fuzz("rsync's output", Self.mutator) { input in
             let output = String(decoding: input, as: UTF8.self)
-            if let found = RsyncStatistics(in: output) {
+            if let found = CopyStatistics(rsync: output) {
                 let least = min(
                     found.totalBytes,
                     found.transferredBytes,
-                    Int64(found.files),
+                    Int64(found.files ?? -1),
                     Int64(found.transferredFiles)
                 )
                 try hold(least >= 0, "\(found)")
             }
-            let complaints = RsyncExit.complaints(in: output)
+            let complaints = MoverExit.complaints(in: output)
             try hold(complaints.count <= 8, "\(complaints.count) lines of complaints")
             try hold(complaints.allSatisfy { $0.utf8.count < 5000 }, "a complaint of \(complaints.map(\.utf8.count))")
             try hold(!complaints.contains { $0.contains(where: \.isNewline) }, "a line end in a complaint")
-            _ = RsyncExit.advice(output: output)
-            if let reduced = RsyncExit.unsupported(in: output, flags: RsyncFlags()) {
+            _ = MoverExit.advice(output: output)
+            if let reduced = MoverExit.unsupported(in: output, flags: RsyncFlags()) {
                 try hold(reduced != RsyncFlags(), "nothing is unsupported")
             }
         }

@@ -35,7 +35,7 @@ struct MoverTemplateTests {
             sourceUID: "1",
             stagingClaim: "data-pvcmigrate",
             image: "rsync",
-            flags: RsyncFlags(),
+            content: RsyncFlags(),
             placement: placement,
             deadline: 100,
             template: try MoverTemplate(template)

@@ -14,12 +14,12 @@ struct MoverTests {
             Total file size: 6,291,456 bytes
             Total transferred file size: 1,024 bytes
             """
-        let statistics = RsyncStatistics(in: output)
+        let statistics = CopyStatistics(rsync: output)
         #expect(statistics?.files == 1005)
         #expect(statistics?.transferredFiles == 12)
         #expect(statistics?.totalBytes == 6_291_456)
         #expect(statistics?.transferredBytes == 1024)
-        #expect(RsyncStatistics(in: "rsync: connection unexpectedly closed") == nil)
+        #expect(CopyStatistics(rsync: "rsync: connection unexpectedly closed") == nil)
     }
 
     @Test("only what is still to transfer counts as a difference")
@@ -58,7 +58,7 @@ struct MoverTests {
         try rsync.run()
         let output = String(decoding: try pipe.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
         rsync.waitUntilExit()
-        #expect(RsyncStatistics(in: output) != nil)
+        #expect(CopyStatistics(rsync: output) != nil)
         #expect(RsyncDifferences(in: output).lines.map { $0.dropFirst(11) } == [" new file"], "\(output)")
     }
 
@@ -69,12 +69,12 @@ struct MoverTests {
             rsync: [receiver] rsync_xal_set: lsetxattr("/dest/f","user.a") failed: Operation not supported (95)
             rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c(1338)
             """
-        #expect(RsyncExit.unsupported(in: xattrs, flags: flags)?.extendedAttributes == false)
-        #expect(RsyncExit.unsupported(in: xattrs, flags: flags)?.accessControlLists == true)
+        #expect(MoverExit.unsupported(in: xattrs, flags: flags)?.extendedAttributes == false)
+        #expect(MoverExit.unsupported(in: xattrs, flags: flags)?.accessControlLists == true)
         let both = xattrs + "\nrsync: [receiver] failed to open \"/dest/g\": Permission denied (13)"
-        #expect(RsyncExit.unsupported(in: both, flags: flags) == nil)
+        #expect(MoverExit.unsupported(in: both, flags: flags) == nil)
         let build = "rsync: --acls: ACLs are not supported on this client\nrsync error: syntax or usage error (code 1)"
-        #expect(RsyncExit.unsupported(in: build, flags: flags)?.accessControlLists == false)
+        #expect(MoverExit.unsupported(in: build, flags: flags)?.accessControlLists == false)
     }
 
     @Test("names of movers are unique by the claim's UID and fit a host name")
@@ -98,12 +98,12 @@ struct MoverTests {
     @Test("every exit code of rsync has words")
     func exits() {
         for code in [1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 25, 30, 35, 127, 128, 137, 143] {
-            #expect(RsyncExit(code).meaning != "unknown exit code")
+            #expect(MoverExit(rsync: code).meaning != "unknown exit code")
         }
-        #expect(RsyncExit(24).isWorthRepeating)
-        #expect(!RsyncExit(23).isWorthRepeating)
-        #expect(RsyncExit.advice(output: "write failed: No space left on device (28)")?.contains("full") == true)
+        #expect(MoverExit(rsync: 24).isWorthRepeating)
+        #expect(!MoverExit(rsync: 23).isWorthRepeating)
+        #expect(MoverExit.advice(output: "write failed: No space left on device (28)")?.contains("full") == true)
         let squashed = "rsync: [receiver] chown \"/dest/a\" failed: Operation not permitted (1)"
-        #expect(RsyncExit.advice(output: squashed)?.contains("root squash") == true)
+        #expect(MoverExit.advice(output: squashed)?.contains("root squash") == true)
     }
 }

@@ -132,7 +132,7 @@ struct OthersMoverTests {
         scene.world.cluster.behaviour.rsyncExits = Array(repeating: code, count: 3)
         scene.migrate()
         scene.expectFailure(saying: [
-            "rsync ended with exit code \(code), \(RsyncExit(code).meaning)", "It says:",
+            "rsync ended with exit code \(code), \(MoverExit(rsync: code).meaning)", "It says:",
         ])
         if code == 11 {
             scene.expectFailure(saying: ["No space left on device", "advice: the destination volume is full"])

@@ -87,7 +87,8 @@ struct PreflightProvisioningTests {
                     $0[path: ["status", "phase"]] = "Failed"
                     $0[path: ["status", "containerStatuses"]] = [
                         [
-                            "name": "rsync", "ready": false, "restartCount": 0, "image": "busybox", "imageID": "",
+                            "name": .string(Trial.container), "ready": false, "restartCount": 0, "image": "busybox",
+                            "imageID": "",
                             "state": [
                                 "terminated": [
                                     "exitCode": 128, "reason": "StartError",

@@ -245,6 +245,21 @@ enum Validation {
             problems.append(.notSupported(path + ".imagePullPolicy", policy, ["Always", "IfNotPresent", "Never"]))
         }
         var paths: Set<String> = []
+        for (index, device) in (container["volumeDevices"]?.array ?? []).enumerated() {
+            let field = "\(path).volumeDevices[\(index)]"
+            let name = device["name"]?.string ?? ""
+            if !volumes.contains(name) {
+                problems.append(
+                    FieldProblem(reason: .notFound, field: field + ".name", message: "Not found: \"\(name)\"")
+                )
+            }
+            let devicePath = device["devicePath"]?.string ?? ""
+            if devicePath.isEmpty {
+                problems.append(.required(field + ".devicePath"))
+            } else if !paths.insert(devicePath).inserted {
+                problems.append(.invalid(field + ".devicePath", "\"\(devicePath)\"", "must be unique"))
+            }
+        }
         for (index, mount) in (container["volumeMounts"]?.array ?? []).enumerated() {
             let field = "\(path).volumeMounts[\(index)]"
             let name = mount["name"]?.string ?? ""

@@ -14,14 +14,21 @@ public struct Behaviour: Sendable {
         public var accessModes: Set<String> = [
             "ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod",
         ]
-        public var volumeModes: Set<String> = ["Filesystem"]
+        public var volumeModes: Set<String>
         /// How long it takes to make or to free storage.
         public var delay: Duration
 
-        public init(isLocal: Bool = false, attaches: Bool = false, topologyKey: String? = nil, delay: Duration) {
+        public init(
+            isLocal: Bool = false,
+            attaches: Bool = false,
+            topologyKey: String? = nil,
+            volumeModes: Set<String> = ["Filesystem", "Block"],
+            delay: Duration
+        ) {
             self.isLocal = isLocal
             self.attaches = attaches
             self.topologyKey = topologyKey
+            self.volumeModes = volumeModes
             self.delay = delay
         }
     }
@@ -31,7 +38,7 @@ public struct Behaviour: Sendable {
 
     /// The provisioners by name; volumes of a class with another one are never made.
     public var provisioners: [String: Provisioner] = [
-        hostPath: Provisioner(isLocal: true, delay: .milliseconds(4)),
+        hostPath: Provisioner(isLocal: true, volumeModes: ["Filesystem"], delay: .milliseconds(4)),
         "network.csi.example.com": Provisioner(delay: .milliseconds(800)),
         "disk.csi.example.com": Provisioner(attaches: true, delay: .milliseconds(1500)),
         "local.csi.example.com": Provisioner(

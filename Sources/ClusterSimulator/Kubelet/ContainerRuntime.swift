@@ -32,12 +32,21 @@ public struct Mount: Hashable, Sendable {
     public var storage: Storage
     public var subPath: String
     public var readOnly: Bool
+    /// The size in bytes of a block volume, which is a device at the path; nil for a directory.
+    public var deviceSize: Int64?
 
-    public init(path: String, storage: Storage, subPath: String = "", readOnly: Bool = false) {
+    public init(
+        path: String,
+        storage: Storage,
+        subPath: String = "",
+        readOnly: Bool = false,
+        deviceSize: Int64? = nil
+    ) {
         self.path = path
         self.storage = storage
         self.subPath = subPath
         self.readOnly = readOnly
+        self.deviceSize = deviceSize
     }
 }
 

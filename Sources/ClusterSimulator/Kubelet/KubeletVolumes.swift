@@ -20,6 +20,13 @@ enum KubeletVolumes {
                 }
                 if found.isBeingDeleted { return (prefix + "PVC is being deleted", false) }
                 if found.text("status", "phase") != "Bound" { return (prefix + "PVC is not bound", false) }
+                let mode = found.at("spec", "volumeMode")?.string ?? "Filesystem"
+                let wrong = mode == "Block" ? "volumeMounts" : "volumeDevices"
+                let containers = pod.list("spec", "initContainers") + pod.list("spec", "containers")
+                if containers.contains(where: { $0.list(wrong).contains { $0.name_ == volume.name_ } }) {
+                    let why = "volume \(volume.name_) has volumeMode \(mode), but is specified in \(wrong)"
+                    return (prefix + why, false)
+                }
             }
             for (field, resource, name) in [
                 ("configMap", Resource.configMaps, "name"), ("secret", .secrets, "secretName"),
@@ -69,11 +76,14 @@ enum KubeletVolumes {
                     return nil
                 }
                 let readOnly = mount["readOnly"] == true || volume.at("persistentVolumeClaim", "readOnly") == true
+                let bound = boundVolume(volume, pod, cluster)
                 return Mount(
                     path: path,
-                    storage: storage(volume, pod, cluster),
+                    storage: storage(volume, bound, pod, cluster),
                     subPath: mount.text("subPath"),
-                    readOnly: readOnly
+                    readOnly: readOnly,
+                    deviceSize: mount["devicePath"] == nil
+                        ? nil : bound.map { Int64(bytes($0.text("spec", "capacity", "storage"))) }
                 )
             },
             user: user("runAsUser"),
@@ -81,12 +91,14 @@ enum KubeletVolumes {
         )
     }
 
-    private static func storage(_ volume: JSON, _ pod: JSON, _ cluster: Cluster) -> Storage {
-        if let name = claimName(volume, pod) {
-            let claim = cluster.get(ObjectKey(.persistentVolumeClaims, pod.namespace, name))
-            let bound = cluster.get(ObjectKey(.persistentVolumes, nil, claim?.text("spec", "volumeName") ?? ""))
-            if let bound { return VolumeMatching.storage(of: bound, cluster.behaviour) }
-        }
+    private static func boundVolume(_ volume: JSON, _ pod: JSON, _ cluster: Cluster) -> JSON? {
+        guard let name = claimName(volume, pod) else { return nil }
+        let claim = cluster.get(ObjectKey(.persistentVolumeClaims, pod.namespace, name))
+        return cluster.get(ObjectKey(.persistentVolumes, nil, claim?.text("spec", "volumeName") ?? ""))
+    }
+
+    private static func storage(_ volume: JSON, _ bound: JSON?, _ pod: JSON, _ cluster: Cluster) -> Storage {
+        if let bound { return VolumeMatching.storage(of: bound, cluster.behaviour) }
         if let path = volume.at("hostPath", "path")?.string { return .node(handle: path) }
         if volume["configMap"] != nil {
             let map = cluster.get(ObjectKey(.configMaps, pod.namespace, volume.text("configMap", "name")))

@@ -37,6 +37,7 @@ struct ProcessSandbox: Sendable {
     func prepare(_ mount: Mount, node: String, pod: String) throws -> String {
         var directory = directory(of: mount.storage, node: node, pod: pod)
         let manager = FileManager.default
+        if let size = mount.deviceSize { return try prepareDevice(directory, size: size) }
         if !manager.fileExists(atPath: directory) {
             try manager.createDirectory(atPath: directory, withIntermediateDirectories: true)
             // As the hostPath provisioner makes them: any user of a container may write.
@@ -52,6 +53,17 @@ struct ProcessSandbox: Sendable {
             try manager.createDirectory(atPath: directory, withIntermediateDirectories: true)
         }
         return directory
+    }
+
+    /// Makes a file as large as a block volume where it is not there yet, in place of the device.
+    private func prepareDevice(_ path: String, size: Int64) throws -> String {
+        guard !FileManager.default.fileExists(atPath: path) else { return path }
+        let folder = URL(filePath: path).deletingLastPathComponent().path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        guard FileManager.default.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o660]),
+            truncate(path, off_t(size)) == 0
+        else { throw POSIXError(.ENOSPC) }
+        return path
     }
 
     /// The arguments that run a container, the program first.
@@ -108,7 +120,10 @@ struct ProcessSandbox: Sendable {
         lines += ["mount -t proc proc proc", "mount --rbind /dev dev"]
         for (mount, directory) in mounts {
             let target = quoted("./" + mount.path)
-            lines += ["mkdir -p \(target)", "mount --bind \(quoted(directory)) \(target)"]
+            let place =
+                mount.deviceSize == nil
+                ? "mkdir -p \(target)" : "mkdir -p \"$(dirname \(target))\" && touch \(target)"
+            lines += [place, "mount --bind \(quoted(directory)) \(target)"]
             if mount.readOnly { lines.append("mount -o remount,bind,ro \(target)") }
         }
         let variables = environment(of: run).map { quoted("\($0.key)=\($0.value)") }.sorted().joined(separator: " ")

@@ -1,9 +1,9 @@
 import Kubernetes
 
-/// The pod that runs rsync between source and staging claim.
+/// The pod that copies between source and staging claim.
 ///
-/// An init container copies, the container after it checks that nothing is left to transfer: so only rsync has to be
-/// in the image, and no shell.
+/// An init container copies, the container after it checks that nothing is left to transfer: so for files only rsync
+/// has to be in the image, and no shell.
 struct MoverPod {
     static let copyContainer = "copy"
     static let checkContainer = "check"
@@ -15,7 +15,7 @@ struct MoverPod {
     var sourceUID: String
     var stagingClaim: String
     var image: String
-    var flags: RsyncFlags
+    var content: any MoverContent
     /// False where the two are only compared.
     var copies = true
     var placement: Placement
@@ -43,14 +43,14 @@ struct MoverPod {
         var spec: JSON = [
             "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
             "terminationGracePeriodSeconds": 1, "activeDeadlineSeconds": .integer(Int64(deadline)),
-            "containers": [container(Self.checkContainer, flags.checking, destinationReadOnly: true)],
+            "containers": [container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)],
             "volumes": [
                 ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]],
                 ["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]],
             ],
         ]
         if copies {
-            spec["initContainers"] = [container(Self.copyContainer, flags.copying, destinationReadOnly: false)]
+            spec["initContainers"] = [container(Self.copyContainer, content.copyingCommand, readOnly: ["source"])]
         }
         if let affinity = placement.affinity { spec["affinity"] = affinity }
         if !placement.tolerations.isEmpty { spec["tolerations"] = .array(placement.tolerations) }
@@ -66,21 +66,23 @@ struct MoverPod {
         return template?.applied(to: pod) ?? pod
     }
 
-    private func container(_ name: String, _ arguments: [String], destinationReadOnly: Bool) -> JSON {
-        [
+    private func container(_ name: String, _ command: [String], readOnly: Set<String>) -> JSON {
+        Self.container(name, image: image, command, content.volumes(["source", "dest"], readOnly: readOnly))
+    }
+
+    /// A container of ours: a mover's, or that of a trial.
+    static func container(_ name: String, image: String, _ command: [String], _ volumes: [String: JSON]) -> JSON {
+        let container: [String: JSON] = [
             "name": .string(name), "image": .string(image), "imagePullPolicy": "IfNotPresent",
-            "command": ["rsync"], "args": .array(arguments.map(JSON.string)),
-            "volumeMounts": [
-                ["name": "source", "mountPath": "/source", "readOnly": true],
-                ["name": "dest", "mountPath": "/dest", "readOnly": .bool(destinationReadOnly)],
-            ],
-            "securityContext": Self.securityContext,
+            "command": .array(command.prefix(1).map(JSON.string)),
+            "args": .array(command.dropFirst().map(JSON.string)), "securityContext": securityContext,
         ]
+        return .object(container.merging(volumes) { $1 })
     }
 }
 
 /// What rsync is called with.
-struct RsyncFlags: Equatable {
+struct RsyncFlags: Equatable, Sendable {
     /// Cleared where the file systems can't hold them.
     var accessControlLists = true
     var extendedAttributes = true

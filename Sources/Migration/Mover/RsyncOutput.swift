@@ -1,18 +1,23 @@
-/// What rsync's `--stats` say of a copy.
-struct RsyncStatistics: Equatable, Sendable {
-    /// Everything in the source, directories included.
-    var files = 0
+/// How much a mover has copied, or compared.
+struct CopyStatistics: Equatable, Sendable {
+    /// Everything in the source, directories included; nil for a device.
+    var files: Int?
     /// Files that had to be transferred.
     var transferredFiles = 0
-    /// The size of the source's files together, in bytes.
+    /// The size of the source's files together, or of the device, in bytes.
     var totalBytes: Int64 = 0
     /// How much content had to be transferred, in bytes.
     var transferredBytes: Int64 = 0
 
-    /// Reads the statistics out of rsync's output; nil where there are none.
+    init(totalBytes: Int64, transferredBytes: Int64) {
+        self.totalBytes = totalBytes
+        self.transferredBytes = transferredBytes
+    }
+
+    /// Reads rsync's `--stats` out of its output; nil where there are none.
     ///
     /// Numbers come with separators: `Total file size: 1,048,576 bytes`.
-    init?(in output: String) {
+    init?(rsync output: String) {
         var found = false
         for line in output.split(whereSeparator: \.isNewline) {
             guard let colon = line.firstIndex(of: ":") else { continue }

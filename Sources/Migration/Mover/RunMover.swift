@@ -3,11 +3,11 @@ import Kubernetes
 /// How one mover ended.
 enum MoverOutcome: Sendable {
     /// It copied, and its check found nothing left to transfer.
-    case equal(RsyncStatistics?)
+    case equal(CopyStatistics?)
     /// It only compared, and these items differ.
     case different([String])
-    /// Nothing failed but what the file systems can't hold; these flags do without it.
-    case unsupported(RsyncFlags)
+    /// Nothing failed but what the file systems can't hold; this content does without it.
+    case unsupported(any MoverContent, without: [String])
     /// Something that another attempt may mend: what it was, and all that is known of it.
     case again(String, details: String = "")
 }
@@ -19,11 +19,11 @@ extension Migrator {
     /// Runs one mover to its end and removes it, whatever happens.
     ///
     /// - Throws: `Failure` where another attempt would fail too.
-    func runMover(for state: ClaimState, flags: RsyncFlags) async throws -> MoverOutcome {
-        let pod = try await createMover(for: state, flags: flags)
+    func runMover(for state: ClaimState, _ content: any MoverContent) async throws -> MoverOutcome {
+        let pod = try await createMover(for: state, content)
         let outcome: MoverOutcome
         do {
-            outcome = try await follow(pod, of: state, flags: flags)
+            outcome = try await follow(pod, of: state, content)
         } catch let error as CancellationError {
             // Whoever cancelled removes the movers: requests of this task would be cancelled too.
             throw error
@@ -36,7 +36,7 @@ extension Migrator {
     }
 
     /// The mover of a claim; nil where the source claim is gone.
-    func mover(for state: ClaimState, flags: RsyncFlags) -> MoverPod? {
+    func mover(for state: ClaimState, _ content: any MoverContent) -> MoverPod? {
         guard let claim = state.sourceClaim else { return nil }
         let bytes = state.size?.bytes ?? 0
         return MoverPod(
@@ -45,7 +45,7 @@ extension Migrator {
             sourceUID: claim.metadata.uid,
             stagingClaim: state.stagingName.name,
             image: options.rsyncImage,
-            flags: flags,
+            content: content,
             copies: !options.rollsBack,
             placement: Placement(of: state),
             // A day, and a second for each mebibyte.
@@ -54,8 +54,8 @@ extension Migrator {
         )
     }
 
-    private func createMover(for state: ClaimState, flags: RsyncFlags) async throws -> Pod {
-        guard let namespace = state.name.namespace, let mover = mover(for: state, flags: flags) else {
+    private func createMover(for state: ClaimState, _ content: any MoverContent) async throws -> Pod {
+        guard let namespace = state.name.namespace, let mover = mover(for: state, content) else {
             throw Refusal("the claim is gone")
         }
         if let leftover = try await client.find(Pod.self, mover.name) {
@@ -71,13 +71,17 @@ extension Migrator {
         do {
             try await client.create(.pods, in: namespace, mover.manifest)
         } catch let error as APIError where error.reason == .forbidden {
-            let advice = RsyncExit.advice(refusal: error.message, namespace: namespace)
+            let advice = MoverExit.advice(refusal: error.message, namespace: namespace)
             throw Failure(place: state.title, reason: "\(error)" + (advice.map { "\n  advice: \($0)" } ?? ""))
         }
         return try await client.get(Pod.self, mover.name)
     }
 
-    private func follow(_ pod: Pod, of state: ClaimState, flags: RsyncFlags) async throws -> MoverOutcome {
+    private func follow(
+        _ pod: Pod,
+        of state: ClaimState,
+        _ content: any MoverContent
+    ) async throws -> MoverOutcome {
         let started = try await awaitStart(of: pod)
         guard let started, !started.metadata.isTerminating else { return .again(Self.lost(started ?? pod)) }
         let node = started.spec.nodeName ?? "?"
@@ -97,14 +101,14 @@ extension Migrator {
             return now.metadata.isTerminating ? .some(nil) : nil
         }
         guard let last else { return .again(Self.lost(started)) }
-        return try await judge(last, flags: flags)
+        return try await judge(last, content)
     }
 
     private static func lost(_ pod: Pod) -> String {
         "\(pod.title) was deleted by somebody, or its node \(pod.spec.nodeName ?? "?") is lost"
     }
 
-    /// Shows rsync's output as it comes; where that fails, the copy goes on unseen.
+    /// Shows the mover's output as it comes; where that fails, the copy goes on unseen.
     private func show(_ pod: Pod, of state: ClaimState) async throws {
         do {
             try await client.followLog(
@@ -114,7 +118,7 @@ extension Migrator {
             ) { journal.output(state.title, $0) }
         } catch {
             try Task.checkCancellation()
-            journal.warn(state.title, "rsync's output can't be followed any more: \(error)")
+            journal.warn(state.title, "the mover's output can't be followed any more: \(error)")
         }
     }
 
@@ -149,27 +153,25 @@ extension Migrator {
         }
     }
 
-    private func judge(_ pod: Pod, flags: RsyncFlags) async throws -> MoverOutcome {
+    private func judge(_ pod: Pod, _ content: any MoverContent) async throws -> MoverOutcome {
         let copied = pod.state(of: MoverPod.copyContainer)?.terminated
         let checked = pod.state(of: MoverPod.checkContainer)?.terminated
         let isCopied = options.rollsBack || copied?.exitCode == 0
         if isCopied, checked?.exitCode == 0 {
             let check = try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
-            guard RsyncStatistics(in: check) != nil else {
+            guard let differences = content.differences(in: check) else {
                 return .again("the check after the copy said nothing; do --rsync-flags silence it?")
             }
-            let differences = RsyncDifferences(in: check)
             if options.rollsBack {
-                guard !differences.lines.isEmpty else { return .equal(RsyncStatistics(in: check)) }
-                return .different(differences.lines.map(String.init))
+                return differences.isEmpty ? .equal(content.statistics(in: check)) : .different(differences)
             }
-            if differences.lines.isEmpty {
+            if differences.isEmpty {
                 let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
-                return .equal(RsyncStatistics(in: output))
+                return .equal(content.statistics(in: output))
             }
             return .again(
-                "after the copy \(differences.lines.count) entries still differ, such as: "
-                    + (differences.lines.first.map { String($0).shortened(to: 1000) } ?? "")
+                "after the copy \(differences.count) entries still differ, such as: "
+                    + (differences.first?.shortened(to: 1000) ?? "")
             )
         }
         // Evicted, its deadline passed, its node shut down: it says more than an exit code.
@@ -180,13 +182,13 @@ extension Migrator {
         }
         let output = try await output(of: failedContainer, of: pod, failed)
         let code = failed.exitCode
-        if code == 23 || code == 4 || code == 1, let reduced = RsyncExit.unsupported(in: output, flags: flags) {
-            return .unsupported(reduced)
+        if let reduced = content.reduced(after: code, output: output) {
+            return .unsupported(reduced.content, without: reduced.without)
         }
-        let exit = RsyncExit(code)
-        let tail = RsyncExit.complaints(in: output).joined(separator: "\n    ")
-        let advice = RsyncExit.advice(output: output).map { "\n  advice: \($0)" } ?? ""
-        let why = "rsync ended with exit code \(code), \(exit.meaning)\(end.map { " (\($0))" } ?? "")"
+        let exit = content.exit(code)
+        let tail = MoverExit.complaints(in: output).joined(separator: "\n    ")
+        let advice = content.advice(output: output).map { "\n  advice: \($0)" } ?? ""
+        let why = "\(content.tool) ended with exit code \(code), \(exit.meaning)\(end.map { " (\($0))" } ?? "")"
         let details = (tail.isEmpty ? "" : ". It says:\n    \(tail)") + advice
         if exit.isWorthRepeating || end != nil { return .again(why, details: details) }
         throw Failure(place: pod.title, reason: why + details)

@@ -31,7 +31,7 @@ extension Migrator {
 
     private func dryRun(moverOf state: ClaimState) async -> [Obstacle] {
         do {
-            guard let mover = mover(for: state, flags: RsyncFlags(further: options.rsyncFlags)) else { return [] }
+            guard let mover = mover(for: state, state.content(options)) else { return [] }
             try await client.create(.pods, in: state.name.namespace, mover.manifest, dryRun: true)
             return []
         } catch let error as APIError where error.reason == .alreadyExists {
@@ -52,7 +52,6 @@ extension Migrator {
 extension ClaimState {
     /// True where a mover will run for the claim, as far as its own state allows it.
     fileprivate var isToBeCopied: Bool {
-        guard claim?.volumeMode != "Block" else { return false }
         switch next(stagingBindsAtOnce: true) {
         case .protect, .stage, .awaitStaging, .copy: return true
         default: return false

@@ -34,9 +34,6 @@ extension Migrator {
         var refusals: [Refusal] = []
         if let staging = state.staging, let stranger = state.strangeness(of: staging) { refusals.append(stranger) }
         do { _ = try state.accessModes() } catch { refusals.append(error) }
-        if state.claim?.volumeMode == "Block" {
-            refusals.append(Refusal("is a block volume (volumeMode Block), which rsync cannot copy"))
-        }
         return refusals
     }
 }

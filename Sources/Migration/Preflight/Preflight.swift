@@ -101,7 +101,7 @@ extension Discovery {
     /// The claims that staging claims are yet to be created for, as far as their own state allows it.
     var claimsToStage: [ClaimState] {
         units.flatMap(\.claims).filter { state in
-            guard state.staging == nil, state.claim?.volumeMode != "Block" else { return false }
+            guard state.staging == nil else { return false }
             switch state.next(stagingBindsAtOnce: true) {
             case .protect, .stage: return true
             default: return false

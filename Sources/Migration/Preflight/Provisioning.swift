@@ -1,7 +1,7 @@
 import Kubernetes
 
 extension Migrator {
-    /// For each distinct need a temporary claim on the destination class, and a pod that mounts it and runs rsync: so
+    /// For each distinct need a temporary claim on the destination class, and a pod that mounts it and runs what a mover will: so
     /// class, scheduling, mounting and the image are tried in one. All is removed again, whatever happens.
     func checkProvisioning(_ discovery: Discovery, interruption: Interruption) async throws -> [Obstacle] {
         // What can't be removed again is not created; the check of permissions says what is missing.
@@ -59,7 +59,7 @@ extension Migrator {
                 last = pod
                 return pod.isFinished || pod.isReady ? pod : nil
             }
-            return pod.phase == "Failed" ? await client.failure(of: pod) : nil
+            return pod.phase == "Failed" ? await client.failure(of: pod, trial.content) : nil
         } catch is WaitTimeout {
             var reason = "its pod did not run within \(options.podReadyTimeout.inWords)"
             if let last { reason += ": " + (await client.hindrance(of: last, waitingFor: trial.claimName)) }
@@ -70,15 +70,15 @@ extension Migrator {
 
 /// A temporary claim that stands for all claims of a namespace with the same needs, and the pod that mounts it.
 struct Trial: Sendable {
-    static let container = "rsync"
+    static let container = "trial"
 
     var namespace: String
     var claimName: ObjectName
     var podName: ObjectName
     var claim: JSON
     var image: String
-    /// The person's own flags for rsync: a bad one is better found now than when the workloads are stopped.
-    var flags: [String]
+    /// With the person's own flags for rsync: a bad one is better found now than when the workloads are stopped.
+    var content: any MoverContent
     var template: MoverTemplate?
     var accessModes: [String]
     /// The names of the claims that it stands for.
@@ -87,6 +87,7 @@ struct Trial: Sendable {
     private struct Need: Hashable {
         var namespace: String
         var accessModes: [String]
+        var isBlock: Bool
     }
 
     /// One trial for each distinct need of some claims; those that ask for an unknown access mode are left out, the
@@ -98,11 +99,16 @@ struct Trial: Sendable {
         let valid = states.filter { Migrator.refusals(of: $0).isEmpty }
         var needs: [Need: [ClaimState]] = [:]
         for state in valid {
-            let need = Need(namespace: state.name.namespace ?? "", accessModes: try state.accessModes().sorted())
+            let need = Need(
+                namespace: state.name.namespace ?? "",
+                accessModes: try state.accessModes().sorted(),
+                isBlock: state.isBlock
+            )
             needs[need, default: []].append(state)
         }
         let sorted = needs.sorted {
-            ($0.key.namespace, "\($0.key.accessModes)") < ($1.key.namespace, "\($1.key.accessModes)")
+            ($0.key.namespace, "\($0.key.accessModes)", $0.key.isBlock ? 1 : 0)
+                < ($1.key.namespace, "\($1.key.accessModes)", $1.key.isBlock ? 1 : 0)
         }
         return try sorted.enumerated().compactMap { index, entry in
             let (need, states) = entry
@@ -117,7 +123,7 @@ struct Trial: Sendable {
                 podName: ObjectName("pf-pod-\(run)-\(index)", in: need.namespace),
                 claim: claim,
                 image: options.rsyncImage,
-                flags: options.rsyncFlags,
+                content: smallest.content(options),
                 template: options.moverTemplate,
                 accessModes: need.accessModes,
                 claims: states.map(\.name.name).sorted()
@@ -138,12 +144,12 @@ struct Trial: Sendable {
                 "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
                 "terminationGracePeriodSeconds": 1,
                 "containers": [
-                    [
-                        "name": .string(Self.container), "image": .string(image), "imagePullPolicy": "IfNotPresent",
-                        "command": ["rsync"], "args": .array((flags + ["--version"]).map(JSON.string)),
-                        "volumeMounts": [["name": "dest", "mountPath": "/dest"]],
-                        "securityContext": MoverPod.securityContext,
-                    ]
+                    MoverPod.container(
+                        Self.container,
+                        image: image,
+                        content.tryingCommand,
+                        content.volumes(["dest"], readOnly: [])
+                    )
                 ],
                 "volumes": [["name": "dest", "persistentVolumeClaim": ["claimName": .string(claimName.name)]]],
             ],
@@ -152,8 +158,9 @@ struct Trial: Sendable {
     }
 
     private var title: String {
+        let kind = content is DeviceScript ? "Block, " : ""
         let others = claims.count > 1 ? " and \(claims.count - 1) more" : ""
-        return "a trial of \(accessModes.joined(separator: ", ")), for \(claims.first ?? "?")\(others),"
+        return "a trial of \(kind)\(accessModes.joined(separator: ", ")), for \(claims.first ?? "?")\(others),"
     }
 
     func passed(in duration: Duration) -> String { "\(title) passed in \(namespace) (\(duration.inWords))" }

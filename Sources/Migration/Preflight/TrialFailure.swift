@@ -1,8 +1,8 @@
 import Kubernetes
 
 extension Client {
-    /// Why a trial's pod failed: how rsync ended, and what it said.
-    func failure(of pod: Pod) async -> String {
+    /// Why a trial's pod failed: how it ended, and what it said.
+    func failure(of pod: Pod, _ content: any MoverContent) async -> String {
         guard let ended = pod.state(of: Trial.container)?.terminated else {
             return "its pod failed: \(pod.status?.reason ?? "Failed")\(pod.status?.message.map { ": \($0)" } ?? "")"
         }
@@ -14,8 +14,8 @@ extension Client {
             if output.isEmpty { output = "(\(error))" }
         }
         let words = output.split(whereSeparator: \.isNewline).joined(separator: " ")
-        let meaning = RsyncExit.advice(output: output) ?? RsyncExit(ended.exitCode).meaning
-        return "rsync ended with exit code \(ended.exitCode), \(meaning)"
+        let meaning = content.advice(output: output) ?? content.exit(ended.exitCode).meaning
+        return "\(content.tool) ended with exit code \(ended.exitCode), \(meaning)"
             + (words.isEmpty ? "" : ": \(words)")
     }
 

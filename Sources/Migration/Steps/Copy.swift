@@ -2,7 +2,7 @@ import Kubernetes
 
 /// What a copy did.
 struct CopyResult: Sendable {
-    var statistics: RsyncStatistics?
+    var statistics: CopyStatistics?
     /// From the mover's creation to the end of its check.
     var duration: Duration
 }
@@ -106,12 +106,12 @@ extension Migrator {
         try checkKept(state)
         let began = time.now()
         var state = state
-        var flags = RsyncFlags(verbose: options.verboseCopy, further: options.rsyncFlags)
+        var content = state.content(options)
         var attempt = 1
         while true {
             let outcome: MoverOutcome
             do {
-                outcome = try await runMover(for: state, flags: flags)
+                outcome = try await runMover(for: state, content)
             } catch let error as APIError where Self.isWorthAnotherLook(error) {
                 outcome = .again("\(error)")
             }
@@ -128,15 +128,12 @@ extension Migrator {
                 state = try await client.observe(state)
                 state.copied = true
                 return Copied(state: state, result: CopyResult(statistics: nil, duration: time.now() - began))
-            case .unsupported(let reduced):
-                let lost =
-                    (flags.accessControlLists && !reduced.accessControlLists ? ["ACLs"] : [])
-                    + (flags.extendedAttributes && !reduced.extendedAttributes ? ["extended attributes"] : [])
+            case .unsupported(let reduced, let lost):
                 journal.warn(
                     state.title,
                     "the file systems can't hold \(lost.joined(separator: " and ")); copied without"
                 )
-                flags = reduced
+                content = reduced
             case .again(let why, let details):
                 guard attempt < limits.copyAttempts else {
                     throw Failure(
@@ -171,8 +168,8 @@ extension Migrator {
     }
 
     /// Stops where the source reads as empty though nothing says that it was read on the right node.
-    private func check(_ statistics: RsyncStatistics?, of state: ClaimState) throws {
-        guard let statistics, statistics.files <= 1, Placement.isGuess(state) else { return }
+    private func check(_ statistics: CopyStatistics?, of state: ClaimState) throws {
+        guard let files = statistics?.files, files <= 1, Placement.isGuess(state) else { return }
         throw Failure(
             place: state.title,
             reason:
@@ -186,8 +183,12 @@ extension Migrator {
 extension CopyResult {
     /// As messages give it: `5 files, 6.0 MiB in 2.1 s`.
     var inWords: String {
-        let amount = statistics.map { "\($0.files) files, \($0.totalBytes.inBytes)" } ?? "all files"
-        return "\(amount) in \(duration.inWords)"
+        let amount = statistics.map { statistics in
+            let size = statistics.totalBytes.inBytes
+            return statistics.files.map { "\($0) files, \(size)" }
+                ?? "a device of \(size), of which \(statistics.transferredBytes.inBytes) written"
+        }
+        return "\(amount ?? "all files") in \(duration.inWords)"
     }
 }
 

@@ -1,14 +1,14 @@
 import Kubernetes
 
 /// What an exit code of a mover's container means, and what to do about it.
-struct RsyncExit: Equatable {
+struct MoverExit: Equatable {
     var code: Int
     /// In words, after rsync(1), "EXIT VALUES".
     var meaning: String
     /// True where another attempt may do better, from where this one stopped.
     var isWorthRepeating = false
 
-    init(_ code: Int) {
+    init(rsync code: Int) {
         self.code = code
         switch code {
         case 1: meaning = "syntax or usage error; check --rsync-flags"
