@@ -168,7 +168,25 @@ public struct PodSpec: Decodable, Sendable, Equatable {
         public var ephemeral: JSON?
     }
 
+    /// Of a pod or of one of its containers.
+    public struct SecurityContext: Decodable, Sendable, Equatable {
+        public var runAsUser: Int64?
+        public var runAsGroup: Int64?
+        public var fsGroup: Int64?
+        public var supplementalGroups: [Int64]?
+    }
+
+    public struct Container: Decodable, Sendable, Equatable {
+        public struct VolumeUse: Decodable, Sendable, Equatable { public var name: String }
+        public var volumeMounts: [VolumeUse]?
+        public var volumeDevices: [VolumeUse]?
+        public var securityContext: SecurityContext?
+    }
+
     public var volumes: [Volume]?
+    public var initContainers: [Container]?
+    public var containers: [Container]?
+    public var securityContext: SecurityContext?
     public var nodeName: String?
     public var nodeSelector: [String: String]?
     public var tolerations: [JSON]?

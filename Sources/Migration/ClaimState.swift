@@ -11,6 +11,8 @@ public struct ClaimState: Sendable, Equatable {
     public var destination: PersistentVolume?
     /// The seal that the destination volume carries.
     public var seal: Seal?
+    /// As whom the pods use it that were there when it was discovered.
+    var ownerOfPods: DataOwner?
     /// True when this process has seen a complete copy since the workloads stopped. It is not written down: before the
     /// source claim is deleted, a process that resumes copies again, since it can't know what ran in the meantime.
     public var copied = false

@@ -40,9 +40,13 @@ public enum Marks {
     /// Ours. On a claim for a moment: any change of a claim makes the binder look at it again.
     public static let wake = "kurl.sh/pvcmigrate-wake"
 
+    /// Ours. On a source volume: as whom its pods use it, where they all are one user other than root (a pod's security
+    /// context as JSON).
+    public static let owner = "kurl.sh/pvcmigrate-owner"
+
     /// All that volumes bear.
     static let onVolumes = [
-        sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, manifest, kept, successor,
+        sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, manifest, kept, successor, owner,
     ]
 
     /// The values of `kind`.

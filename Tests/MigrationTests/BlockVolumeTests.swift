@@ -6,140 +6,12 @@ import Testing
 
 @testable import Migration
 
-/// A cluster whose containers are real processes, with a claim for a block volume that a Deployment uses.
-private final class BlockScene: Sendable {
-    static let size = 40 << 20
-    static let claim = ObjectName("data", in: "shop")
-
-    let root: URL
-    let runtime: ProcessRuntime
-    let simulator: ClusterSimulator
-    let state = State()
-
-    final class State: Sendable {
-        /// While it is set, nobody reaches the API server.
-        let isDead = Mutex(false)
-        let log = Mutex<[String]>([])
-    }
-
-    private init() throws {
-        root = FileManager.default.temporaryDirectory.appending(path: "block-\(UUID())")
-        runtime = try ProcessRuntime(root: root)
-        var cluster = Cluster()
-        cluster.behaviour.modelsContainers = false
-        for name in cluster.behaviour.provisioners.keys {
-            cluster.behaviour.provisioners[name]?.delay = .milliseconds(10)
-        }
-        for node in ["node-1", "node-2"] { cluster.addNode(node) }
-        try cluster.create(.namespaces, ["metadata": ["name": "shop"]])
-        for name in ["slow", "fast"] {
-            try cluster.create(
-                .storageClasses,
-                PreflightScene.storageClass(name, provisioner: "network.csi.example.com")
-            )
-        }
-        try cluster.create(
-            .persistentVolumeClaims,
-            namespace: "shop",
-            [
-                "metadata": ["name": "data"],
-                "spec": [
-                    "accessModes": ["ReadWriteOnce"], "storageClassName": "slow", "volumeMode": "Block",
-                    "resources": ["requests": ["storage": "40Mi"]],
-                ],
-            ]
-        )
-        try cluster.create(
-            .deployments,
-            namespace: "shop",
-            [
-                "metadata": ["name": "app"],
-                "spec": [
-                    "replicas": 1, "selector": ["matchLabels": ["app": "app"]],
-                    "template": [
-                        "metadata": ["labels": ["app": "app"]],
-                        "spec": [
-                            "terminationGracePeriodSeconds": 0,
-                            "containers": [
-                                [
-                                    "name": "app", "image": "busybox",
-                                    "command": ["sh", "-c", "test -r /disk && sleep 100000"],
-                                    "volumeDevices": [["name": "disk", "devicePath": "/disk"]],
-                                ]
-                            ],
-                            "volumes": [["name": "disk", "persistentVolumeClaim": ["claimName": "data"]]],
-                        ],
-                    ],
-                ],
-            ]
-        )
-        simulator = ClusterSimulator(
-            cluster,
-            time: .continuous,
-            runtime: runtime,
-            interceptor: { [state] _, _ in
-                state.isDead.withLock { $0 } ? .refuse : nil
-            }
-        )
-    }
-
-    static func with(_ body: (BlockScene) async throws -> Void) async throws {
-        let scene = try BlockScene()
-        let running = Task { try await scene.simulator.run() }
-        var failure: (any Error)?
-        do {
-            try await scene.awaitPod()
-            try await body(scene)
-        } catch {
-            failure = error
-        }
-        running.cancel()
-        await scene.runtime.shutDown()
-        try FileManager.default.removeItem(at: scene.root)
-        if let failure { throw failure }
-    }
-
-    private var client: Client {
-        Client(transport: simulator, time: .continuous, patience: .milliseconds(100))
-    }
-
-    /// Waits until the workload's pod runs.
-    func awaitPod() async throws {
-        try await client.wait(for: Pod.self, in: "shop", limit: .seconds(30), what: "the pod to be ready") {
-            $0.objects.values.contains { $0.isReady && $0.metadata.labels?["app"] == "app" } ? () : nil
-        }
-    }
-
-    func options() -> Options { Options(sourceClass: "slow", destinationClass: "fast") }
-
-    func migrate(_ options: Options) async throws -> Report {
-        let migrator = Migrator(
-            client: client,
-            options: options,
-            journal: Journal(time: .continuous) { [state] message in state.log.withLock { $0.append(message.text) } }
-        )
-        return await migrator.migrate(try await migrator.discover(), interruption: Interruption())
-    }
-
-    func preflight() async throws -> [Obstacle] {
-        let migrator = Migrator(client: client, options: options(), journal: Journal(time: .continuous) { _ in })
-        return await migrator.preflight(try await migrator.discover(), interruption: Interruption())
-    }
-
-    var messages: [String] { state.log.withLock { $0 } }
-
-    /// The file behind a claim's device.
-    func device(_ claim: ObjectName = claim) async throws -> String? {
-        guard let bound = try await client.find(PersistentVolumeClaim.self, claim), let name = bound.spec.volumeName
-        else { return nil }
-        return await simulator.snapshot.storage(ofVolumeNamed: name).map {
-            runtime.directory(of: $0, node: "").path
-        }
-    }
+extension RealScene {
+    fileprivate static let size = 40 << 20
 
     /// Writes random data into the claim's device, with zeros before, between and after.
     func fill() async throws -> Data {
-        let file = try FileHandle(forUpdating: URL(filePath: try #require(try await device())))
+        let file = try FileHandle(forUpdating: URL(filePath: try #require(try await path())))
         for offset in [4 << 20, (13 << 20) + 77, (35 << 20) - 1] {
             try file.seek(toOffset: UInt64(offset))
             try file.write(contentsOf: Data((0..<(1 << 20)).map { _ in UInt8.random(in: 0...255) }))
@@ -149,12 +21,12 @@ private final class BlockScene: Sendable {
     }
 
     func content() async throws -> Data {
-        try Data(contentsOf: URL(filePath: try #require(try await device())))
+        try Data(contentsOf: URL(filePath: try #require(try await path())))
     }
 
     /// Changes one byte of the claim's device.
     func damage() async throws {
-        let file = try FileHandle(forUpdating: URL(filePath: try #require(try await device())))
+        let file = try FileHandle(forUpdating: URL(filePath: try #require(try await path())))
         try file.seek(toOffset: 20_000_000)
         try file.write(contentsOf: Data([1]))
         try file.close()
@@ -171,28 +43,28 @@ private func taken(by path: String) -> Int {
 struct BlockVolumeTests {
     @Test("a block volume is copied byte for byte, and its zeros take no room")
     func migration() async throws {
-        try await BlockScene.with { scene in
+        try await RealScene.with(.init(volumeMode: "Block")) { scene in
             let before = try await scene.fill()
             #expect(try await scene.preflight() == [])
             let report = try await scene.migrate(scene.options())
             #expect(report.succeeded, "\(report.claims)")
             try await scene.awaitPod()
             #expect(try await scene.content() == before)
-            #expect(taken(by: try #require(try await scene.device())) <= 24 << 20)
+            #expect(taken(by: try #require(try await scene.path())) <= 24 << 20)
             #expect(scene.messages.contains { $0.hasPrefix("copied: a device of 40.0 MiB, of which ") })
-            #expect(report.claims.first?.bytes == Int64(BlockScene.size))
+            #expect(report.claims.first?.bytes == Int64(RealScene.size))
         }
     }
 
     @Test("a run that dies in the middle of the copy is finished by the next one")
     func crash() async throws {
-        try await BlockScene.with { scene in
+        try await RealScene.with(.init(volumeMode: "Block")) { scene in
             let before = try await scene.fill()
             async let first = scene.migrate(scene.options())
             let staging = ObjectName("data-pvcmigrate", in: "shop")
             // The test's time limit bounds it.
             while true {
-                if let device = try await scene.device(staging), taken(by: device) > 0 { break }
+                if let device = try await scene.path(staging), taken(by: device) > 0 { break }
                 try await Task.sleep(for: .milliseconds(5))
             }
             scene.state.isDead.withLock { $0 = true }
@@ -208,7 +80,7 @@ struct BlockVolumeTests {
 
     @Test("a rollback sees one byte that was written since, and gives it up only when told to")
     func rollback() async throws {
-        try await BlockScene.with { scene in
+        try await RealScene.with(.init(volumeMode: "Block")) { scene in
             let before = try await scene.fill()
             var options = scene.options()
             options.keepSource = true

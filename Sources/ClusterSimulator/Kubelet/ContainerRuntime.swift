@@ -34,19 +34,23 @@ public struct Mount: Hashable, Sendable {
     public var readOnly: Bool
     /// The size in bytes of a block volume, which is a device at the path; nil for a directory.
     public var deviceSize: Int64?
+    /// The group that the volume's files are given to (a pod's fsGroup), where its driver does that.
+    public var group: Int?
 
     public init(
         path: String,
         storage: Storage,
         subPath: String = "",
         readOnly: Bool = false,
-        deviceSize: Int64? = nil
+        deviceSize: Int64? = nil,
+        group: Int? = nil
     ) {
         self.path = path
         self.storage = storage
         self.subPath = subPath
         self.readOnly = readOnly
         self.deviceSize = deviceSize
+        self.group = group
     }
 }
 
@@ -62,6 +66,8 @@ public struct ContainerRun: Hashable, Sendable {
     /// The user and group to run as, root unless the pod says otherwise.
     public var user: Int
     public var group: Int
+    /// Further groups that the user is in, first of all the one that volumes are given to.
+    public var groups: [Int]
 
     public init(
         id: ContainerID,
@@ -71,7 +77,8 @@ public struct ContainerRun: Hashable, Sendable {
         workingDirectory: String = "/",
         mounts: [Mount] = [],
         user: Int = 0,
-        group: Int = 0
+        group: Int = 0,
+        groups: [Int] = []
     ) {
         self.id = id
         self.node = node
@@ -81,6 +88,7 @@ public struct ContainerRun: Hashable, Sendable {
         self.mounts = mounts
         self.user = user
         self.group = group
+        self.groups = groups
     }
 }
 

@@ -65,6 +65,10 @@ enum KubeletVolumes {
             (container.at("securityContext", field) ?? pod.at("spec", "securityContext", field))
                 .map { Int($0.integer ?? 0) } ?? 0
         }
+        let fsGroup = pod.at("spec", "securityContext", "fsGroup")?.integer.map { Int($0) }
+        let supplemental = pod.list("spec", "securityContext", "supplementalGroups").compactMap(\.integer).map {
+            Int($0)
+        }
         return ContainerRun(
             id: id,
             node: node,
@@ -83,11 +87,14 @@ enum KubeletVolumes {
                     subPath: mount.text("subPath"),
                     readOnly: readOnly,
                     deviceSize: mount["devicePath"] == nil
-                        ? nil : bound.map { Int64(bytes($0.text("spec", "capacity", "storage"))) }
+                        ? nil : bound.map { Int64(bytes($0.text("spec", "capacity", "storage"))) },
+                    // Not for directories of a node.
+                    group: bound?.at("spec", "csi") == nil ? nil : fsGroup
                 )
             },
             user: user("runAsUser"),
-            group: user("runAsGroup")
+            group: user("runAsGroup"),
+            groups: [fsGroup].compactMap(\.self) + supplemental
         )
     }
 

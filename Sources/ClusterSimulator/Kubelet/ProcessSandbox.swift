@@ -43,6 +43,7 @@ struct ProcessSandbox: Sendable {
             // As the hostPath provisioner makes them: any user of a container may write.
             chmod(directory, 0o777)
         }
+        if let group = mount.group { try give(directory, to: gid_t(group)) }
         if case .files(let files) = mount.storage {
             for (name, content) in files { try Data(content.utf8).write(to: URL(filePath: directory + "/" + name)) }
         }
@@ -53,6 +54,20 @@ struct ProcessSandbox: Sendable {
             try manager.createDirectory(atPath: directory, withIntermediateDirectories: true)
         }
         return directory
+    }
+
+    /// Gives a volume's files to a group, where its directory is not the group's yet: as the kubelet does for the pod's
+    /// fsGroup.
+    private func give(_ directory: String, to group: gid_t) throws {
+        var status = stat()
+        guard geteuid() == 0, stat(directory, &status) == 0, status.st_gid != group else { return }
+        let files = try FileManager.default.subpathsOfDirectory(atPath: directory).map { directory + "/" + $0 }
+        for path in files + [directory] {
+            guard lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFLNK else { continue }
+            let isDirectory = status.st_mode & S_IFMT == S_IFDIR
+            chown(path, status.st_uid, group)
+            chmod(path, status.st_mode & 0o7777 | (isDirectory ? 0o2770 : 0o660))
+        }
     }
 
     /// Makes a file as large as a block volume where it is not there yet, in place of the device.
@@ -71,8 +86,11 @@ struct ProcessSandbox: Sendable {
         var command = run.command
         if run.user != 0 || run.group != 0 {
             command =
-                ["setpriv", "--reuid=\(run.user)", "--regid=\(run.group)", "--clear-groups", "--inh-caps=-all"]
-                + command
+                [
+                    "setpriv", "--reuid=\(run.user)", "--regid=\(run.group)", "--inh-caps=-all",
+                    run.groups.isEmpty
+                        ? "--clear-groups" : "--groups=\(run.groups.map(String.init).joined(separator: ","))",
+                ] + command
         }
         let mounts = zip(run.mounts, directories).sorted { $0.0.path < $1.0.path }
         if let bubblewrap {
@@ -93,7 +111,7 @@ struct ProcessSandbox: Sendable {
         for directory in Self.hostDirectories where FileManager.default.fileExists(atPath: directory) {
             options += ["--ro-bind", directory, directory]
         }
-        options += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        options += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
         for (mount, directory) in mounts {
             options += [mount.readOnly ? "--ro-bind" : "--bind", directory, mount.path]
         }
@@ -109,7 +127,7 @@ struct ProcessSandbox: Sendable {
         var lines = [
             "exec 2>&1", "set -e", "mount --make-rprivate /", "mkdir -p \(new)", "mount -t tmpfs tmpfs \(new)",
             "cd \(new)",
-            "mkdir -p proc dev tmp",
+            "mkdir -p proc dev tmp", "chmod 1777 tmp",
         ]
         for directory in Self.hostDirectories where FileManager.default.fileExists(atPath: directory) {
             let target = quoted("." + directory)

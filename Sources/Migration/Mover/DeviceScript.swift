@@ -123,5 +123,8 @@ struct DeviceScript: MoverContent, Equatable {
 }
 
 extension DeviceScript {
+    var withoutRoot: DeviceScript { self }
+    func whyFinal(_ differences: [String]) -> String? { nil }
+    func isHarmless(_ code: Int, output: String) -> Bool { false }
     func reduced(after code: Int, output: String) -> (content: any MoverContent, without: [String])? { nil }
 }

@@ -10,10 +10,17 @@ protocol MoverContent: Sendable {
     /// The command line of preflight's trial, which has the destination only.
     var tryingCommand: [String] { get }
 
+    /// The same for a mover that is not root.
+    var withoutRoot: Self { get }
+
     /// The fields of a container that give it volumes, each at the path of its name.
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON]
     /// What is still to be copied, in the words of a check that ended well; nil where it does not say that it looked.
     func differences(in check: String) -> [String]?
+    /// Why another attempt would leave the same differences; nil where it may not.
+    func whyFinal(_ differences: [String]) -> String?
+    /// True of an end with an error that a check can overrule, which is then made by a mover of its own.
+    func isHarmless(_ code: Int, output: String) -> Bool
     /// How much was copied, or compared; nil where the output does not tell.
     func statistics(in output: String) -> CopyStatistics?
     func exit(_ code: Int) -> MoverExit
@@ -26,7 +33,9 @@ protocol MoverContent: Sendable {
 extension ClaimState {
     /// What its movers copy.
     func content(_ options: Options) -> any MoverContent {
-        isBlock ? DeviceScript() : RsyncFlags(verbose: options.verboseCopy, further: options.rsyncFlags)
+        if isBlock { return DeviceScript() }
+        let flags = RsyncFlags(verbose: options.verboseCopy, further: options.rsyncFlags)
+        return options.moverTemplate?.leavesRoot == false ? flags.withoutRoot : flags
     }
 
     var isBlock: Bool { (claim?.volumeMode ?? source?.spec.volumeMode) == "Block" }
@@ -49,7 +58,40 @@ extension RsyncFlags: MoverContent {
 
     func differences(in check: String) -> [String]? {
         // The statistics prove that it looked; the person's own flags may silence it.
-        CopyStatistics(rsync: check) == nil ? nil : RsyncDifferences(in: check).lines.map(String.init)
+        guard CopyStatistics(rsync: check) != nil else { return nil }
+        return RsyncDifferences(in: check).lines.filter { !isOfTheMount($0) }.map(String.init)
+    }
+
+    var withoutRoot: RsyncFlags {
+        var flags = self
+        flags.isRoot = false
+        return flags
+    }
+
+    /// The volume's own directory is root's: nobody else can set its time and mode. Its owners must be the same.
+    private func isOfTheMount(_ item: Substring) -> Bool {
+        guard !isRoot, item.hasPrefix(".d"), item.dropFirst(11) == " ./" else { return false }
+        return zip(item.dropFirst(2), 2...10).allSatisfy { $0 == "." || [4, 5].contains($1) }
+    }
+
+    func whyFinal(_ differences: [String]) -> String? {
+        guard !isRoot else { return nil }
+        let others = differences.filter { item in
+            !item.hasPrefix("*") && zip(item, 0...7).contains { $1 > 5 && "og".contains($0) }
+        }
+        guard let first = others.first else { return nil }
+        return "without root the mover can't keep the owner or group of \(others.count) "
+            + "\(others.count == 1 ? "entry" : "entries"), such as \(String(first.dropFirst(12)).shortened(to: 200))"
+    }
+
+    func isHarmless(_ code: Int, output: String) -> Bool {
+        let complaints = output.split(whereSeparator: \.isNewline).filter { $0.hasPrefix("rsync: ") }
+        guard !isRoot, code == 23, !complaints.isEmpty else { return false }
+        return complaints.allSatisfy { line in
+            ["times", "permissions"].contains {
+                line.contains("failed to set \($0) on \"/dest/.\": Operation not permitted")
+            }
+        }
     }
 
     func statistics(in output: String) -> CopyStatistics? { CopyStatistics(rsync: output) }

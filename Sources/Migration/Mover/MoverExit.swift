@@ -53,12 +53,24 @@ struct MoverExit: Equatable {
         }
         if text.contains("operation not permitted") || text.contains("permission denied") {
             return
-                "the mover may not keep owners or read all files: the storage maps root to nobody (NFS root squash), "
-                + "or a policy keeps the mover from being root"
+                "the mover may not keep owners or read all files: the storage maps root to nobody (NFS root squash: export "
+                + "it with no_root_squash for the time of the migration), or a policy keeps the mover from being root"
         }
         if text.contains("read-only file system") { return "the destination volume is mounted read-only" }
         if text.contains("exec format error") { return "the image was built for another processor; see --rsync-image" }
         return nil
+    }
+
+    /// True where a policy refuses a mover that is root.
+    static func refusesRoot(_ refusal: String) -> Bool {
+        ["violates PodSecurity", "security context constraint", "denied the request"].contains { refusal.contains($0) }
+    }
+
+    /// How a namespace comes to admit a mover that is root.
+    static func adviceOnRoot(in namespace: String) -> String {
+        "for the time of the migration let the mover be root: kubectl label namespace \(namespace) --overwrite "
+            + "pod-security.kubernetes.io/enforce=baseline; on OpenShift: oc adm policy add-scc-to-user anyuid -z default "
+            + "-n \(namespace)"
     }
 
     /// Advice on a mover that the API server refuses.
@@ -66,6 +78,10 @@ struct MoverExit: Equatable {
         if refusal.contains("violates PodSecurity") {
             return "a mover has to be root, to read all files and keep their owners. For the time of the migration: "
                 + "kubectl label namespace \(namespace) --overwrite pod-security.kubernetes.io/enforce=baseline"
+        }
+        if refusal.contains("security context constraint") {
+            return "the mover's user is not in the namespace's range (annotation openshift.io/sa.scc.uid-range); "
+                + adviceOnRoot(in: namespace)
         }
         if refusal.contains("exceeded quota") { return "make room in the quota for one more pod for each claim" }
         if refusal.contains("failed quota") {

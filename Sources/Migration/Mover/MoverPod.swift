@@ -21,6 +21,8 @@ struct MoverPod {
     var placement: Placement
     /// After this many seconds the kubelet ends it, even if nobody is there any more to see.
     var deadline: Int
+    /// As whom it runs where it is not root.
+    var owner: DataOwner?
     /// The person's own part of the manifest.
     var template: MoverTemplate?
 
@@ -34,6 +36,8 @@ struct MoverPod {
     static let securityContext: JSON = [
         "allowPrivilegeEscalation": false, "seccompProfile": ["type": "RuntimeDefault"],
     ]
+    /// Whatever the image says.
+    static let podSecurityContext: JSON = ["runAsUser": 0]
 
     var manifest: JSON {
         var annotations = Self.withoutSidecars
@@ -42,6 +46,7 @@ struct MoverPod {
         annotations[Marks.sourceUID] = .string(sourceUID)
         var spec: JSON = [
             "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
+            "securityContext": owner?.podContext ?? Self.podSecurityContext,
             "terminationGracePeriodSeconds": 1, "activeDeadlineSeconds": .integer(Int64(deadline)),
             "containers": [container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)],
             "volumes": [
@@ -67,15 +72,28 @@ struct MoverPod {
     }
 
     private func container(_ name: String, _ command: [String], readOnly: Set<String>) -> JSON {
-        Self.container(name, image: image, command, content.volumes(["source", "dest"], readOnly: readOnly))
+        Self.container(
+            name,
+            image: image,
+            command,
+            content.volumes(["source", "dest"], readOnly: readOnly),
+            isRoot: owner == nil
+        )
     }
 
     /// A container of ours: a mover's, or that of a trial.
-    static func container(_ name: String, image: String, _ command: [String], _ volumes: [String: JSON]) -> JSON {
+    static func container(
+        _ name: String,
+        image: String,
+        _ command: [String],
+        _ volumes: [String: JSON],
+        isRoot: Bool
+    ) -> JSON {
         let container: [String: JSON] = [
             "name": .string(name), "image": .string(image), "imagePullPolicy": "IfNotPresent",
             "command": .array(command.prefix(1).map(JSON.string)),
-            "args": .array(command.dropFirst().map(JSON.string)), "securityContext": securityContext,
+            "args": .array(command.dropFirst().map(JSON.string)),
+            "securityContext": isRoot ? securityContext : DataOwner.containerContext,
         ]
         return .object(container.merging(volumes) { $1 })
     }
@@ -86,6 +104,8 @@ struct RsyncFlags: Equatable, Sendable {
     /// Cleared where the file systems can't hold them.
     var accessControlLists = true
     var extendedAttributes = true
+    /// False where it runs as somebody who can't give files away.
+    var isRoot = true
     var verbose = false
     /// The person's own.
     var further: [String] = []
@@ -108,6 +128,8 @@ struct RsyncFlags: Equatable, Sendable {
     /// `--itemize-changes`, after the person's own flags: with a format of theirs no difference would be seen.
     var checking: [String] {
         common + further
+            // Without it rsync does not look at owners that it could not set.
+            + (isRoot ? [] : ["--super"])
             + ["--dry-run", "--itemize-changes", "--out-format=%i %n%L", "--stats", "/source/", "/dest"]
     }
 }

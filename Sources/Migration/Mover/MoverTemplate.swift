@@ -55,6 +55,13 @@ public struct MoverTemplate: Sendable, Equatable {
         self.pod = pod
     }
 
+    /// False where it has the mover run as somebody else than root.
+    var leavesRoot: Bool {
+        let user =
+            container[path: ["securityContext", "runAsUser"]] ?? pod[path: ["spec", "securityContext", "runAsUser"]]
+        return (user?.integer ?? 0) == 0
+    }
+
     /// The pod with the template merged into it.
     func applied(to pod: JSON) -> JSON {
         var merged = Self.merge(self.pod, into: pod)

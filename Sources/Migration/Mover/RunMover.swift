@@ -8,6 +8,8 @@ enum MoverOutcome: Sendable {
     case different([String])
     /// Nothing failed but what the file systems can't hold; this content does without it.
     case unsupported(any MoverContent, without: [String])
+    /// It copied all, perhaps: only a check can tell.
+    case unchecked(CopyStatistics?)
     /// Something that another attempt may mend: what it was, and all that is known of it.
     case again(String, details: String = "")
 }
@@ -20,10 +22,24 @@ extension Migrator {
     ///
     /// - Throws: `Failure` where another attempt would fail too.
     func runMover(for state: ClaimState, _ content: any MoverContent) async throws -> MoverOutcome {
-        let pod = try await createMover(for: state, content)
+        let outcome = try await runMover(for: state, content, copies: !options.rollsBack)
+        guard case .unchecked(let statistics) = outcome else { return outcome }
+        switch try await runMover(for: state, content, copies: false) {
+        case .equal: return .equal(statistics)
+        case .different(let items): return .again(Self.stillDifferent(items))
+        case let other: return other
+        }
+    }
+
+    private func runMover(
+        for state: ClaimState,
+        _ content: any MoverContent,
+        copies: Bool
+    ) async throws -> MoverOutcome {
+        let (pod, mover) = try await createMover(for: state, content, copies: copies)
         let outcome: MoverOutcome
         do {
-            outcome = try await follow(pod, of: state, content)
+            outcome = try await follow(pod, of: state, mover)
         } catch let error as CancellationError {
             // Whoever cancelled removes the movers: requests of this task would be cancelled too.
             throw error
@@ -54,10 +70,15 @@ extension Migrator {
         )
     }
 
-    private func createMover(for state: ClaimState, _ content: any MoverContent) async throws -> Pod {
-        guard let namespace = state.name.namespace, let mover = mover(for: state, content) else {
+    private func createMover(
+        for state: ClaimState,
+        _ content: any MoverContent,
+        copies: Bool
+    ) async throws -> (Pod, MoverPod) {
+        guard let namespace = state.name.namespace, var mover = mover(for: state, content) else {
             throw Refusal("the claim is gone")
         }
+        mover.copies = copies
         if let leftover = try await client.find(Pod.self, mover.name) {
             guard leftover.metadata.annotation(Marks.kind) == Marks.Kind.mover else {
                 throw Failure(
@@ -69,24 +90,25 @@ extension Migrator {
             try await remove(leftover)
         }
         do {
-            try await client.create(.pods, in: namespace, mover.manifest)
+            mover = try await mover.admitted(orAs: state.owner) { try await client.create(.pods, in: namespace, $0) }
         } catch let error as APIError where error.reason == .forbidden {
             let advice = MoverExit.advice(refusal: error.message, namespace: namespace)
             throw Failure(place: state.title, reason: "\(error)" + (advice.map { "\n  advice: \($0)" } ?? ""))
         }
-        return try await client.get(Pod.self, mover.name)
+        return (try await client.get(Pod.self, mover.name), mover)
     }
 
     private func follow(
         _ pod: Pod,
         of state: ClaimState,
-        _ content: any MoverContent
+        _ mover: MoverPod
     ) async throws -> MoverOutcome {
-        let started = try await awaitStart(of: pod)
+        let started = try await awaitStart(of: pod, mover)
         guard let started, !started.metadata.isTerminating else { return .again(Self.lost(started ?? pod)) }
         let node = started.spec.nodeName ?? "?"
-        journal.info(state.title, "\(options.rollsBack ? "comparing" : "copying") on node \(node)")
-        if options.verboseCopy, !options.rollsBack { try await show(pod, of: state) }
+        let who = mover.owner.map { " as \($0.inWords)" } ?? ""
+        journal.info(state.title, "\(mover.copies ? "copying" : "comparing") on node \(node)\(who)")
+        if options.verboseCopy, mover.copies { try await show(pod, of: state) }
         let last: Pod? = try await client.wait(
             for: Pod.self,
             in: pod.name.namespace,
@@ -101,7 +123,11 @@ extension Migrator {
             return now.metadata.isTerminating ? .some(nil) : nil
         }
         guard let last else { return .again(Self.lost(started)) }
-        return try await judge(last, content)
+        return try await judge(last, mover)
+    }
+
+    private static func stillDifferent(_ items: [String]) -> String {
+        "after the copy \(items.count) entries still differ, such as: \(items.first?.shortened(to: 1000) ?? "")"
     }
 
     private static func lost(_ pod: Pod) -> String {
@@ -125,7 +151,7 @@ extension Migrator {
     /// Waits until the mover's first container has started; it may have ended by then.
     ///
     /// - Returns: the mover as it is then; where somebody deletes it, it is terminating, or nil.
-    private func awaitStart(of pod: Pod) async throws -> Pod? {
+    private func awaitStart(of pod: Pod, _ mover: MoverPod) async throws -> Pod? {
         var last: Pod = pod
         do {
             let started: Pod? = try await client.wait(
@@ -137,7 +163,7 @@ extension Migrator {
             ) { snapshot -> Pod?? in
                 guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
                 last = now
-                let state = now.state(of: options.rollsBack ? MoverPod.checkContainer : MoverPod.copyContainer)
+                let state = now.state(of: mover.copies ? MoverPod.copyContainer : MoverPod.checkContainer)
                 let isOver = now.isFinished || now.metadata.isTerminating
                 return isOver || state?.running != nil || state?.terminated != nil ? .some(now) : nil
             }
@@ -153,26 +179,28 @@ extension Migrator {
         }
     }
 
-    private func judge(_ pod: Pod, _ content: any MoverContent) async throws -> MoverOutcome {
+    private func judge(_ pod: Pod, _ mover: MoverPod) async throws -> MoverOutcome {
+        let content = mover.content
         let copied = pod.state(of: MoverPod.copyContainer)?.terminated
         let checked = pod.state(of: MoverPod.checkContainer)?.terminated
-        let isCopied = options.rollsBack || copied?.exitCode == 0
+        let isCopied = !mover.copies || copied?.exitCode == 0
         if isCopied, checked?.exitCode == 0 {
             let check = try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
             guard let differences = content.differences(in: check) else {
                 return .again("the check after the copy said nothing; do --rsync-flags silence it?")
             }
-            if options.rollsBack {
+            if !options.rollsBack, let why = content.whyFinal(differences) {
+                let advice = MoverExit.adviceOnRoot(in: pod.metadata.namespace ?? "")
+                throw Failure(place: pod.title, reason: "\(why)\n  advice: \(advice)")
+            }
+            if !mover.copies {
                 return differences.isEmpty ? .equal(content.statistics(in: check)) : .different(differences)
             }
             if differences.isEmpty {
                 let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
                 return .equal(content.statistics(in: output))
             }
-            return .again(
-                "after the copy \(differences.count) entries still differ, such as: "
-                    + (differences.first?.shortened(to: 1000) ?? "")
-            )
+            return .again(Self.stillDifferent(differences))
         }
         // Evicted, its deadline passed, its node shut down: it says more than an exit code.
         let end = pod.status?.reason.map { "\($0)\(pod.status?.message.map { ": \($0)" } ?? "")" }
@@ -185,9 +213,13 @@ extension Migrator {
         if let reduced = content.reduced(after: code, output: output) {
             return .unsupported(reduced.content, without: reduced.without)
         }
+        if content.isHarmless(code, output: output) { return .unchecked(content.statistics(in: output)) }
         let exit = content.exit(code)
         let tail = MoverExit.complaints(in: output).joined(separator: "\n    ")
-        let advice = content.advice(output: output).map { "\n  advice: \($0)" } ?? ""
+        let isDenied = mover.owner != nil && output.lowercased().contains("permi")
+        let advice =
+            (isDenied ? MoverExit.adviceOnRoot(in: pod.metadata.namespace ?? "") : content.advice(output: output))
+            .map { "\n  advice: \($0)" } ?? ""
         let why = "\(content.tool) ended with exit code \(code), \(exit.meaning)\(end.map { " (\($0))" } ?? "")"
         let details = (tail.isEmpty ? "" : ". It says:\n    \(tail)") + advice
         if exit.isWorthRepeating || end != nil { return .again(why, details: details) }

@@ -10,9 +10,9 @@ extension Migrator {
         let mayCreatePods = try await client.mayI("create", .pods, in: options.namespace)
         let states = mayCreateClaims ? discovery.claimsToStage : []
         let copies = mayCreatePods ? discovery.units.flatMap(\.claims).filter(\.isToBeCopied) : []
-        let firsts = Dictionary(grouping: copies) { $0.name.namespace ?? "" }.values.compactMap(\.first)
+        let namespaces = Dictionary(grouping: copies) { $0.name.namespace ?? "" }.values.map(\.self)
         async let claims = states.sideBySide { await dryRun(stagingClaimOf: $0) }
-        async let movers = firsts.sideBySide { await dryRun(moverOf: $0) }
+        async let movers = namespaces.sideBySide { await dryRun(moversOf: $0) }
         return await claims.flatMap(\.self) + (await movers.flatMap(\.self)) + (try await quotas)
     }
 
@@ -29,16 +29,56 @@ extension Migrator {
         }
     }
 
-    private func dryRun(moverOf state: ClaimState) async -> [Obstacle] {
+    /// Tries a mover of one of a namespace's claims; and one of each where the namespace refuses root, since each has an
+    /// owner of its own.
+    private func dryRun(moversOf states: [ClaimState]) async -> [Obstacle] {
+        guard let first = states.first else { return [] }
         do {
-            guard let mover = mover(for: state, state.content(options)) else { return [] }
-            try await client.create(.pods, in: state.name.namespace, mover.manifest, dryRun: true)
+            _ = try await dryRun(moverOf: first, orAs: nil)
             return []
-        } catch let error as APIError where error.reason == .alreadyExists {
-            // That of an earlier run, which the copy removes first.
+        } catch let error as APIError where MoverExit.refusesRoot(error.message) {
+            return await states.sideBySide { await dryRun(moverOf: $0, refused: error) }.flatMap(\.self)
+        } catch {
+            return obstacle(first, "its mover", error)
+        }
+    }
+
+    /// Tries a mover that is not root, where one that is was refused.
+    private func dryRun(moverOf state: ClaimState, refused error: APIError) async -> [Obstacle] {
+        guard let owner = state.owner else {
+            var obstacles = obstacle(state, "its mover", error)
+            let advice = MoverExit.adviceOnRoot(in: state.name.namespace ?? "")
+            for index in obstacles.indices {
+                obstacles[index].message +=
+                    "; and its pods don't tell of one user other than root who could copy it; "
+                    + advice
+            }
+            return obstacles
+        }
+        do {
+            if let mover = try await dryRun(moverOf: state, orAs: owner), mover.owner != nil {
+                journal.info(
+                    state.title,
+                    "its mover will run as \(owner.inWords), as its pods do, since the namespace refuses root; files of "
+                        + "others would fail its check"
+                )
+            }
             return []
         } catch {
-            return obstacle(state, "its mover", error)
+            return obstacle(state, "its mover as \(owner.inWords)", error)
+        }
+    }
+
+    /// - Returns: the mover that is admitted; nil where there is none.
+    private func dryRun(moverOf state: ClaimState, orAs owner: DataOwner?) async throws -> MoverPod? {
+        guard let mover = mover(for: state, state.content(options)) else { return nil }
+        do {
+            return try await mover.admitted(orAs: owner) {
+                try await client.create(.pods, in: state.name.namespace, $0, dryRun: true)
+            }
+        } catch let error as APIError where error.reason == .alreadyExists {
+            // That of an earlier run, which the copy removes first.
+            return nil
         }
     }
 

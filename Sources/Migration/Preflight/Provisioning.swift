@@ -24,7 +24,7 @@ extension Migrator {
         do {
             // Not given up halfway: a request might take effect after everything was removed.
             try await client.create(.claims, in: trial.namespace, trial.claim)
-            let pod = try await client.create(.pods, in: trial.namespace, trial.pod)
+            let pod = try await createPod(of: trial)
             created = pod[path: ["metadata", "creationTimestamp"]]?.string
             if let why = try await interruption.cancelling({ try await awaitSuccess(of: trial) }) {
                 obstacles.append(trial.failed(why, class: options.destinationClass))
@@ -39,6 +39,16 @@ extension Migrator {
         }
         obstacles += await remove(trial)
         return (obstacles, created)
+    }
+
+    /// Creates the pod as root, or as the data's owner where a policy refuses root: as a mover will be.
+    private func createPod(of trial: Trial) async throws -> JSON {
+        do {
+            return try await client.create(.pods, in: trial.namespace, trial.pod(as: nil))
+        } catch let error as APIError {
+            guard let owner = trial.owner, MoverExit.refusesRoot(error.message) else { throw error }
+            return try await client.create(.pods, in: trial.namespace, trial.pod(as: owner))
+        }
     }
 
     /// Waits until the pod has run, or is ready.
@@ -80,6 +90,8 @@ struct Trial: Sendable {
     /// With the person's own flags for rsync: a bad one is better found now than when the workloads are stopped.
     var content: any MoverContent
     var template: MoverTemplate?
+    /// As whom the pod may run where it may not be root.
+    var owner: DataOwner?
     var accessModes: [String]
     /// The names of the claims that it stands for.
     var claims: [String]
@@ -125,13 +137,14 @@ struct Trial: Sendable {
                 image: options.rsyncImage,
                 content: smallest.content(options),
                 template: options.moverTemplate,
+                owner: smallest.owner,
                 accessModes: need.accessModes,
                 claims: states.map(\.name.name).sorted()
             )
         }
     }
 
-    var pod: JSON {
+    func pod(as owner: DataOwner?) -> JSON {
         var annotations = MoverPod.withoutSidecars
         annotations[Marks.kind] = .string(Marks.Kind.preflight)
         let pod: JSON = [
@@ -143,12 +156,14 @@ struct Trial: Sendable {
             "spec": [
                 "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
                 "terminationGracePeriodSeconds": 1,
+                "securityContext": owner?.podContext ?? MoverPod.podSecurityContext,
                 "containers": [
                     MoverPod.container(
                         Self.container,
                         image: image,
                         content.tryingCommand,
-                        content.volumes(["dest"], readOnly: [])
+                        content.volumes(["dest"], readOnly: []),
+                        isRoot: owner == nil
                     )
                 ],
                 "volumes": [["name": "dest", "persistentVolumeClaim": ["claimName": .string(claimName.name)]]],

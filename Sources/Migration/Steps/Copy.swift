@@ -123,6 +123,9 @@ extension Migrator {
                 let result = CopyResult(statistics: statistics, duration: time.now() - began)
                 journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
                 return Copied(state: state, result: result)
+            case .unchecked(let statistics):
+                // Never without the check that `runMover` has made.
+                throw Refusal("the copy of \(statistics?.totalBytes.inBytes ?? "the claim") was not checked")
             case .different(let items):
                 try discard(items, of: state)
                 state = try await client.observe(state)

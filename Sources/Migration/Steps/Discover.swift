@@ -384,6 +384,7 @@ struct Inventory: Sendable {
     func state(of name: ObjectName, seal: Seal?, destination: PersistentVolume?) -> ClaimState {
         var state = ClaimState(name: name, claim: claims[name], seal: seal)
         state.staging = claims[state.stagingName]
+        state.ownerOfPods = DataOwner(of: name, in: pods.filter { !Migrator.isOurs($0) })
         state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
         state.destination = destination ?? state.staging?.spec.volumeName.flatMap { volumes[$0] }
         return state

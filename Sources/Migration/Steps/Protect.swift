@@ -3,8 +3,8 @@ import Kubernetes
 extension Migrator {
     /// Sets the source volumes' reclaim policy to Retain, before anything stops.
     ///
-    /// The mark left behind: the former policy, the claim's UID, and the node of a pod that mounts the claim, on the
-    /// source volume, in one patch.
+    /// The mark left behind: the former policy, the claim's UID, and the node and the user of the pods that mount the
+    /// claim, on the source volume, in one patch.
     func protect(_ progress: inout Progress) async throws {
         let nodes = try await nodesOfMountingPods(progress.unit)
         try await advanceAll(&progress) { state, action in
@@ -13,6 +13,7 @@ extension Migrator {
             var annotations: JSON = [:]
             annotations[Marks.reclaimPolicy] = .string(state.originalPolicy)
             annotations[Marks.sourceUID] = .string(claim.metadata.uid)
+            annotations[Marks.owner] = state.ownerOfPods.map { .string($0.mark) }
             if let node = nodes[state.name] { annotations[Marks.sourceNode] = .string(node) }
             var change: JSON = ["metadata": ["annotations": annotations]]
             if source.reclaimPolicy != "Retain" { change["spec"] = ["persistentVolumeReclaimPolicy": "Retain"] }

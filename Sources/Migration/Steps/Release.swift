@@ -65,6 +65,7 @@ extension Migrator {
         marks[Marks.sourceClaim] = .string(state.name.name)
         // It says that the source volume is yet to be disposed of.
         marks[Marks.sourceUID] = .null
+        marks[Marks.owner] = .null
         return marks
     }
 
