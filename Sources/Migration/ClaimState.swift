@@ -106,6 +106,10 @@ public struct Seal: Sendable, Equatable {
     public var sourceVolume: String? { manifest[path: ["spec", "volumeName"]]?.string }
     public var sourceClass: String { manifest[path: ["spec", "storageClassName"]]?.string ?? "" }
     var accessModes: [String] { (manifest[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string) }
+    /// Those that the claim has afterwards: its own, or the one that its owner asks for.
+    var laterAccessModes: [String] {
+        manifest[path: ["metadata", "annotations", Marks.accessMode]]?.string.map { [$0] } ?? accessModes
+    }
     public var name: ObjectName {
         ObjectName(
             manifest[path: ["metadata", "name"]]?.string ?? "",

@@ -34,6 +34,10 @@ public enum Preflight {
             summary: "staging claims have names of their own, and claims can be carried over"
         ) { migrator, discovery, _ in migrator.checkNames(discovery) },
         Check(
+            name: "access modes",
+            summary: "running workloads can live with the access modes that claims are to have"
+        ) { migrator, discovery, _ in try await migrator.checkAccessModes(discovery) },
+        Check(
             name: "admission",
             summary: "quotas, limits, Pod Security and webhooks let staging claims and movers in",
             runsWithoutDestination: false

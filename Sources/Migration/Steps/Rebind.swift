@@ -151,11 +151,18 @@ extension Migrator {
         return try await client.observe(state)
     }
 
-    /// Reserves the destination volume for the old name.
+    /// Reserves the destination volume for the old name, and gives it the access modes of the claim to come, without
+    /// which the two are not bound: it was filled with others where the claim can't be written to.
     private func reserve(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard let destination = state.destination else { return state }
-        state.destination = try await client.reserve(destination, for: state.name)
+        let modes = destination.isKept ? [] : state.seal?.laterAccessModes ?? []
+        let isOffered = Set(modes).isSubset(of: destination.spec.accessModes ?? [])
+        state.destination = try await client.reserve(
+            destination,
+            for: state.name,
+            accessModes: isOffered ? nil : modes
+        )
         return state
     }
 
@@ -211,10 +218,8 @@ extension Migrator {
             $0 != "kubernetes.io/pvc-protection"
         }
         claim[path: ["metadata", "finalizers"]] = finalizers.isEmpty ? nil : .array(finalizers)
-        if let mode = claim[path: ["metadata", "annotations", Marks.accessMode]] {
-            claim[path: ["spec", "accessModes"]] = [mode]
-        }
-        let modes = (claim[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string)
+        let modes = seal.laterAccessModes
+        claim[path: ["spec", "accessModes"]] = .array(modes.map(JSON.string))
         if let offered = volume.spec.accessModes, !Set(modes).isSubset(of: offered) {
             claim[path: ["spec", "accessModes"]] = .array(offered.map(JSON.string))
         }
@@ -311,17 +316,19 @@ extension Migrator {
 extension Client {
     /// Reserves a volume for a claim: a claimRef without a UID keeps it for that name only. It is never cleared, since
     /// then any waiting claim of the class could take it.
-    func reserve(_ volume: PersistentVolume, for claim: ObjectName) async throws -> PersistentVolume {
+    func reserve(
+        _ volume: PersistentVolume,
+        for claim: ObjectName,
+        accessModes: [String]? = nil
+    ) async throws -> PersistentVolume {
         let reference: JSON = [
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "namespace": claim.namespace.map(JSON.string) ?? .null, "name": .string(claim.name),
             "uid": .null, "resourceVersion": .null,
         ]
-        return try await patch(
-            PersistentVolume.self,
-            volume.name,
-            .merge(onto: volume.metadata, ["spec": ["claimRef": reference]])
-        )
+        var spec: JSON = ["claimRef": reference]
+        spec["accessModes"] = accessModes.map { .array($0.map(JSON.string)) }
+        return try await patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, ["spec": spec]))
     }
 }
 

@@ -45,8 +45,9 @@ extension Migrator {
             modes = given.spec.accessModes ?? []
         } else {
             modes = try state.accessModes()
-            // The destination has to be written to while it is filled.
-            if modes == ["ReadOnlyMany"] { modes.append("ReadWriteOnce") }
+            // The destination has to be written to while it is filled. Not with both modes: external attachers refuse
+            // volumes that have them (kubernetes-csi/external-attacher#153).
+            if modes == ["ReadOnlyMany"] { modes = ["ReadWriteOnce"] }
         }
         let size = given?.spec.capacity?["storage"] ?? state.size
         var annotations: JSON = [:]
