@@ -121,6 +121,87 @@ struct OwnerTests {
         #expect(run.report?.succeeded == true, "\(run.messages)")
     }
 
+    /// Ways to mount a claim, as changes of a pod's spec that mounts it once.
+    static let mounts: [String: @Sendable (inout JSON) -> Void] = [
+        "read-only": { pod in
+            pod[path: ["volumes"]] = [
+                ["name": "data", "persistentVolumeClaim": ["claimName": "data", "readOnly": true]]
+            ]
+            pod[path: ["containers"]] = [container(mounting: [["name": "data", "mountPath": "/d", "readOnly": true]])]
+        },
+        "by subPath": { pod in
+            pod[path: ["containers"]] = [container(mounting: [["name": "data", "mountPath": "/d", "subPath": "x"]])]
+        },
+        "twice": { pod in
+            pod[path: ["volumes"]] = [
+                ["name": "data", "persistentVolumeClaim": ["claimName": "data"]],
+                ["name": "again", "persistentVolumeClaim": ["claimName": "data"]],
+            ]
+            pod[path: ["containers"]] = [
+                container(mounting: [["name": "data", "mountPath": "/d"], ["name": "again", "mountPath": "/e"]])
+            ]
+        },
+        "in an init container only": { pod in
+            var first = container(mounting: [["name": "data", "mountPath": "/d"]])
+            first["name"] = "first"
+            first["command"] = ["true"]
+            pod[path: ["initContainers"]] = [first]
+            pod[path: ["containers"]] = [container(mounting: [])]
+        },
+        "not at all, though it names it": { $0[path: ["containers"]] = [container(mounting: [])] },
+    ]
+
+    private static func container(mounting mounts: JSON) -> JSON {
+        ["name": "c", "image": "busybox:latest", "command": ["sleep", "infinity"], "volumeMounts": mounts]
+    }
+
+    @Test("a pod counts as mounting a claim however it does", arguments: mounts.keys.sorted())
+    func mounting(way: String) throws {
+        var world = Scenario.deployment.world(alone: true)
+        var template = World.template(app: "side", mounts: ["data"]) {
+            ["persistentVolumeClaim": ["claimName": .string($0)]]
+        }
+        var spec = template["spec"] ?? [:]
+        Self.mounts[way]?(&spec)
+        template["spec"] = spec
+        world.make(
+            .deployments,
+            "shop",
+            [
+                "metadata": ["name": "side"],
+                "spec": ["replicas": 1, "selector": ["matchLabels": ["app": "side"]], "template": template],
+            ]
+        )
+        world.cluster.advance(to: world.cluster.now + .seconds(30))
+        let units = try world.discovery().units
+        #expect(units.map { $0.workloads.map(\.title).sorted() } == [["Deployment shop/side", "Deployment shop/web"]])
+        let run = world.migrate()
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.messages.contains { $0.contains("Deployment shop/side: stopped") })
+        #expect(run.messages.contains { $0.contains("Deployment shop/side: started again") })
+    }
+
+    @Test(
+        "who makes a claim from a manifest is named, and its labels and annotations survive",
+        arguments: [
+            ("meta.helm.sh/release-name", "store", "Helm release store"),
+            ("argocd.argoproj.io/tracking-id", "store:/PersistentVolumeClaim:shop/data", "Argo CD application store"),
+        ]
+    )
+    func makers(key: String, value: String, maker: String) throws {
+        var world = Scenario.deployment.world(alone: true)
+        let claim = ObjectKey(.persistentVolumeClaims, "shop", "data")
+        world.change(claim) { $0[path: ["metadata", "annotations", key]] = .string(value) }
+        let notes = try world.discovery().notes.map(\.message)
+        #expect(notes.count == 1)
+        #expect(notes.first?.hasPrefix("is made by the \(maker), which keeps it; name the class fast there") == true)
+        let run = world.migrate()
+        let after = run.world.cluster.get(claim)
+        #expect(after?[path: ["spec", "storageClassName"]] == "fast")
+        #expect(after?[path: ["metadata", "annotations", key]]?.string == value)
+        #expect(after?[path: ["metadata", "labels", "app"]] == "x")
+    }
+
     @Test("a CronJob that its owner has suspended stays so")
     func suspended() throws {
         var world = Scenario.cronJob.world(alone: true)

@@ -163,6 +163,7 @@ extension Migrator {
             discovery.units[index].name(scalers)
             discovery.notes += discovery.units[index].notesOfManagers
         }
+        discovery.notes += discovery.units.flatMap(\.claims).compactMap { $0.claim?.noteOfManifest(options) }
         let defaultClass = classes.first(where: \.isDefault)?.metadata.name
         discovery.notes += discovery.units.flatMap(\.workloads).compactMap {
             $0.noteOfTemplates(options, defaultClass: defaultClass)

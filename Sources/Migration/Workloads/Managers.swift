@@ -166,6 +166,31 @@ extension Manager {
     }
 }
 
+extension PersistentVolumeClaim {
+    /// What a person should know of a claim that something makes from a manifest: its class can't be changed any more,
+    /// so a manifest that names the old one is refused from then on. Nil where nothing does.
+    func noteOfManifest(_ options: Options) -> Obstacle? {
+        let argo = "argocd.argoproj.io/"
+        let maker: String
+        if let release = metadata.annotation("meta.helm.sh/release-name") {
+            maker = "Helm release \(release)"
+        } else if let id = metadata.annotation(argo + "tracking-id") {
+            maker = "Argo CD application \(id.prefix { $0 != ":" })"
+        } else if let name = metadata.labels?["kustomize.toolkit.fluxcd.io/name"] {
+            maker = "Flux Kustomization \(name)"
+        } else {
+            return nil
+        }
+        return Obstacle(
+            namespace: metadata.namespace,
+            resource: title,
+            message:
+                "is made by the \(maker), which keeps it; name the class \(options.destinationClass) there before its "
+                + "next update, since a claim's class can't be changed"
+        )
+    }
+}
+
 extension Migrator {
     /// Lists what scales workloads. Where that is not permitted, or not installed, a run does without.
     func scalers() async throws -> Scalers {
