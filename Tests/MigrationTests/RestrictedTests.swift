@@ -103,6 +103,18 @@ struct RestrictedTests {
         }
     }
 
+    @Test("OpenShift's refusal of root is one too, and its range of users is named where the pods' user is not in it")
+    func openShift() {
+        let refusal =
+            "pods \"migrate-data\" is forbidden: unable to validate against any security context constraint: provider "
+            + "\"restricted-v2\": Forbidden: runAsUser: Invalid value: 0: must be in the ranges: [1000650000, 1000659999]"
+        #expect(MoverExit.refusesRoot(refusal))
+        let advice = MoverExit.advice(refusal: refusal, namespace: "shop") ?? ""
+        #expect(advice.contains("openshift.io/sa.scc.uid-range"))
+        #expect(advice.contains("oc adm policy add-scc-to-user anyuid -z default -n shop"))
+        #expect(!MoverExit.refusesRoot("exceeded quota: q"))
+    }
+
     @Test("where pods don't tell of one user, preflight says so for each claim")
     func unknown() throws {
         var scene = try PreflightScene()

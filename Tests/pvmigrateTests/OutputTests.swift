@@ -70,6 +70,8 @@ struct OutputTests {
                                           eeacms/rsync:2.3)
                   --rsync-flags <flags>   Further flags for rsync, separated by commas.
                         Given several times, each is one flag as it is, commas and all; empty ones don't count.
+                  --mover-template <file> A partial pod manifest, in YAML or JSON, that is merged into every mover
+                                          and preflight pod.
                   --set-defaults          Make the destination class the default class afterwards.
                   --verbose-copy          Show rsync's own output, complete.
                   --skip-source-validation
