@@ -31,6 +31,19 @@ struct MarkFuzzTests {
         }
     }
 
+    @Test("are no owner of data, or one that is not root and is read again as it is written")
+    func owners() async throws {
+        let mutator = Mutator(
+            samples: [#"{"fsGroup":7,"runAsGroup":6,"runAsUser":5,"supplementalGroups":[8,9]}"#],
+            words: ["{", "}", "[", "]", ":", ",", "\"", "null", "-", "0"]
+        )
+        try await fuzz("Owners", mutator) { input in
+            guard let owner = DataOwner(mark: String(decoding: input, as: UTF8.self)) else { return }
+            try hold(DataOwner(mark: owner.mark) == owner, "the owner is another when read again: \(owner.mark)")
+            try hold(owner.podContext["runAsUser"]?.integer ?? 0 > 0, "the owner is root: \(owner.mark)")
+        }
+    }
+
     @Test("of a workload are no scale, or one that the API takes")
     func scales() async throws {
         let mutator = Mutator(samples: ["2", "0", "10000"], words: ["-", "+", " "])
