@@ -23,12 +23,16 @@ extension Migrator {
     /// - Parameters:
     ///   - age: how long a volume must have been kept at least.
     ///   - dryRun: nothing is changed; what would become of each volume is said.
-    /// - Throws: `APIError` where volumes and claims can't be listed.
+    /// - Throws: `APIError` where volumes and claims can't be listed, `UnreadableSelector`.
     public func cleanup(olderThan age: Duration, dryRun: Bool) async throws -> [Cleaned] {
         async let volumes = client.list(PersistentVolume.self)
-        async let claims = client.list(PersistentVolumeClaim.self, in: options.namespace)
+        async let claims = client.list(PersistentVolumeClaim.self, in: options.selection)
+        async let labelled = client.labelled(options.selection)
         let byName = Dictionary(try await claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
-        let all = try await volumes.compactMap { KeptVolume($0) }.filter { options.includes($0.claim) }
+        let chosen = try await labelled
+        let all = try await volumes.compactMap { KeptVolume($0) }.filter {
+            options.selection.whatLeavesOut($0.claim) == nil && chosen?.contains($0.claim) != false
+        }
         var cleaned: [Cleaned] = []
         for kept in all.sorted(by: { ($0.claim, $0.volume.metadata.name) < ($1.claim, $1.volume.metadata.name) }) {
             if let reason = kept.reasonToStay(olderThan: age, at: time.timeOfDay, successor: byName[kept.claim]) {

@@ -1,5 +1,3 @@
-public import Kubernetes
-
 /// What the person asked for.
 public struct Options: Sendable {
     public enum Goal: Sendable, Equatable {
@@ -12,10 +10,8 @@ public struct Options: Sendable {
     public var sourceClass: String
     public var destinationClass: String
     public var goal = Goal.migrate
-    /// Nil for all namespaces.
-    public var namespace: String?
-    /// Only these claims; empty for all.
-    public var claims: Set<ObjectName> = []
+    /// Which claims; all of the source class, unless told otherwise.
+    public var selection = Selection()
     /// Keep each source volume, so that a rollback can swap its claim back to it.
     public var keepSource = false
     public var rsyncImage = "eeacms/rsync:2.3"
@@ -44,11 +40,6 @@ public struct Options: Sendable {
 
     /// True where volumes that were kept take the place of new ones.
     public var rollsBack: Bool { goal != .migrate }
-
-    /// True for a claim that was asked for.
-    func includes(_ claim: ObjectName) -> Bool {
-        (namespace == nil || namespace == claim.namespace) && (claims.isEmpty || claims.contains(claim))
-    }
 
     /// The classes of the migration itself, for the way back too; by the first of them runs exclude each other.
     public var wayThere: (source: String, destination: String) {

@@ -29,6 +29,12 @@ public struct Permission: Sendable, Equatable {
 
     /// What is permitted as RBAC spells it: `pods/log`.
     var title: String { resource.plural + (subresource.map { "/\($0)" } ?? "") }
+
+    /// The namespaces that it is needed in; only nil for the whole cluster.
+    func places(in selection: Selection) -> [String?] {
+        guard resource.namespaced else { return [nil] }
+        return namespace.map { [$0] } ?? selection.places
+    }
 }
 
 /// Everything that a run may ask the API server for: what preflight reviews, and what `pvmigrate rbac` grants.
@@ -139,9 +145,9 @@ public enum Permissions {
         // What depends on what is found, too.
         for permission in all
         where [.records, .keda].contains(permission.purpose) || needed(for: options).contains(permission) {
-            let namespace =
-                permission.resource.namespaced ? permission.namespace ?? options.namespace : nil
-            rules[namespace, default: []].append(rule(permission))
+            for namespace in permission.places(in: options.selection) {
+                rules[namespace, default: []].append(rule(permission))
+            }
         }
         var documents = [
             """

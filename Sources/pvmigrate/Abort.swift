@@ -7,6 +7,9 @@ extension Command {
         let report = try await migrator.exclusively(as: Self.identity, interruption: interruption) {
             try await migrator.abort()
         }
+        // A half-done rollback has claims that a migration would not find: only where there is none of either is a name
+        // a slip.
+        if report.claims.isEmpty, report.succeeded, let refusal = refusal(found.unmatched, found) { return refusal }
         return outcome(report, found)
     }
 

@@ -33,6 +33,48 @@ struct ConnectionArguments: ParsableArguments {
     }
 }
 
+/// Which claims a command is about; each flag but --selector may come several times.
+struct SelectionArguments: ParsableArguments {
+    @Option(
+        name: [.customShort("n"), .customLong("namespace")],
+        help: ArgumentHelp("Only the claims of these namespaces. (default: all)", valueName: "names")
+    )
+    var namespace: [String] = []
+
+    @Option(help: ArgumentHelp("Not the claims of these namespaces.", valueName: "names"))
+    var excludeNamespace: [String] = []
+
+    @Option(
+        name: [.customShort("l"), .customLong("selector")],
+        help: ArgumentHelp("Only the claims with these labels, as kubectl selects them.", valueName: "labels")
+    )
+    var selector: String?
+
+    @Option(help: ArgumentHelp("Only this claim; may be given several times.", valueName: "namespace/name"))
+    var pvc: [String] = []
+
+    @Option(help: ArgumentHelp("Not this claim; may be given several times.", valueName: "namespace/name"))
+    var exclude: [String] = []
+
+    func checked() throws(UsageError) -> Selection {
+        var selection = Selection()
+        selection.namespaces = try Check.namespaces(namespace, "--namespace")
+        selection.excludedNamespaces = try Check.namespaces(excludeNamespace, "--exclude-namespace")
+        for name in pvc { selection.claims.insert(try Check.claim(name, "--pvc")) }
+        for name in exclude { selection.excludedClaims.insert(try Check.claim(name, "--exclude")) }
+        if let selector, selector.allSatisfy(\.isWhitespace) { throw UsageError("--selector is empty") }
+        selection.labels = selector
+        // What contradicts itself is a slip, and would look as if there were nothing to do.
+        if let both = selection.namespaces.intersection(selection.excludedNamespaces).min() {
+            throw UsageError("the namespace \(both) is both in --namespace and in --exclude-namespace")
+        }
+        for claim in selection.claims.sorted() {
+            if let filter = selection.whatLeavesOut(claim) { throw UsageError("--pvc \(claim) is \(filter)") }
+        }
+        return selection
+    }
+}
+
 /// Which migration a command makes, takes back or tells of.
 struct MigrationArguments: ParsableArguments {
     @Option(
@@ -47,15 +89,14 @@ struct MigrationArguments: ParsableArguments {
     )
     var destinationClass: String?
 
-    @Option(help: ArgumentHelp("Only the claims of this namespace. (default: all)", valueName: "name"))
-    var namespace: String?
+    @OptionGroup var selection: SelectionArguments
 
     func checked() throws(UsageError) -> Options {
         let (sourceClass, destinationClass) = try Check.classNames(sourceClass, destinationClass)
         guard let sourceClass else { throw UsageError("--source-sc is missing") }
         guard let destinationClass else { throw UsageError("--dest-sc is missing") }
         var options = Options(sourceClass: sourceClass, destinationClass: destinationClass)
-        options.namespace = try Check.namespace(namespace)
+        options.selection = try selection.checked()
         return options
     }
 }
@@ -202,9 +243,6 @@ struct RollbackArguments: ParsableCommand {
 
     @OptionGroup var migration: MigrationArguments
 
-    @Option(help: ArgumentHelp("Only this claim; may be given several times.", valueName: "namespace/name"))
-    var pvc: [String] = []
-
     @Flag(help: "Give up what was written since the migration.")
     var discardChanges = false
 
@@ -234,7 +272,6 @@ struct RollbackArguments: ParsableCommand {
 
     func checked() throws(UsageError) -> Invocation {
         var options = try migration.checked().back(discardingChanges: discardChanges)
-        for name in pvc { options.claims.insert(try Check.claim(name)) }
         options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
         try stopping.apply(to: &options)
@@ -274,8 +311,7 @@ struct CleanupArguments: ParsableCommand {
     @Option(help: ArgumentHelp("Keep those of the last days; 0 for none. Required.", valueName: "days"))
     var keepDays: Int?
 
-    @Option(help: ArgumentHelp("Only those of claims in this namespace. (default: all)", valueName: "name"))
-    var namespace: String?
+    @OptionGroup var selection: SelectionArguments
 
     @Flag(help: "Show what would be freed, and change nothing.")
     var dryRun = false
@@ -288,7 +324,7 @@ struct CleanupArguments: ParsableCommand {
             throw UsageError("--keep-days must be a whole number of days from 0 to 100000, not \(keepDays)")
         }
         var options = Options(sourceClass: "", destinationClass: "")
-        options.namespace = try Check.namespace(namespace)
+        options.selection = try selection.checked()
         return (options, .seconds(86_400 * keepDays), try connection.checked())
     }
 }
@@ -301,8 +337,11 @@ struct RBACArguments: ParsableCommand {
         version: "pvmigrate \(version)"
     )
 
-    @Option(help: ArgumentHelp("Only what a run with this --namespace needs.", valueName: "name"))
-    var namespace: String?
+    @Option(
+        name: [.customShort("n"), .customLong("namespace")],
+        help: ArgumentHelp("Only what a run with this --namespace needs.", valueName: "names")
+    )
+    var namespace: [String] = []
 
     @Flag(help: "Also what --set-defaults needs.")
     var setDefaults = false
@@ -312,7 +351,7 @@ struct RBACArguments: ParsableCommand {
 
     func checked() throws(UsageError) -> Options {
         var options = Options(sourceClass: "", destinationClass: "")
-        options.namespace = try Check.namespace(namespace)
+        options.selection.namespaces = try Check.namespaces(namespace, "--namespace")
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
         return options
@@ -342,15 +381,14 @@ struct StatusArguments: ParsableCommand {
     )
     var destinationClass: String?
 
-    @Option(help: ArgumentHelp("Only what is in this namespace. (default: all)", valueName: "name"))
-    var namespace: String?
+    @OptionGroup var selection: SelectionArguments
 
     @OptionGroup var connection: ConnectionArguments
 
     func checked() throws(UsageError) -> (MigrationStatus.Scope, Connection) {
         var scope = MigrationStatus.Scope()
         (scope.sourceClass, scope.destinationClass) = try Check.classNames(sourceClass, destinationClass)
-        scope.namespace = try Check.namespace(namespace)
+        scope.selection = try selection.checked()
         return (scope, try connection.checked())
     }
 }
@@ -404,21 +442,23 @@ private enum Check {
     }
 
     /// `NAMESPACE/NAME`
-    static func claim(_ text: String) throws(UsageError) -> ObjectName {
+    static func claim(_ text: String, _ flag: String) throws(UsageError) -> ObjectName {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2, isName(parts[0], limit: 63, dots: false), isName(parts[1], limit: 253, dots: true)
         else {
-            throw UsageError("--pvc \"\(text)\" is not a claim's NAMESPACE/NAME")
+            throw UsageError("\(flag) \"\(text)\" is not a claim's NAMESPACE/NAME")
         }
         return ObjectName(parts[1], in: parts[0])
     }
 
-    static func namespace(_ text: String?) throws(UsageError) -> String? {
-        if text == "" { throw UsageError("--namespace is empty; leave it out for all namespaces") }
-        if let text, !isName(text, limit: 63, dots: false) {
-            throw UsageError("--namespace \"\(text)\" is not the name of a namespace")
+    /// Names that are separated by commas, or given one by one.
+    static func namespaces(_ lists: [String], _ flag: String) throws(UsageError) -> Set<String> {
+        if lists.contains("") { throw UsageError("\(flag) is empty; leave it out for all namespaces") }
+        let names = lists.flatMap { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+        for name in names where !isName(name, limit: 63, dots: false) {
+            throw UsageError("\(flag) \"\(name)\" is not the name of a namespace")
         }
-        return text
+        return Set(names)
     }
 
     static func image(_ text: String) throws(UsageError) -> String {

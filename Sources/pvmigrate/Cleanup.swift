@@ -4,7 +4,7 @@ import Migration
 
 extension CleanupArguments: Subcommand {
     static let name = "cleanup"
-    static let flags = "--keep-days <days> [--namespace <name>] [--dry-run]"
+    static let flags = "--keep-days <days> [--dry-run] [flags]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
         let (options, age, connection) = try checked()
@@ -23,6 +23,8 @@ extension CleanupArguments: Subcommand {
                 try await interruption.cancelling { try await migrator.cleanup(olderThan: age, dryRun: dryRun) },
                 dryRun: dryRun
             )
+        } catch let error as UnreadableSelector {
+            throw error
         } catch {
             let isInterrupted = error is CancellationError || interruption.isRequested
             outcome = CleanupOutcome([], dryRun: dryRun)

@@ -25,8 +25,10 @@ struct Command: Sendable {
     var options: Options { invocation.options }
 
     /// Does what was asked for and prints the outcome.
-    func run() async -> ExitCode {
-        let outcome = await outcome()
+    ///
+    /// - Throws: `UnreadableSelector`, before anything is done.
+    func run() async throws -> ExitCode {
+        let outcome = try await outcome()
         surroundings.conclude(
             invocation.connection.format,
             text: outcome.text,
@@ -36,7 +38,7 @@ struct Command: Sendable {
         return outcome.code
     }
 
-    private func outcome() async -> Outcome {
+    private func outcome() async throws -> Outcome {
         var configuration: Configuration?
         var discovery: Discovery?
         do {
@@ -68,6 +70,8 @@ struct Command: Sendable {
                 if let refusal { return refusal }
                 return try await migrate(migrator, discovered)
             }
+        } catch let error as UnreadableSelector {
+            throw error
         } catch {
             let isInterrupted = error is CancellationError || interruption.isRequested
             return Outcome(
@@ -130,12 +134,13 @@ struct Command: Sendable {
         return refusal(obstacles, discovery)
     }
 
-    private func refusal(_ obstacles: [Obstacle], _ discovery: Discovery) -> Outcome? {
+    func refusal(_ obstacles: [Obstacle], _ discovery: Discovery) -> Outcome? {
         guard !obstacles.isEmpty else { return nil }
         return Outcome(
             kind: .preflightFailed,
             code: .refused,
-            message: "preflight failed: \(obstacles.count.of("obstacle")); nothing was changed"
+            message:
+                "\(invocation.mode == .abort ? "nothing to take back" : "preflight failed"): \(obstacles.count.of("obstacle")); nothing was changed"
                 + leftStopped(discovery),
             discovery: discovery,
             obstacles: obstacles
@@ -153,14 +158,11 @@ struct Command: Sendable {
     }
 
     private func nothingToDo(_ discovery: Discovery) -> Outcome {
-        let place = options.namespace.map { " in the namespace \($0)" } ?? ""
         let notes = discovery.notes.count
         return Outcome(
             kind: .nothingToDo,
             code: .done,
-            message: (options.rollsBack
-                ? "nothing to do: no volume of the StorageClass \(options.destinationClass) is kept for a claim"
-                : "nothing to do: there are no claims of the StorageClass \(options.sourceClass)") + place
+            message: "nothing to do: \(discovery.emptiness(options))"
                 + (notes > 0 ? "; \(notes.of("object")) left alone, see above" : ""),
             discovery: discovery
         )
@@ -172,9 +174,10 @@ struct Command: Sendable {
         // A rollback makes no new volumes, and a class that was deleted has none to make.
         var names = options.rollsBack ? [] : [options.destinationClass]
         if !options.skipSourceValidation { names.insert(options.sourceClass, at: 0) }
-        return names.filter { discovery.storageClass($0) == nil }.map {
+        let missing = names.filter { discovery.storageClass($0) == nil }.map {
             Obstacle(namespace: nil, resource: "StorageClass \($0)", message: "does not exist")
-        } + unreadableScales(discovery)
+        }
+        return missing + discovery.unmatched + unreadableScales(discovery)
     }
 
     private func unreadableScales(_ discovery: Discovery) -> [Obstacle] {
@@ -209,7 +212,9 @@ struct Command: Sendable {
 
     /// The end of a message, where an earlier run has left workloads at zero.
     private func leftStopped(_ discovery: Discovery?) -> String {
-        let workloads = (discovery?.units.flatMap(\.workloads) ?? []) + (discovery?.forgotten ?? [])
+        let workloads =
+            (discovery?.units.flatMap(\.workloads) ?? []) + (discovery?.forgotten ?? [])
+            + (discovery?.leftStopped ?? [])
         let stopped = workloads.filter(\.isStoppedByMigration).map(\.title)
         return stopped.isEmpty ? "" : "; still stopped since an earlier run: \(stopped.joined(separator: ", "))"
     }

@@ -9,9 +9,11 @@ enum GoSpelling {
     /// The flags that take a value.
     static let values: Set<String> = [
         "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags", "mover-template", "pod-ready-timeout",
-        "delete-pv-timeout",
-        "kubeconfig", "context", "output", "pvc", "keep-days",
+        "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
+        "exclude-namespace",
     ]
+    /// The flags that have one letter, too, as kubectl has it.
+    static let letters = ["n": "namespace", "l": "selector"]
 
     /// Rewrites arguments as the argument parser wants them.
     ///
@@ -26,7 +28,7 @@ enum GoSpelling {
             if argument == "--" { return result + [argument] + rest }
             let dashes = argument.prefix(2).prefix { $0 == "-" }.count
             let parts = argument.dropFirst(dashes).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard dashes > 0, let name = parts.first.map(String.init) else {
+            guard dashes > 0, let name = parts.first.map({ letters[String($0)] ?? String($0) }) else {
                 result.append(argument)
                 continue
             }

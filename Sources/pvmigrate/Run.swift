@@ -25,9 +25,11 @@ func run(_ arguments: [String], in surroundings: Surroundings, interruption: Int
             return try await command.run(in: surroundings, interruption: interruption)
         }
         let invocation = try Invocation.read(arguments)
-        return await Command(invocation: invocation, surroundings: surroundings, interruption: interruption).run()
+        return try await Command(invocation: invocation, surroundings: surroundings, interruption: interruption).run()
     } catch let error as UsageError {
         return usage(error.message, surroundings)
+    } catch let error as UnreadableSelector {
+        return usage("\(error)", surroundings)
     } catch {
         let type: any ParsableCommand.Type = subcommand?.type ?? MigrateArguments.self
         let message = type.message(for: error)

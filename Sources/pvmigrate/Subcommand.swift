@@ -9,7 +9,7 @@ protocol Subcommand: ParsableCommand {
     static var flags: String { get }
     /// Does it.
     ///
-    /// - Throws: `UsageError`, before anything is done.
+    /// - Throws: `UsageError` or `UnreadableSelector`, before anything is done.
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode
 }
 
@@ -30,7 +30,7 @@ enum Subcommands {
 
 extension RBACArguments: Subcommand {
     static let name = "rbac"
-    static let flags = "[--namespace <name>] [--set-defaults]"
+    static let flags = "[--namespace <names>] [--set-defaults]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
         surroundings.output(Permissions.rbac(for: try checked()))
@@ -40,30 +40,30 @@ extension RBACArguments: Subcommand {
 
 extension AbortArguments: Subcommand {
     static let name = "abort"
-    static let flags = "--source-sc <name> --dest-sc <name> [--namespace <name>]"
+    static let flags = "--source-sc <name> --dest-sc <name> [flags]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
-        await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
+        try await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
     }
 }
 
 extension RollbackArguments: Subcommand {
     static let name = "rollback"
-    static let flags = "--source-sc <name> --dest-sc <name> [--pvc <namespace/name>] [--discard-changes] [flags]"
+    static let flags = "--source-sc <name> --dest-sc <name> [--discard-changes] [flags]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
-        await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
+        try await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
     }
 }
 
 extension StatusArguments: Subcommand {
     static let name = "status"
-    static let flags = "[--source-sc <name>] [--dest-sc <name>] [--namespace <name>]"
+    static let flags = "[--source-sc <name>] [--dest-sc <name>] [flags]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
         let (scope, connection) = try checked()
         let log = Log(time: surroundings.time, write: surroundings.errors)
-        let outcome = await outcome(scope, connection, surroundings, log, interruption)
+        let outcome = try await outcome(scope, connection, surroundings, log, interruption)
         for unseen in outcome.status?.unseen ?? [] { log.note(.warning, unseen.resource, unseen.message) }
         surroundings.conclude(
             connection.format,
@@ -80,13 +80,15 @@ extension StatusArguments: Subcommand {
         _ surroundings: Surroundings,
         _ log: Log,
         _ interruption: Interruption
-    ) async -> StatusOutcome {
+    ) async throws -> StatusOutcome {
         var configuration: Configuration?
         do {
             let found = try connection.configuration(in: surroundings)
             configuration = found
             let client = try surroundings.client(found, log: log)
             return StatusOutcome(try await interruption.cancelling { try await client.status(scope) }, scope)
+        } catch let error as UnreadableSelector {
+            throw error
         } catch {
             let isInterrupted = error is CancellationError || interruption.isRequested
             return StatusOutcome(

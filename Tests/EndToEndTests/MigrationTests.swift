@@ -103,6 +103,44 @@ struct MigrationTests {
         }
     }
 
+    @Test("labels, names and exclusions choose the claims, and a name that is none's is refused")
+    func selection() async throws {
+        try await Scene.with(namespaces: 2) { scene in
+            for (name, namespace, tier) in [
+                ("one", scene.namespace, "web"), ("two", scene.namespace, "web"), ("three", scene.namespace, "db"),
+                ("one", scene.otherNamespace, "web"),
+            ] {
+                try await scene.createClaim(name, in: namespace, metadata: ["labels": ["tier": .string(tier)]])
+                try await scene.deploy(name, in: namespace, claims: ["/data": name])
+            }
+            let missing = try await scene.migrate("--pvc", "\(scene.namespace)/four")
+            scene.expect(missing, exit: 2)
+            #expect(missing.output.contains("does not exist"), "\(missing.output)")
+            let none = try await scene.migrate("-n", scene.namespace, "-l", "tier=cache")
+            scene.expect(none, exit: 0)
+            #expect(none.errors.contains("of 4 claims of the StorageClass"), "\(none.errors)")
+            let unreadable = try await scene.migrate("-l", "tier in web")
+            scene.expect(unreadable, exit: 64)
+            #expect(unreadable.errors.contains("unable to parse requirement"), "\(unreadable.errors)")
+            let run = try await scene.migrate(
+                "-n",
+                "\(scene.namespace),\(scene.otherNamespace)",
+                "-l",
+                "tier=web",
+                "--exclude",
+                "\(scene.namespace)/two"
+            )
+            scene.expect(run, exit: 0)
+            try await scene.expectMigrated("one")
+            try await scene.expectMigrated("one", in: scene.otherNamespace)
+            for name in ["two", "three"] {
+                #expect(try await scene.claim(name).storageClassName == scene.sourceClass)
+            }
+            scene.expect(try await scene.migrate(), exit: 0)
+            try await scene.expectNothingLeft()
+        }
+    }
+
     @Test("what a workload writes up to its very end is there afterwards")
     func lateWrites() async throws {
         try await Scene.with { scene in

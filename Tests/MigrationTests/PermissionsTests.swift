@@ -10,7 +10,7 @@ struct PermissionsTests {
     @Test("the manifest for one namespace grants namespaced things in it only")
     func oneNamespace() {
         var options = Options(sourceClass: "slow", destinationClass: "fast")
-        options.namespace = "shop"
+        options.selection.namespaces = ["shop"]
         #expect(
             Permissions.rbac(for: options) == """
                 apiVersion: v1

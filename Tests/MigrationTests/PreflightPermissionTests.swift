@@ -95,7 +95,7 @@ struct PreflightPermissionTests {
                 in: namespace
             )
         }
-        scene.options.namespace = "shop"
+        scene.options.selection.namespaces = ["shop"]
         let result = try scene.preflight()
         #expect(result.table == [])
         result.expectNoTrace()

@@ -107,7 +107,7 @@ struct RollbackTests {
     func selection() throws {
         let world = try Self.migrated(.twoNamespaces)
         var options = Options.rollback(discardingChanges: true)
-        options.claims = [ObjectName("data", in: "bank")]
+        options.selection.claims = [ObjectName("data", in: "bank")]
         let run = world.migrate(options)
         #expect(run.report?.claims.map(\.name) == [ObjectName("data", in: "bank")])
         #expect(run.world.isOn(World.source, [ObjectName("data", in: "bank")]))

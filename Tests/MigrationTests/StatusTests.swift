@@ -217,7 +217,8 @@ private struct Objects {
             now: try #require(Date(api: now))
         )
         var scope = MigrationStatus.Scope()
-        (scope.sourceClass, scope.destinationClass, scope.namespace) = (source, destination, namespace)
+        (scope.sourceClass, scope.destinationClass) = (source, destination)
+        if let namespace { scope.selection.namespaces = [namespace] }
         return MigrationStatus(survey, scope: scope)
     }
 

@@ -101,11 +101,24 @@ struct BadInputTests {
             .flags("--source-sc A --dest-sc b", "--source-sc \"A\" is not the name of a StorageClass"),
             .flags("--source-sc a/b --dest-sc b", "--source-sc \"a/b\" is not the name of a StorageClass"),
             .flags("--source-sc a --dest-sc b..c", "--dest-sc \"b..c\" is not the name of a StorageClass"),
-            .flags("--source-sc a --dest-sc b --foo", "Unknown option '--foo'"),
+            .flags("--source-sc a --dest-sc b --frobnicate", "Unknown option '--frobnicate'"),
             .flags("--sourcesc a --dest-sc b", "Unknown option '--sourcesc'. Did you mean '--source-sc'?"),
             .flags("--source-sc a --dest-sc b c", "Unexpected argument 'c'"),
             .flags("--source-sc a --dest-sc b --set-defaults true", "Unexpected argument 'true'"),
             .flags("--source-sc a --dest-sc b --dry-run=2", "--dry-run must be true or false, not \"2\""),
+            .flags("-source-sc a -dest-sc b --pvc a", "--pvc \"a\" is not a claim's NAMESPACE/NAME"),
+            .flags("-source-sc a -dest-sc b --exclude a/B", "--exclude \"a/B\" is not a claim's NAMESPACE/NAME"),
+            .flags("-source-sc a -dest-sc b -n shop,,bank", "--namespace \"\" is not the name of a namespace"),
+            .flags("-source-sc a -dest-sc b -l=", "--selector is empty"),
+            .flags(
+                "-source-sc a -dest-sc b -n shop,bank --exclude-namespace bank",
+                "the namespace bank is both in --namespace and in --exclude-namespace"
+            ),
+            .flags("-source-sc a -dest-sc b -n shop --pvc bank/data", "--pvc bank/data is outside of --namespace"),
+            .flags(
+                "-source-sc a -dest-sc b --pvc bank/data --exclude bank/data",
+                "--pvc bank/data is left out by --exclude"
+            ),
             .flags("-source-sc a -dest-sc b -namespace=", "--namespace is empty; leave it out for all namespaces"),
             .flags("-source-sc a -dest-sc b -namespace a.b", "--namespace \"a.b\" is not the name of a namespace"),
             .flags("-source-sc a -dest-sc b -namespace a/b?c", "--namespace \"a/b?c\" is not the name of a namespace"),
@@ -156,7 +169,6 @@ struct BadInputTests {
             .flags("--dry-run status", "Unexpected argument 'status'"),
             .flags("-source-sc a -dest-sc b -keep-source=2", "--keep-source must be true or false, not \"2\""),
             .flags("-source-sc a -dest-sc b --discard-changes", "Unknown option '--discard-changes'"),
-            .flags("-source-sc a -dest-sc b --pvc a/b", "Unknown option '--pvc'"),
             .flags("rollback", "--source-sc is missing"),
             .flags("rollback --source-sc a", "--dest-sc is missing"),
             .flags("rollback --source-sc a --dest-sc=", "--dest-sc is empty"),

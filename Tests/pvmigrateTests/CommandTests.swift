@@ -72,6 +72,28 @@ struct CommandTests {
         #expect(run.errors == "dry run: 1 claim in 1 unit; nothing was changed\n")
     }
 
+    @Test("chooses claims by their labels, which the server evaluates; one that it can't read is wrong usage")
+    func selector() throws {
+        var shop = try Shop()
+        let other = try shop.run("-l", "app in (db,cache)")
+        #expect(other.code == .done && shop.storageClass == "slow")
+        #expect(
+            other.errorLines.last
+                == "nothing to do: of 1 claim of the StorageClass slow none is chosen: 1 without the labels of --selector"
+        )
+        for flags in [["status"], ["cleanup", "--keep-days=0"], ["--source-sc=slow", "--dest-sc=fast"]] {
+            let run = try shop.run(proposed: (["pvmigrate"] + flags + ["-l", "app=="]).joined(separator: " "))
+            #expect(run.code == .done, "\(run.errors)")
+            let wrong = try shop.run(proposed: (["pvmigrate"] + flags + ["-l", "app=a=b"]).joined(separator: " "))
+            #expect(wrong.code == .usage && wrong.output.isEmpty)
+            #expect(wrong.errorLines.last?.hasPrefix("error: --selector \"app=a=b\": ") == true, "\(wrong.errors)")
+        }
+        #expect(try shop.run("--selector=app!=db", "--pvc=shop/data", "--output=json").code == .done)
+        #expect(shop.storageClass == "fast")
+        let again = try shop.run("--pvc=shop/data")
+        #expect(again.code == .done && again.errors.contains("is of the StorageClass fast already"), "\(again.errors)")
+    }
+
     @Test("says so when there is nothing to do")
     func nothingToDo() throws {
         var shop = try Shop()

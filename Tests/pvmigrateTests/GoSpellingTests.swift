@@ -62,7 +62,7 @@ struct GoSpellingTests {
         }
         let shown = Set(
             pages.flatMap { $0.split(separator: "\n") }.compactMap { line in
-                line.wholeMatch(of: /\ \ (?:-h, )?--([a-z-]+)(?: .*)?/).map { String($0.1) }
+                line.wholeMatch(of: /\ \ (?:-[a-z], )?--([a-z-]+)(?: .*)?/).map { String($0.1) }
             }
         )
         #expect(shown == GoSpelling.booleans.union(GoSpelling.values))
@@ -82,7 +82,9 @@ struct ArgumentsTests {
         let invocation = try read()
         let options = invocation.options
         #expect(options.sourceClass == "slow" && options.destinationClass == "fast")
-        #expect(options.namespace == nil && options.rsyncImage == "eeacms/rsync:2.3" && options.rsyncFlags.isEmpty)
+        #expect(
+            options.selection == Selection() && options.rsyncImage == "eeacms/rsync:2.3" && options.rsyncFlags.isEmpty
+        )
         #expect(!options.setDefaults && !options.verboseCopy && !options.skipSourceValidation)
         #expect(options.podReadyTimeout == .seconds(60) && options.deleteVolumeTimeout == .seconds(300))
         #expect(invocation.connection.kubeconfig == nil && invocation.connection.context == nil)
@@ -105,7 +107,7 @@ struct ArgumentsTests {
             "-output=json"
         )
         let options = invocation.options
-        #expect(options.namespace == "shop" && options.rsyncImage == "i:1")
+        #expect(options.selection.namespaces == ["shop"] && options.rsyncImage == "i:1")
         #expect(options.setDefaults && options.verboseCopy && options.skipSourceValidation)
         #expect(options.podReadyTimeout == .seconds(5) && options.deleteVolumeTimeout == .seconds(7))
         #expect(

@@ -56,16 +56,22 @@ struct OutputTests {
                 OVERVIEW: Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.
 
                 USAGE: pvmigrate --source-sc <name> --dest-sc <name> [flags]
-                       pvmigrate status [--source-sc <name>] [--dest-sc <name>] [--namespace <name>]
-                       pvmigrate abort --source-sc <name> --dest-sc <name> [--namespace <name>]
-                       pvmigrate rollback --source-sc <name> --dest-sc <name> [--pvc <namespace/name>] [--discard-changes] [flags]
-                       pvmigrate cleanup --keep-days <days> [--namespace <name>] [--dry-run]
-                       pvmigrate rbac [--namespace <name>] [--set-defaults]
+                       pvmigrate status [--source-sc <name>] [--dest-sc <name>] [flags]
+                       pvmigrate abort --source-sc <name> --dest-sc <name> [flags]
+                       pvmigrate rollback --source-sc <name> --dest-sc <name> [--discard-changes] [flags]
+                       pvmigrate cleanup --keep-days <days> [--dry-run] [flags]
+                       pvmigrate rbac [--namespace <names>] [--set-defaults]
 
                 OPTIONS:
                   --source-sc <name>      The StorageClass to migrate from. Required.
                   --dest-sc <name>        The StorageClass to migrate to. Required.
-                  --namespace <name>      Only the claims of this namespace. (default: all)
+                  -n, --namespace <names> Only the claims of these namespaces. (default: all)
+                  --exclude-namespace <names>
+                                          Not the claims of these namespaces.
+                  -l, --selector <labels> Only the claims with these labels, as kubectl selects them.
+                  --pvc <namespace/name>  Only this claim; may be given several times.
+                  --exclude <namespace/name>
+                                          Not this claim; may be given several times.
                   --rsync-image <image>   The image to copy with; must have rsync on its PATH. (default:
                                           eeacms/rsync:2.3)
                   --rsync-flags <flags>   Further flags for rsync, separated by commas.

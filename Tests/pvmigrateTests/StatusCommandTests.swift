@@ -165,7 +165,10 @@ struct StatusCommandTests {
         #expect(rest["toMigrate"] == 1 && rest["onDestination"] == .null)
         #expect(
             rest["options"]
-                == ["sourceStorageClass": "slow", "destinationStorageClass": .null, "namespace": "shop"]
+                == [
+                    "sourceStorageClass": "slow", "destinationStorageClass": .null, "namespace": "shop",
+                    "selection": .null,
+                ]
         )
 
         let failed = try Self.object(try Shop().status("--output=json", "--context=none"))

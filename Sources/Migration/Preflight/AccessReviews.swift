@@ -18,22 +18,27 @@ extension Migrator {
     public func checkPermissions(_ discovery: Discovery? = nil) async -> [Obstacle] {
         let needed = Permissions.needed(for: options)
         let besides = (discovery.map(Permissions.needed) ?? []).filter { !needed.contains($0) }
-        return await (needed + besides).sideBySide { await review($0) }.flatMap(obstacles)
+        return await reviews(of: needed + besides).flatMap(obstacles)
     }
 
     /// Whether all that a trial needs, to be cleaned up as well, is permitted.
     func mayTry() async -> Bool {
         let resources: [APIResource] = [.claims, .pods, .volumes]
-        let reviews = await Permissions.needed(for: options).filter { resources.contains($0.resource) }
-            .sideBySide { await review($0) }
-        return reviews.allSatisfy { $0.missing.isEmpty && $0.failure == nil }
+        let needed = Permissions.needed(for: options).filter { resources.contains($0.resource) }
+        return await reviews(of: needed).allSatisfy { $0.missing.isEmpty && $0.failure == nil }
     }
 
-    private func review(_ permission: Permission) async -> Review {
-        var review = Review(
-            permission: permission,
-            namespace: permission.resource.namespaced ? permission.namespace ?? options.namespace : nil
-        )
+    private func reviews(of permissions: [Permission]) async -> [Review] {
+        let selection = options.selection
+        let all = permissions.flatMap { permission in
+            permission.places(in: selection).map { Review(permission: permission, namespace: $0) }
+        }
+        return await all.sideBySide { await carryOut($0) }
+    }
+
+    private func carryOut(_ start: Review) async -> Review {
+        var review = start
+        let permission = review.permission
         for verb in permission.verbs {
             do {
                 let isAllowed = try await client.mayI(

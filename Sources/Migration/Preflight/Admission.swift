@@ -6,8 +6,8 @@ extension Migrator {
     func checkAdmission(_ discovery: Discovery) async throws -> [Obstacle] {
         async let quotas = checkQuotas(discovery)
         // Whoever may not create them at all is told so once, by the check of permissions.
-        let mayCreateClaims = try await client.mayI("create", .claims, in: options.namespace)
-        let mayCreatePods = try await client.mayI("create", .pods, in: options.namespace)
+        let mayCreateClaims = try await client.mayI("create", .claims, in: options.selection)
+        let mayCreatePods = try await client.mayI("create", .pods, in: options.selection)
         let states = mayCreateClaims ? discovery.claimsToStage : []
         let copies = mayCreatePods ? discovery.units.flatMap(\.claims).filter(\.isToBeCopied) : []
         let namespaces = Dictionary(grouping: copies) { $0.name.namespace ?? "" }.values.map(\.self)

@@ -26,6 +26,10 @@ public enum Preflight {
             summary: "the caller may do all that the run will do"
         ) { migrator, discovery, _ in await migrator.checkPermissions(discovery) },
         Check(
+            name: "selection",
+            summary: "what --pvc names is there to be migrated"
+        ) { _, discovery, _ in discovery.unmatched },
+        Check(
             name: "owners",
             summary: "claims are bound, and their pods belong to what can be stopped"
         ) { _, discovery, _ in discovery.units.flatMap(\.obstacles) },

@@ -34,7 +34,7 @@ extension Migrator {
     /// Quotas that may not be read are left to the dry runs; the check of permissions says so.
     func checkQuotas(_ discovery: Discovery) async throws -> [Obstacle] {
         do {
-            let quotas = try await client.list(ResourceQuota.self, in: options.namespace)
+            let quotas = try await client.list(ResourceQuota.self, in: options.selection)
             return quotas.flatMap {
                 Self.shortages(of: $0, units: discovery.units, staged: discovery.claimsToStage, options: options)
             }

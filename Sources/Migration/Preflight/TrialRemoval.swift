@@ -30,8 +30,8 @@ extension Migrator {
     /// - Parameter latest: when the latest pod of this preflight was created, as the server wrote it.
     func removeLeftovers(latest: String?) async -> [Obstacle] {
         do {
-            let pods = try await client.list(Pod.self, in: options.namespace)
-            let claims = try await client.list(PersistentVolumeClaim.self, in: options.namespace)
+            let pods = try await client.list(Pod.self, in: options.selection)
+            let claims = try await client.list(PersistentVolumeClaim.self, in: options.selection)
             let times = (pods.map(\.metadata) + claims.map(\.metadata)).compactMap(\.creationTimestamp)
             let now = (times + [latest].compactMap(\.self)).compactMap(Date.init(api:)).max()
             func isLeftover(_ metadata: ObjectMeta) -> Bool {
@@ -49,7 +49,7 @@ extension Migrator {
             let removedClaims = await oldClaims.sideBySide { await removeTrial($0) }
             return (removedPods + removedClaims).flatMap(\.self)
         } catch {
-            return [Self.leftover(options.namespace, "preflight", error)]
+            return [Self.leftover(nil, "preflight", error)]
         }
     }
 

@@ -47,7 +47,8 @@ extension Survey {
         let isGone = !run.isRollback && source.map { classes?.contains($0) == false } ?? false
         return "pvmigrate \(run.isRollback ? "rollback " : "")--source-sc \(source ?? "<source class>") "
             + "--dest-sc \(destination ?? "<destination class>")"
-            + (scope.namespace.map { " --namespace \($0)" } ?? "") + (isGone ? " --skip-source-validation" : "")
+            + (scope.selection.flags.namespaces + scope.selection.flags.others).map { " \($0)" }.joined()
+            + (isGone ? " --skip-source-validation" : "")
     }
 }
 

@@ -6,7 +6,7 @@ public struct MigrationStatus: Sendable {
     public struct Scope: Sendable {
         public var sourceClass: String?
         public var destinationClass: String?
-        public var namespace: String?
+        public var selection = Selection()
 
         /// Everything.
         public init() {}

@@ -17,22 +17,24 @@ extension Client {
     ///
     /// What the caller may not list is said in the status, except for volumes and claims.
     ///
-    /// - Throws: `APIError`.
+    /// - Throws: `APIError`, `UnreadableSelector`.
     public func status(_ scope: MigrationStatus.Scope) async throws -> MigrationStatus {
-        let namespace = scope.namespace
+        let selection = scope.selection
         async let volumes = list(PersistentVolume.self)
-        async let claims = list(PersistentVolumeClaim.self, in: namespace)
-        async let pods = permitted(Pod.self, in: namespace, otherwise: "movers are not told of")
-        async let workloads = permittedWorkloads(in: namespace)
-        async let recorded = recorded(in: namespace)
-        async let leases = permitted(Lease.self, in: Migrator.lockNamespace, otherwise: "locks are not told of")
-        async let classes = permitted(StorageClass.self, in: nil, otherwise: "that a class is gone is not told")
-        let inventory = Inventory(
+        async let claims = list(PersistentVolumeClaim.self, in: selection)
+        async let labelled = labelled(selection)
+        async let pods = permitted(Pod.self, in: selection.places, otherwise: "movers are not told of")
+        async let workloads = permittedWorkloads(in: selection.places)
+        async let recorded = recorded(in: selection)
+        async let leases = permitted(Lease.self, in: [Migrator.lockNamespace], otherwise: "locks are not told of")
+        async let classes = permitted(StorageClass.self, in: [nil], otherwise: "that a class is gone is not told")
+        var inventory = Inventory(
             volumes: try await volumes,
             claims: try await claims,
             pods: try await pods.items,
             workloads: try await workloads.flatMap(\.workloads) + (try await recorded)
         )
+        inventory.labelled = try await labelled
         let refusals =
             [
                 try await pods.refusal, try await leases.refusal, try await classes.refusal,
@@ -52,13 +54,13 @@ extension Client {
         var refusal: Obstacle?
     }
 
-    private func permittedWorkloads(in namespace: String?) async throws -> [PermittedWorkloads] {
+    private func permittedWorkloads(in places: [String?]) async throws -> [PermittedWorkloads] {
         try await Workload.ownKinds.sideBySide { resource in
             await Result.of { () async throws -> PermittedWorkloads in
                 let found = try await permitted(
                     WorkloadObject.self,
                     of: resource,
-                    in: namespace,
+                    in: places,
                     otherwise: "stopped ones are not told of"
                 )
                 return PermittedWorkloads(
@@ -73,19 +75,22 @@ extension Client {
     private func permitted<Object: KubernetesObject>(
         _ type: Object.Type,
         of resource: APIResource = Object.resource,
-        in namespace: String?,
+        in places: [String?],
         otherwise: String
     ) async throws -> Permitted<Object> {
-        do {
-            return Permitted(items: try await list(type, of: resource, in: namespace))
-        } catch let error as APIError where error.reason == .forbidden {
-            let refusal = Obstacle(
-                namespace: namespace,
-                resource: resource.plural,
-                message: "may not be listed, so \(otherwise): \(error.message)"
-            )
-            return Permitted(items: [], refusal: refusal)
+        var permitted = Permitted<Object>(items: [])
+        for namespace in places {
+            do {
+                permitted.items += try await list(type, of: resource, in: namespace)
+            } catch let error as APIError where error.reason == .forbidden {
+                permitted.refusal = Obstacle(
+                    namespace: namespace,
+                    resource: resource.plural,
+                    message: "may not be listed, so \(otherwise): \(error.message)"
+                )
+            }
         }
+        return permitted
     }
 }
 
@@ -111,8 +116,8 @@ extension MigrationStatus {
         notes = survey.notes(besides: states, scope)
         unseen = survey.unseen
         let names = Set((begun + cutOff).map(\.name))
-        toMigrate = scope.sourceClass.map { survey.migratable(of: $0).count { !names.contains($0.name) } }
-        onDestination = scope.destinationClass.map { survey.migratable(of: $0).count { $0.phase == "Bound" } }
+        toMigrate = scope.sourceClass.map { survey.migratable(of: $0, scope).count { !names.contains($0.name) } }
+        onDestination = scope.destinationClass.map { survey.migratable(of: $0, scope).count { $0.phase == "Bound" } }
         commands = survey.commands(finishing: self, scope)
     }
 }
@@ -127,8 +132,6 @@ extension MigrationStatus.Scope {
         (sourceClass == nil || source == nil || source == sourceClass)
             && (destinationClass == nil || destination == nil || destination == destinationClass)
     }
-
-    fileprivate func includes(namespace: String?) -> Bool { self.namespace == nil || namespace == self.namespace }
 }
 
 // MARK: Claims
@@ -138,17 +141,25 @@ extension Survey {
         inventory.volumes.values.sorted { $0.metadata.name < $1.metadata.name }
     }
 
+    /// True of a claim that was asked for; one that does not exist has no labels that would speak against it.
+    private func includes(_ claim: ObjectName?, _ scope: MigrationStatus.Scope) -> Bool {
+        guard let claim else { return scope.selection == Selection() }
+        guard inventory.claims[claim] != nil else { return scope.selection.whatLeavesOut(claim) == nil }
+        return inventory.includes(claim, scope.selection)
+    }
+
     private var claims: [PersistentVolumeClaim] { inventory.claims.values.sorted { $0.name < $1.name } }
 
     /// The claims whose migration was begun: by the seals, the staging claims, and the marks of volumes.
     fileprivate func states(_ scope: MigrationStatus.Scope) -> [ClaimState] {
         var states: [ClaimState] = volumes.compactMap { volume in
             guard let seal = Seal(of: volume) ?? goToolsSeal(of: volume, scope) else { return nil }
-            guard scope.includes(namespace: seal.name.namespace) else { return nil }
+            guard includes(seal.name, scope) else { return nil }
             return inventory.state(of: seal.name, seal: seal, destination: volume)
         }
         let sealed = Set(states.map(\.name))
         for claim in claims where claim.metadata.annotation(Marks.kind) == nil && !sealed.contains(claim.name) {
+            guard includes(claim.name, scope) else { continue }
             var state = inventory.state(of: claim.name, seal: nil, destination: nil)
             let isMarked = state.source?.metadata.annotation(Marks.sourceUID) == claim.metadata.uid
             guard state.hasStaging || isMarked else { continue }
@@ -160,7 +171,7 @@ extension Survey {
 
     /// What stands for a seal where the Go tool was cut off between deleting a claim and creating it anew.
     private func goToolsSeal(of volume: PersistentVolume, _ scope: MigrationStatus.Scope) -> Seal? {
-        guard let marks = GoMarks(volume), scope.includes(namespace: marks.claim.namespace) else { return nil }
+        guard let marks = GoMarks(volume), includes(marks.claim, scope) else { return nil }
         guard case .halfDone(let seal, _) = progress(of: marks, scope) else { return nil }
         return seal
     }
@@ -203,7 +214,7 @@ extension Survey {
         let known = Set(states.compactMap { $0.destination?.metadata.uid })
         return volumes.compactMap { volume in
             guard !volume.isKept, !known.contains(volume.metadata.uid), let name = volume.markedClaim,
-                scope.includes(namespace: name.namespace)
+                includes(name, scope)
             else { return nil }
             let claim = inventory.claims[name]
             let hasSeal = volume.metadata.annotation(Marks.manifest) != nil
@@ -213,10 +224,13 @@ extension Survey {
     }
 
     /// The claims of a class, but for those that a migration made, and those that go with their pods.
-    fileprivate func migratable(of storageClass: String) -> [PersistentVolumeClaim] {
+    fileprivate func migratable(
+        of storageClass: String,
+        _ scope: MigrationStatus.Scope
+    ) -> [PersistentVolumeClaim] {
         claims.filter {
             $0.storageClassName == storageClass && $0.metadata.annotation(Marks.kind) == nil
-                && $0.metadata.controller?.kind != "Pod"
+                && $0.metadata.controller?.kind != "Pod" && includes($0.name, scope)
         }
     }
 }
@@ -259,7 +273,8 @@ extension Survey {
     ) -> [MigrationStatus.Stopped] {
         inventory.workloads.compactMap { workload in
             guard workload.isMarked else { return nil }
-            let names = Set(workload.claimNames.map { ObjectName($0, in: workload.name.namespace) })
+            let names = Set(workload.mountedClaims)
+            guard names.contains(where: { includes($0, scope) }) else { return nil }
             let own = begun.filter { names.contains($0.name) }
             guard own.isEmpty || own.contains(where: scope.includes) else { return nil }
             return MigrationStatus.Stopped(
@@ -276,7 +291,7 @@ extension Survey {
         return volumes.compactMap { volume in
             guard let kept = KeptVolume(volume), !used.contains(volume.metadata.uid) else { return nil }
             let successor = inventory.claims[kept.claim].flatMap { $0.metadata.uid == kept.successor ? $0 : nil }
-            guard scope.includes(namespace: kept.claim.namespace),
+            guard includes(kept.claim, scope),
                 scope.includes(source: volume.spec.storageClassName, destination: successor?.storageClassName)
             else { return nil }
             return MigrationStatus.Kept(kept: kept, hasSuccessor: successor != nil)
@@ -310,7 +325,10 @@ extension Survey {
             switch claim.metadata.annotation(Marks.kind) {
             case Marks.Kind.preflight: add(claim, claim.metadata.leftByPreflight)
             case Marks.Kind.staging where !stagingClaims.contains(claim.metadata.uid):
-                guard scope.includes(source: nil, destination: claim.storageClassName) else { continue }
+                let owner = ObjectName(claim.metadata.annotation(Marks.claim) ?? "?", in: claim.metadata.namespace)
+                guard scope.includes(source: nil, destination: claim.storageClassName), includes(owner, scope) else {
+                    continue
+                }
                 guard claim.spec.volumeName.map(swapped.contains) != true else { continue }
                 add(claim, whyUseless(claim))
             default:
@@ -325,6 +343,7 @@ extension Survey {
             case Marks.Kind.preflight: add(pod, pod.metadata.leftByPreflight)
             case Marks.Kind.mover where !movers.contains(pod.metadata.uid):
                 let claim = ObjectName(pod.metadata.annotation(Marks.claim) ?? "?", in: pod.metadata.namespace)
+                guard includes(claim, scope) else { continue }
                 add(pod, "is a mover of \(claim), whose migration is not under way (\(pod.phase)); delete it")
             default: break
             }
@@ -342,7 +361,7 @@ extension Survey {
         }
         for volume in volumes where volume.metadata.annotation(Marks.sourceUID) != nil && !volume.isKept {
             guard !volume.metadata.isTerminating, !volumesInUse.contains(volume.metadata.uid),
-                scope.includes(namespace: volume.claim?.namespace),
+                includes(volume.claim, scope),
                 scope.includes(source: volume.spec.storageClassName, destination: nil)
             else { continue }
             add(
@@ -377,14 +396,14 @@ extension Survey {
             guard !volume.isKept, !volume.metadata.isTerminating, !known.contains(volume.metadata.uid),
                 volume.metadata.annotation(Marks.sourceUID) == nil
             else { return nil }
-            if let marks = GoMarks(volume), scope.includes(namespace: marks.claim.namespace),
+            if let marks = GoMarks(volume), includes(marks.claim, scope),
                 scope.includes(source: nil, destination: volume.spec.storageClassName),
                 case .unclear(let note) = progress(of: marks, scope)
             {
                 return note
             }
             guard let storageClass = scope.sourceClass, volume.spec.storageClassName == storageClass,
-                scope.includes(namespace: volume.claim?.namespace), volume.isAbandoned
+                includes(volume.claim, scope), volume.isAbandoned
             else { return nil }
             return Obstacle(
                 namespace: volume.claim?.namespace,

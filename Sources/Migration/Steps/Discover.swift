@@ -5,6 +5,12 @@ public struct Discovery: Sendable {
     public internal(set) var units: [Unit] = []
     /// Workloads that an earlier run stopped and whose claims are all done: they only have to be started again.
     public internal(set) var forgotten: [Workload] = []
+    /// Workloads that an earlier run stopped for claims that are not chosen now: they stay as they are.
+    public internal(set) var leftStopped: [Workload] = []
+    /// Claims that were asked for by name and can't be migrated, each with why.
+    public internal(set) var unmatched: [Obstacle] = []
+    /// How many claims of the class each filter leaves out, by its phrase.
+    var leftOut: [String: Int] = [:]
     /// Things that a person should know and that stop nothing, such as volumes without a claim.
     public internal(set) var notes: [Obstacle] = []
     public internal(set) var classes: [StorageClass] = []
@@ -25,20 +31,22 @@ extension Migrator {
     ///
     /// - Throws: `APIError`.
     public func discover() async throws -> Discovery {
-        let namespace = options.namespace
+        let selection = options.selection
         async let classes = client.list(StorageClass.self)
         async let volumes = client.list(PersistentVolume.self)
-        async let claims = client.list(PersistentVolumeClaim.self, in: namespace)
-        async let pods = client.list(Pod.self, in: namespace)
-        async let workloads = client.workloads(in: namespace)
-        async let recorded = client.recorded(in: namespace)
+        async let claims = client.list(PersistentVolumeClaim.self, in: selection)
+        async let labelled = client.labelled(selection)
+        async let pods = client.list(Pod.self, in: selection)
+        async let workloads = client.workloads(in: selection)
+        async let recorded = client.recorded(in: selection)
         async let scalers = scalers()
-        let inventory = Inventory(
+        var inventory = Inventory(
             volumes: try await volumes,
             claims: try await claims,
             pods: try await pods,
             workloads: try await workloads + (try await recorded)
         )
+        inventory.labelled = try await labelled
         return try await discover(in: inventory, classes: try await classes, scalers: try await scalers)
     }
 
@@ -55,9 +63,11 @@ extension Migrator {
 
         for volume in inventory.volumes.values.sorted(by: { $0.metadata.name < $1.metadata.name }) {
             if let seal = Seal(of: volume) {
-                if isOurs(seal, on: volume) {
+                if isOurs(seal, on: volume), inventory.includes(seal, on: volume, options.selection) {
                     states.append(inventory.state(of: seal.name, seal: seal, destination: volume))
-                } else if volume.spec.storageClassName == options.sourceClass, options.includes(seal.name) {
+                } else if volume.spec.storageClassName == options.sourceClass, seal.sourceClass != options.sourceClass,
+                    inventory.includes(seal, on: volume, options.selection)
+                {
                     discovery.notes.append(
                         Obstacle(
                             namespace: seal.name.namespace,
@@ -69,7 +79,7 @@ extension Migrator {
                 }
             } else if let kept = KeptVolume(volume) {
                 guard options.rollsBack, volume.spec.storageClassName == options.destinationClass,
-                    options.includes(kept.claim)
+                    inventory.includes(kept.claim, options.selection)
                 else { continue }
                 if let why = inventory.hindrance(to: kept, from: options.sourceClass) {
                     discovery.notes.append(why)
@@ -79,7 +89,7 @@ extension Migrator {
             } else if options.rollsBack {
                 continue
             } else if let marks = GoMarks(volume), volume.spec.storageClassName == options.destinationClass,
-                options.includes(marks.claim)
+                options.selection.whatLeavesOut(marks.claim) == nil
             {
                 switch marks.progress(in: inventory, from: options.sourceClass) {
                 case .finished: break
@@ -138,7 +148,7 @@ extension Migrator {
 
         let busy = Set(states.map(\.name))
         for claim in inventory.claims.values where claim.storageClassName == options.sourceClass {
-            guard !options.rollsBack, options.includes(claim.name), !busy.contains(claim.name),
+            guard !options.rollsBack, inventory.includes(claim.name, options.selection), !busy.contains(claim.name),
                 claim.metadata.annotation(Marks.kind) == nil
             else { continue }
             guard claim.phase != "Bound" || claim.spec.volumeName == nil || claim.metadata.isTerminating else {
@@ -156,8 +166,11 @@ extension Migrator {
         }
 
         for (name, problem) in try await oversized(states) { obstacles[name, default: []].append(problem) }
-        let usage = try await usage(of: Set(states.map(\.name)), in: inventory, scalers: scalers)
+        let names = Set(states.map(\.name))
+        let others = inventory.candidates(options).subtracting(names)
+        let usage = try await usage(of: names, besides: others, in: inventory, scalers: scalers)
         for (name, problems) in usage.obstacles { obstacles[name, default: []] += problems }
+        discovery.notes += usage.cuts
         discovery.units = Self.units(of: states, usage: usage, obstacles: obstacles)
         for index in discovery.units.indices {
             discovery.units[index].name(scalers)
@@ -173,20 +186,18 @@ extension Migrator {
             inventory.workloads.filter { workload in
                 workload.isMarked && !stopped.contains(workload.metadata.uid) && inventory.isFinished(workload)
             } + inventory.unfinished
+        discovery.tell(of: states, in: inventory, options)
         return discovery
     }
 
     /// A seal of this migration: from the source class to the volume's class.
     private func isOurs(_ seal: Seal, on volume: PersistentVolume) -> Bool {
-        guard seal.sourceClass == options.sourceClass, volume.spec.storageClassName == options.destinationClass else {
-            return false
-        }
-        return options.includes(seal.name)
+        seal.sourceClass == options.sourceClass && volume.spec.storageClassName == options.destinationClass
     }
 
     private enum VolumeClaim {
         case found(PersistentVolumeClaim)
-        /// In a namespace that was not asked for.
+        /// It is not chosen.
         case elsewhere
         /// There is none, which a person should know.
         case none(Obstacle)
@@ -202,7 +213,7 @@ extension Migrator {
                 )
             )
         }
-        guard options.includes(name) else { return .elsewhere }
+        guard inventory.includes(name, options.selection) else { return .elsewhere }
         guard let claim = inventory.claims[name] else {
             return .none(
                 Obstacle(
@@ -234,23 +245,24 @@ extension Migrator {
     private struct Usage {
         var workloads: [(workload: Workload, claims: Set<ObjectName>)] = []
         var obstacles: [ObjectName: [Obstacle]] = [:]
+        /// The workloads that mount other claims of the class, too, which are not chosen.
+        var cuts: [Obstacle] = []
     }
 
     private func usage(
         of names: Set<ObjectName>,
+        besides others: Set<ObjectName>,
         in inventory: Inventory,
         scalers: Scalers
     ) async throws -> Usage {
         var usage = Usage()
         var claimsByWorkload: [String: Set<ObjectName>] = [:]
         var workloads = inventory.workloads
-        for workload in workloads {
-            let claims = Set(workload.claimNames.map { ObjectName($0, in: workload.name.namespace) })
-            claimsByWorkload[workload.metadata.uid] = claims.intersection(names)
-        }
+        for workload in workloads { claimsByWorkload[workload.metadata.uid] = Set(workload.mountedClaims) }
         var search = OwnerSearch(self, inventory)
         for pod in inventory.pods where !Self.isOurs(pod) {
-            let claims = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) }).intersection(names)
+            let mounted = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) })
+            let claims = mounted.intersection(names)
             guard !claims.isEmpty else { continue }
             if pod.isFinished {
                 guard pod.metadata.controller == nil, !options.recreatesPods else { continue }
@@ -260,7 +272,7 @@ extension Migrator {
             switch try await search.stop(for: pod) {
             case .workloads(let found):
                 for workload in found {
-                    claimsByWorkload[workload.metadata.uid, default: []].formUnion(claims)
+                    claimsByWorkload[workload.metadata.uid, default: []].formUnion(mounted)
                     if !workloads.contains(where: { $0.metadata.uid == workload.metadata.uid }) {
                         workloads.append(workload)
                     }
@@ -274,16 +286,27 @@ extension Migrator {
             }
         }
         for workload in workloads {
-            guard let claims = claimsByWorkload[workload.metadata.uid], !claims.isEmpty else { continue }
+            guard let claims = claimsByWorkload[workload.metadata.uid], !claims.isDisjoint(with: names) else {
+                continue
+            }
             for above in scalers.pausable(above: workload) where claimsByWorkload[above.metadata.uid] == nil {
-                claimsByWorkload[above.metadata.uid] = claims
+                claimsByWorkload[above.metadata.uid] = claims.intersection(names)
                 workloads.append(above)
             }
         }
         for var workload in workloads.sorted(by: Workload.stopsBefore) {
-            guard let claims = claimsByWorkload[workload.metadata.uid], !claims.isEmpty else { continue }
+            let mounted = claimsByWorkload[workload.metadata.uid] ?? []
+            let claims = mounted.intersection(names)
+            guard !claims.isEmpty else { continue }
             workload.claimNames.formUnion(claims.map(\.name))
             usage.workloads.append((workload, claims))
+            let left = mounted.intersection(others)
+            if !left.isEmpty { usage.cuts.append(workload.cut(between: claims, and: left)) }
+            for state in inventory.limbo(among: mounted.subtracting(names)) {
+                for claim in claims.prefix(1) {
+                    usage.obstacles[claim, default: []].append(workload.waits(for: state))
+                }
+            }
             // A mark that can't be read: the workload could be stopped, but not started again.
             do {
                 _ = try workload.markedScale()
@@ -362,6 +385,8 @@ struct Inventory: Sendable {
     var unfinished: [Workload]
     /// All workloads of Kubernetes' own kinds, by UID.
     var owners: [String: Workload]
+    /// The claims that have the labels asked for; nil where no labels are.
+    var labelled: Set<ObjectName>?
 
     init(volumes: [PersistentVolume], claims: [PersistentVolumeClaim], pods: [Pod], workloads: [Workload]) {
         self.volumes = Dictionary(volumes.map { ($0.metadata.name, $0) }, uniquingKeysWith: { $1 })

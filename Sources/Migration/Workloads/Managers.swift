@@ -201,7 +201,7 @@ extension Migrator {
 
     private func listIfAny<Object: KubernetesObject>(_ type: Object.Type) async throws -> [Object] {
         do {
-            return try await client.list(type, in: options.namespace)
+            return try await client.list(type, in: options.selection)
         } catch let error as APIError where error.reason == .forbidden || error.reason == .notFound {
             return []
         }

@@ -108,10 +108,10 @@ extension Client {
     /// The workloads of which something is kept, as they are now.
     ///
     /// Where records may not be listed there are none: whoever writes them may list them.
-    func recorded(in namespace: String?) async throws -> [Workload] {
+    func recorded(in selection: Selection) async throws -> [Workload] {
         let records: [StoppedRecord]
         do {
-            records = try await list(StoppedRecord.self, in: namespace, labels: StoppedRecord.label)
+            records = try await list(StoppedRecord.self, in: selection, labels: StoppedRecord.label)
         } catch let error as APIError where error.reason == .forbidden {
             return []
         }

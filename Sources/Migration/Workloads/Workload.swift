@@ -151,10 +151,10 @@ extension Workload {
 
 extension Client {
     /// Lists all workloads of Kubernetes' own kinds.
-    func workloads(in namespace: String?) async throws -> [Workload] {
+    func workloads(in selection: Selection) async throws -> [Workload] {
         let lists = await Workload.ownKinds.sideBySide { resource in
             await Result.of { () async throws -> [Workload] in
-                try await list(WorkloadObject.self, of: resource, in: namespace)
+                try await list(WorkloadObject.self, of: resource, in: selection)
                     .compactMap { Workload($0, of: resource) }
             }
         }

@@ -14,7 +14,8 @@ extension Outcome {
     ///   `rolled-back`, `aborted`, `failed`, `interrupted`
     /// - `exitCode`: as the process's
     /// - `message`: the last line of stderr
-    /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (null for all)
+    /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (null for all; several separated by
+    ///   commas), `selection` (the other flags that choose claims; null without)
     /// - `obstacles`: why preflight failed; each with `namespace` (empty where there is none), `resource`, `message`
     /// - `notes`: what was left alone, such as volumes without a claim, and who scales workloads; members as those of
     ///   obstacles
@@ -32,7 +33,7 @@ extension Outcome {
             "options": [
                 "sourceStorageClass": .string(options.wayThere.source),
                 "destinationStorageClass": .string(options.wayThere.destination),
-                "namespace": options.namespace.map(JSON.string) ?? .null,
+                "namespace": options.selection.namespacesAsJSON, "selection": options.selection.othersAsJSON,
             ],
             "obstacles": .array(obstacles.map(Self.json)),
             "notes": .array((discovery?.notes ?? []).map(Self.json)),
@@ -86,4 +87,11 @@ extension Outcome {
             duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000
         return .number(Double(milliseconds) / 1000)
     }
+}
+
+extension Selection {
+    /// The namespaces, as `--namespace` takes them; null for all.
+    var namespacesAsJSON: JSON { namespaces.isEmpty ? .null : .string(namespaces.sorted().joined(separator: ",")) }
+    /// The other flags; null where there are none.
+    var othersAsJSON: JSON { flags.others.isEmpty ? .null : .string(flags.others.joined(separator: " ")) }
 }

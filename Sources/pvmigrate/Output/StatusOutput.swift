@@ -136,7 +136,7 @@ extension StatusOutcome {
     /// - `open`: whether something needs a rerun or a person; null where the cluster could not be looked at
     /// - `exitCode`: as the process's
     /// - `message`: the last line of stderr
-    /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (each null for all)
+    /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace`, `selection` (each null for all)
     /// - `commands`: what to run to finish what is open
     /// - `claims`: what is under way; each with `namespace`, `name`, `stage` (`begun`, `sealed`, `rebound`, `cut-off`),
     ///   `state`, `next` (what a rerun does), `blocked` (whether a person has to do something first), `rollback`,
@@ -158,7 +158,8 @@ extension StatusOutcome {
             "message": .string(message),
             "options": [
                 "sourceStorageClass": .text(scope.sourceClass),
-                "destinationStorageClass": .text(scope.destinationClass), "namespace": .text(scope.namespace),
+                "destinationStorageClass": .text(scope.destinationClass), "namespace": scope.selection.namespacesAsJSON,
+                "selection": scope.selection.othersAsJSON,
             ],
             "commands": .array((status?.commands ?? []).map(JSON.string)),
             "claims": .array((status?.claims ?? []).map(Self.json)),

@@ -1,0 +1,263 @@
+public import Kubernetes
+
+/// The claims that a person has chosen: those that pass every filter.
+public struct Selection: Sendable, Equatable {
+    /// Empty for all. Lists are made in these one by one, so that permissions in them suffice.
+    public var namespaces: Set<String> = []
+    public var excludedNamespaces: Set<String> = []
+    /// Only these claims; empty for all.
+    public var claims: Set<ObjectName> = []
+    public var excludedClaims: Set<ObjectName> = []
+    /// A label selector, which the API server evaluates.
+    public var labels: String?
+
+    /// Everything.
+    public init() {}
+
+    /// The namespaces to look at, in the order of their names; only nil for all.
+    var places: [String?] {
+        namespaces.isEmpty ? [nil] : namespaces.subtracting(excludedNamespaces).sorted()
+    }
+
+    /// True of a namespace that is looked at.
+    func includes(namespace: String?) -> Bool {
+        guard let namespace else { return namespaces.isEmpty }
+        return (namespaces.isEmpty || namespaces.contains(namespace)) && !excludedNamespaces.contains(namespace)
+    }
+
+    /// The filter that leaves a claim out by its name, as a phrase; nil where none does.
+    public func whatLeavesOut(_ claim: ObjectName) -> String? {
+        let namespace = claim.namespace ?? ""
+        if !namespaces.isEmpty, !namespaces.contains(namespace) { return "outside of --namespace" }
+        if excludedNamespaces.contains(namespace) { return "left out by --exclude-namespace" }
+        if !claims.isEmpty, !claims.contains(claim) { return "not named by --pvc" }
+        if excludedClaims.contains(claim) { return "left out by --exclude" }
+        return nil
+    }
+
+    /// The flags that say it, namespaces apart from the rest.
+    public var flags: (namespaces: [String], others: [String]) {
+        var others = excludedNamespaces.sorted().map { "--exclude-namespace \($0)" }
+        others += claims.sorted().map { "--pvc \($0)" } + excludedClaims.sorted().map { "--exclude \($0)" }
+        // In quotes, since a selector may hold what a shell reads otherwise: `tier in (web,db)`.
+        others += (labels.map { ["--selector '\($0)'"] } ?? [])
+        return (namespaces.sorted().map { "--namespace \($0)" }, others)
+    }
+}
+
+/// The API server can't read a label selector.
+public struct UnreadableSelector: Error, CustomStringConvertible {
+    public var description: String
+}
+
+extension Client {
+    /// Lists the objects of a kind in all namespaces that are looked at.
+    func list<Object: KubernetesObject>(
+        _ type: Object.Type,
+        of resource: APIResource = Object.resource,
+        in selection: Selection,
+        labels: String? = nil
+    ) async throws -> [Object] {
+        var all: [Object] = []
+        for namespace in selection.places {
+            all += try await list(type, of: resource, in: namespace, labels: labels)
+        }
+        return all
+    }
+
+    /// The claims that have the labels asked for; nil where no labels are.
+    ///
+    /// - Throws: `UnreadableSelector`, `APIError`.
+    func labelled(_ selection: Selection) async throws -> Set<ObjectName>? {
+        guard let labels = selection.labels else { return nil }
+        do {
+            return Set(try await list(PersistentVolumeClaim.self, in: selection, labels: labels).map(\.name))
+        } catch let error as APIError where error.code == 400 {
+            throw UnreadableSelector(description: "--selector \"\(labels)\": \(error.message)")
+        }
+    }
+
+    /// Asks whether the caller may do something in all namespaces that are looked at.
+    func mayI(_ verb: String, _ resource: APIResource, in selection: Selection) async throws -> Bool {
+        for namespace in selection.places {
+            guard try await mayI(verb, resource, in: namespace) else { return false }
+        }
+        return true
+    }
+}
+
+extension Inventory {
+    /// The filter that leaves a claim out, as a phrase; nil for one that is chosen.
+    func whatLeavesOut(_ claim: ObjectName, _ selection: Selection) -> String? {
+        if let filter = selection.whatLeavesOut(claim) { return filter }
+        guard let labelled, !labelled.contains(claim) else { return nil }
+        return "without the labels of --selector"
+    }
+
+    func includes(_ claim: ObjectName, _ selection: Selection) -> Bool { whatLeavesOut(claim, selection) == nil }
+
+    /// True of a claim that is sealed on a volume, and chosen.
+    ///
+    /// Once the claim is deleted, nobody can ask the server for its labels. To finish it is right whatever they were.
+    func includes(_ seal: Seal, on volume: PersistentVolume, _ selection: Selection) -> Bool {
+        let claim = claims[seal.name]
+        let isThere = claim.map { $0.metadata.uid == seal.uid || $0.spec.volumeName == volume.metadata.name } ?? false
+        return isThere ? includes(seal.name, selection) : selection.whatLeavesOut(seal.name) == nil
+    }
+
+    /// The claims among some whose swap was begun and is not finished: what mounts them can't run.
+    func limbo(among names: Set<ObjectName>) -> [ClaimState] {
+        volumes.values.compactMap { volume in
+            guard let seal = Seal(of: volume), names.contains(seal.name) else { return nil }
+            let state = state(of: seal.name, seal: seal, destination: volume)
+            return state.isInLimbo ? state : nil
+        }
+    }
+}
+
+extension Discovery {
+    /// Adds what the selection means for the cluster as it is: what it leaves out, and what it asks for in vain.
+    ///
+    /// - Parameter states: the claims that were chosen.
+    mutating func tell(of states: [ClaimState], in inventory: Inventory, _ options: Options) {
+        let selection = options.selection
+        let found = Set(states.map(\.name))
+        for claim in inventory.candidates(options) where !found.contains(claim) {
+            guard let filter = inventory.whatLeavesOut(claim, selection) else { continue }
+            leftOut[filter, default: 0] += 1
+        }
+        for claim in selection.claims.sorted() where !found.contains(claim) {
+            let title = "PersistentVolumeClaim \(claim)"
+            guard let why = inventory.whyNothingToDo(for: claim, options) else {
+                let message =
+                    "is of the StorageClass \(options.destinationClass) already; there is nothing to do for it"
+                notes.append(Obstacle(namespace: claim.namespace, resource: title, message: message))
+                continue
+            }
+            unmatched.append(Obstacle(namespace: claim.namespace, resource: title, message: why))
+        }
+        for claim in selection.excludedClaims.sorted() where inventory.isMissing(claim, selection) {
+            notes.append(
+                Obstacle(
+                    namespace: claim.namespace,
+                    resource: "PersistentVolumeClaim \(claim)",
+                    message: "is named by --exclude, and does not exist"
+                )
+            )
+        }
+        for workload in inventory.workloads where workload.isMarked {
+            guard !forgotten.contains(workload), !units.contains(where: { $0.workloads.contains(workload) }) else {
+                continue
+            }
+            let names = workload.mountedClaims.filter { inventory.isHalfDone($0, options) }.map(\.name).sorted()
+            guard !names.isEmpty else { continue }
+            leftStopped.append(workload)
+            notes.append(
+                Obstacle(
+                    namespace: workload.name.namespace,
+                    resource: workload.title,
+                    message: "was stopped by an earlier run for \(names.joined(separator: ", ")), which is not chosen "
+                        + "now, and stays as it is: run again with that, or abort that"
+                )
+            )
+        }
+    }
+
+    /// Why there is nothing to do: how many claims there are, and which filters leave them out.
+    public func emptiness(_ options: Options) -> String {
+        let count = leftOut.values.reduce(0, +)
+        guard count > 0 else {
+            return options.rollsBack
+                ? "no volume of the StorageClass \(options.destinationClass) is kept for a claim"
+                : "there are no claims of the StorageClass \(options.sourceClass)"
+        }
+        let claims = count == 1 ? "1 claim" : "\(count) claims"
+        let what =
+            options.rollsBack
+            ? "\(claims) with a kept volume of the StorageClass \(options.destinationClass)"
+            : "\(claims) of the StorageClass \(options.sourceClass)"
+        let filters = leftOut.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+        return "of \(what) none is chosen: \(filters.joined(separator: ", "))"
+    }
+}
+
+extension Workload {
+    var mountedClaims: [ObjectName] { claimNames.map { ObjectName($0, in: name.namespace) } }
+
+    /// What is to be known where only some of the claims that it mounts are chosen.
+    func cut(between chosen: Set<ObjectName>, and others: Set<ObjectName>) -> Obstacle {
+        func words(_ claims: Set<ObjectName>) -> String { claims.map(\.name).sorted().joined(separator: ", ") }
+        return Obstacle(
+            namespace: name.namespace,
+            resource: title,
+            message: "mounts \(words(chosen)), which \(chosen.count == 1 ? "is" : "are") chosen, and \(words(others)), "
+                + "which \(others.count == 1 ? "is" : "are") not: it is stopped, and only what is chosen is migrated"
+        )
+    }
+
+    /// Why it can't be started again after its claims are migrated.
+    func waits(for state: ClaimState) -> Obstacle {
+        Obstacle(
+            namespace: name.namespace,
+            resource: title,
+            message:
+                "also mounts \(state.name.name), which an earlier run has left in the middle of its swap and which "
+                + "is not chosen: finish that first (pvmigrate status says how), or choose it too"
+        )
+    }
+}
+
+extension Inventory {
+    /// The claims that a run of these options is about, chosen or not; those of namespaces that are not listed, too, as
+    /// far as the volumes tell.
+    func candidates(_ options: Options) -> Set<ObjectName> {
+        if options.rollsBack {
+            let kept = volumes.values.filter { $0.spec.storageClassName == options.destinationClass }
+                .compactMap { KeptVolume($0) }
+            return Set(
+                kept.filter {
+                    !options.selection.includes(namespace: $0.claim.namespace)
+                        || hindrance(to: $0, from: options.sourceClass) == nil
+                }.map(\.claim)
+            )
+        }
+        let seen = claims.values.filter {
+            $0.storageClassName == options.sourceClass && $0.metadata.annotation(Marks.kind) == nil
+                && $0.metadata.controller?.kind != "Pod"
+        }
+        let unseen = volumes.values.filter { volume in
+            volume.spec.storageClassName == options.sourceClass && volume.phase == "Bound"
+                && !options.selection.includes(namespace: volume.claim?.namespace)
+        }
+        return Set(seen.map(\.name) + unseen.compactMap(\.claim))
+    }
+
+    /// Why a claim that was asked for can't be migrated; nil where it is already.
+    fileprivate func whyNothingToDo(for name: ObjectName, _ options: Options) -> String? {
+        guard let claim = claims[name] else { return "does not exist" }
+        if let labelled, !labelled.contains(name) { return "does not have the labels of --selector" }
+        if claim.storageClassName == options.destinationClass { return nil }
+        if claim.storageClassName == options.sourceClass {
+            return options.rollsBack ? "has no volume that was kept for it" : "can't be migrated; see the notes"
+        }
+        return claim.storageClassName.map { "is of the StorageClass \($0), not of \(options.sourceClass)" }
+            ?? "has no StorageClass"
+    }
+
+    fileprivate func isMissing(_ claim: ObjectName, _ selection: Selection) -> Bool {
+        selection.includes(namespace: claim.namespace) && claims[claim] == nil
+            && !volumes.values.contains { Seal(of: $0)?.name == claim }
+    }
+
+    /// True of a claim that an earlier run of the same migration has begun with.
+    fileprivate func isHalfDone(_ name: ObjectName, _ options: Options) -> Bool {
+        if volumes.values.contains(where: {
+            guard let seal = Seal(of: $0) else { return false }
+            return seal.name == name && seal.sourceClass == options.sourceClass
+        }) {
+            return true
+        }
+        let state = state(of: name, seal: nil, destination: nil)
+        return state.claim?.storageClassName == options.sourceClass && (state.isProtected || state.ownStaging != nil)
+    }
+}
