@@ -35,8 +35,14 @@ public struct ClaimState: Sendable, Equatable {
         return claim
     }
 
-    /// The size that the destination must have: no smaller than the volume, nor than what the claim asks for.
-    public var size: Quantity? {
+    /// The size that is asked for, where it is; discovery writes it down.
+    var sizeWanted: Quantity?
+
+    /// The size that the destination must have.
+    public var size: Quantity? { sizeWanted ?? sourceSize }
+
+    /// The size that it has now: no smaller than the volume, nor than what the claim asks for.
+    public var sourceSize: Quantity? {
         let sizes = [source?.spec.capacity?["storage"], claim?.spec.resources?.requests?["storage"]]
         return sizes.compactMap(\.self).max()
     }
@@ -100,6 +106,8 @@ public struct Seal: Sendable, Equatable {
     public var manifest: JSON
     /// The reclaim policy that the destination volume is to have at last.
     public var reclaimPolicy: String
+    /// What the successor is to ask for, where that is another size than the source claim's.
+    public var size: Quantity?
 
     public var uid: String { manifest[path: ["metadata", "uid"]]?.string ?? "" }
     /// Nil where it can't be told any more.

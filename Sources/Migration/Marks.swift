@@ -27,6 +27,10 @@ public enum Marks {
     public static let reclaimPolicy = "kurl.sh/pvcmigrate-reclaim"
     /// On a source claim, by its owner: the access mode that it shall have afterwards.
     public static let accessMode = "kurl.sh/pvcmigrate-destinationaccessmode"
+    /// On a source claim, by its owner: the size that it shall have afterwards. Where another size than the source's is
+    /// asked for: on a staging claim, and on the destination volume with the seal, what its successor is to ask for; on a
+    /// volume that is kept, what its claim asked for.
+    public static let size = "kurl.sh/pvcmigrate-destinationsize"
 
     /// Ours. On a staging claim and a source volume: the UID of the source claim, which proves that they belong to it.
     public static let sourceUID = "kurl.sh/pvcmigrate-sourceuid"
@@ -46,7 +50,7 @@ public enum Marks {
 
     /// All that volumes bear.
     static let onVolumes = [
-        sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, manifest, kept, successor, owner,
+        sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, manifest, kept, successor, owner, size,
     ]
 
     /// The values of `kind`.

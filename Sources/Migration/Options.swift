@@ -12,6 +12,8 @@ public struct Options: Sendable {
     public var goal = Goal.migrate
     /// Which claims; all of the source class, unless told otherwise.
     public var selection = Selection()
+    /// How large the destination volumes are to be, of the source volumes' capacity; nil for as large.
+    public var destinationSize: Percentage?
     /// Keep each source volume, so that a rollback can swap its claim back to it.
     public var keepSource = false
     public var rsyncImage = "eeacms/rsync:2.3"
@@ -37,6 +39,9 @@ public struct Options: Sendable {
         self.sourceClass = sourceClass
         self.destinationClass = destinationClass
     }
+
+    /// True where volumes are to become smaller, and so nobody but the kubelets can tell whether that does.
+    var makesSmaller: Bool { destinationSize.map { $0.value < 100 } ?? false }
 
     /// True where volumes that were kept take the place of new ones.
     public var rollsBack: Bool { goal != .migrate }

@@ -13,6 +13,8 @@ public struct Permission: Sendable, Equatable {
         case records
         /// Only needed where KEDA scales a workload.
         case keda
+        /// To know how full the volumes are that are to become smaller.
+        case usage
         /// To stop a custom resource of a kind that only the cluster knows.
         case custom
     }
@@ -68,6 +70,18 @@ public enum Permissions {
                 otherwise: "quotas are checked for each claim alone, not for all together"
             ),
             Permission(
+                resource: LimitRange.resource,
+                verbs: ["list"],
+                otherwise: "claims that are smaller than their namespace allows by now are refused, not made larger"
+            ),
+            Permission(
+                resource: .nodes,
+                subresource: "proxy",
+                verbs: ["get"],
+                purpose: .usage,
+                otherwise: "how full volumes are is not known, and none is made smaller"
+            ),
+            Permission(
                 resource: .horizontalPodAutoscalers,
                 verbs: ["list"],
                 otherwise: "the autoscalers of workloads are not named"
@@ -92,6 +106,7 @@ public enum Permissions {
             case .always: true
             case .defaultClass: options.setDefaults
             case .claimTemplates: options.updatesClaimTemplates
+            case .usage: options.makesSmaller
             // The sets are recorded before they are recreated.
             case .records: options.updatesClaimTemplates || options.recreatesPods || !options.pauses.isEmpty
             case .keda, .custom: false
@@ -105,7 +120,7 @@ public enum Permissions {
         let resources = Set(recorded.map(\.resource))
         let own = all.filter {
             switch $0.purpose {
-            case .always, .defaultClass, .claimTemplates, .custom: false
+            case .always, .defaultClass, .claimTemplates, .usage, .custom: false
             case .records: !recorded.isEmpty
             case .keda: resources.contains(.scaledObjects)
             }

@@ -157,6 +157,16 @@ struct MigrateArguments: ParsableCommand {
     var rsyncFlags: [String] = []
 
     @Option(
+        name: .customLong("dest-size"),
+        help: ArgumentHelp(
+            "How large the new volumes are, of the old ones' capacity: 120%. (default: as large)",
+            discussion: "The annotation kurl.sh/pvcmigrate-destinationsize gives a claim a size of its own.",
+            valueName: "percentage"
+        )
+    )
+    var destinationSize: String?
+
+    @Option(
         help: ArgumentHelp(
             "A partial pod manifest, in YAML or JSON, that is merged into every mover and preflight pod.",
             valueName: "file"
@@ -212,6 +222,7 @@ struct MigrateArguments: ParsableCommand {
                 throw UsageError("--preflight-validation-only and \(other) exclude each other")
             }
         }
+        options.destinationSize = try Check.percentage(destinationSize)
         options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
         options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
@@ -349,11 +360,18 @@ struct RBACArguments: ParsableCommand {
     @Flag(help: "Also what --update-claim-templates needs.")
     var updateClaimTemplates = false
 
+    @Option(
+        name: .customLong("dest-size"),
+        help: ArgumentHelp("Also what a run with this --dest-size needs.", valueName: "percentage")
+    )
+    var destinationSize: String?
+
     func checked() throws(UsageError) -> Options {
         var options = Options(sourceClass: "", destinationClass: "")
         options.selection.namespaces = try Check.namespaces(namespace, "--namespace")
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
+        options.destinationSize = try Check.percentage(destinationSize)
         return options
     }
 }
@@ -459,6 +477,14 @@ private enum Check {
             throw UsageError("\(flag) \"\(name)\" is not the name of a namespace")
         }
         return Set(names)
+    }
+
+    static func percentage(_ text: String?) throws(UsageError) -> Percentage? {
+        guard let text else { return nil }
+        guard let percentage = Percentage(text) else {
+            throw UsageError("--dest-size must be a percentage from 1% to 1000%, such as 120%, not \"\(text)\"")
+        }
+        return percentage
     }
 
     static func image(_ text: String) throws(UsageError) -> String {

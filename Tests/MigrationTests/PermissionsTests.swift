@@ -119,6 +119,9 @@ struct PermissionsTests {
                 - apiGroups: [""]
                   resources: ["resourcequotas"]
                   verbs: ["list"]
+                - apiGroups: [""]
+                  resources: ["limitranges"]
+                  verbs: ["list"]
                 - apiGroups: ["autoscaling"]
                   resources: ["horizontalpodautoscalers"]
                   verbs: ["list"]
@@ -158,6 +161,29 @@ struct PermissionsTests {
         var options = Options(sourceClass: "slow", destinationClass: "fast")
         options.setDefaults = true
         #expect(Permissions.rbac(for: options).contains("\"storageclasses\"]\n  verbs: [\"patch\"]"))
+    }
+
+    @Test(
+        "the kubelets are asked only where volumes are to become smaller",
+        arguments: [("80%", true), ("120%", false)]
+    )
+    func kubelets(size: String, isGranted: Bool) {
+        var options = Options(sourceClass: "slow", destinationClass: "fast")
+        options.destinationSize = Percentage(size)
+        #expect(Permissions.rbac(for: options).contains("nodes/proxy") == isGranted)
+        #expect(Permissions.needed(for: options).contains { $0.title == "nodes/proxy" } == isGranted)
+        options.destinationSize = nil
+        #expect(!Permissions.rbac(for: options).contains("nodes/proxy"))
+    }
+
+    @Test("several namespaces have a role each, and nothing namespaced is granted elsewhere")
+    func severalNamespaces() {
+        var options = Options(sourceClass: "slow", destinationClass: "fast")
+        options.selection.namespaces = ["shop", "bank"]
+        let roles = Permissions.rbac(for: options).split(separator: "\n---\n").filter { $0.contains("rules:") }
+        let claims = roles.filter { $0.contains("persistentvolumeclaims") }
+        #expect(claims.count == 2 && claims.allSatisfy { $0.contains("kind: Role\n") })
+        for namespace in ["bank", "shop"] { #expect(claims.count { $0.contains("namespace: \(namespace)\n") } == 1) }
     }
 
     @Test(

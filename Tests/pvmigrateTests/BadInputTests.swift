@@ -106,6 +106,14 @@ struct BadInputTests {
             .flags("--source-sc a --dest-sc b c", "Unexpected argument 'c'"),
             .flags("--source-sc a --dest-sc b --set-defaults true", "Unexpected argument 'true'"),
             .flags("--source-sc a --dest-sc b --dry-run=2", "--dry-run must be true or false, not \"2\""),
+            .flags(
+                "-source-sc a -dest-sc b --dest-size 10Gi",
+                "--dest-size must be a percentage from 1% to 1000%, such as 120%, not \"10Gi\""
+            ),
+            .flags(
+                "rbac --dest-size=0%",
+                "--dest-size must be a percentage from 1% to 1000%, such as 120%, not \"0%\""
+            ),
             .flags("-source-sc a -dest-sc b --pvc a", "--pvc \"a\" is not a claim's NAMESPACE/NAME"),
             .flags("-source-sc a -dest-sc b --exclude a/B", "--exclude \"a/B\" is not a claim's NAMESPACE/NAME"),
             .flags("-source-sc a -dest-sc b -n shop,,bank", "--namespace \"\" is not the name of a namespace"),

@@ -60,7 +60,7 @@ struct OutputTests {
                        pvmigrate abort --source-sc <name> --dest-sc <name> [flags]
                        pvmigrate rollback --source-sc <name> --dest-sc <name> [--discard-changes] [flags]
                        pvmigrate cleanup --keep-days <days> [--dry-run] [flags]
-                       pvmigrate rbac [--namespace <names>] [--set-defaults]
+                       pvmigrate rbac [--namespace <names>] [--set-defaults] [--dest-size <percentage>]
 
                 OPTIONS:
                   --source-sc <name>      The StorageClass to migrate from. Required.
@@ -78,6 +78,10 @@ struct OutputTests {
                         Given several times, each is one flag as it is, commas and all; empty ones don't count.
                   --mover-template <file> A partial pod manifest, in YAML or JSON, that is merged into every mover
                                           and preflight pod.
+                  --dest-size <percentage>
+                                          How large the new volumes are, of the old ones' capacity: 120%. (default:
+                                          as large)
+                        The annotation kurl.sh/pvcmigrate-destinationsize gives a claim a size of its own.
                   --set-defaults          Make the destination class the default class afterwards.
                   --verbose-copy          Show rsync's own output, complete.
                   --skip-source-validation

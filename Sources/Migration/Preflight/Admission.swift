@@ -20,6 +20,14 @@ extension Migrator {
         do {
             let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
             try await client.create(.claims, in: state.name.namespace, manifest, dryRun: true)
+            // Its successor may ask for less, which must be allowed when it is too late to go back.
+            if let request = state.claim?.spec.resources?.requests?["storage"], state.sizeWanted == nil,
+                request != state.size
+            {
+                var successor = manifest
+                successor[path: ["spec", "resources", "requests", "storage"]] = .string(request.text)
+                try await client.create(.claims, in: state.name.namespace, successor, dryRun: true)
+            }
             return []
         } catch is Refusal {
             // The claim's annotation; the check of names says so.

@@ -165,6 +165,7 @@ extension Migrator {
             obstacles[claim.name, default: []].append(problem)
         }
 
+        for (name, problem) in try await writeSizes(into: &states) { obstacles[name, default: []].append(problem) }
         for (name, problem) in try await oversized(states) { obstacles[name, default: []].append(problem) }
         let names = Set(states.map(\.name))
         let others = inventory.candidates(options).subtracting(names)

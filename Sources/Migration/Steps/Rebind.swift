@@ -87,7 +87,7 @@ extension Migrator {
         }
     }
 
-    private func awaitDeletion(_ state: ClaimState, of claims: [PersistentVolumeClaim]) async throws -> ClaimState {
+    func awaitDeletion(_ state: ClaimState, of claims: [PersistentVolumeClaim]) async throws -> ClaimState {
         let names = claims.map(\.metadata.name).sorted()
         let uids = Set(claims.map(\.metadata.uid))
         var last: [PersistentVolumeClaim] = []
@@ -197,8 +197,8 @@ extension Migrator {
         return state
     }
 
-    /// The claim of the old name: as it was, but for the class, the volume, and what the binder writes itself. It asks
-    /// for no more than a volume has that was there before.
+    /// The claim of the old name: as it was, but for the class, the volume, the size where another one was asked for, and
+    /// what the binder writes itself. It asks for no more than the volume has.
     static func successor(
         of seal: Seal,
         volume: PersistentVolume,
@@ -224,6 +224,7 @@ extension Migrator {
             claim[path: ["spec", "accessModes"]] = .array(offered.map(JSON.string))
         }
         let request = ["spec", "resources", "requests", "storage"]
+        if let size = seal.size { claim[path: request] = .string(size.text) }
         if let capacity = volume.spec.capacity?["storage"],
             let wanted = claim[path: request]?.string.flatMap({ Quantity($0) }), wanted > capacity
         {

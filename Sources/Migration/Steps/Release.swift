@@ -63,6 +63,10 @@ extension Migrator {
         marks[Marks.kept] = .string(time.timeOfDay.formatted(.iso8601))
         marks[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
         marks[Marks.sourceClaim] = .string(state.name.name)
+        // Back on it, the claim is to ask for what it asked for before.
+        if let seal = state.seal, seal.size != nil {
+            marks[Marks.size] = seal.manifest[path: ["spec", "resources", "requests", "storage"]]
+        }
         // It says that the source volume is yet to be disposed of.
         marks[Marks.sourceUID] = .null
         marks[Marks.owner] = .null

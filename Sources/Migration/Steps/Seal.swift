@@ -12,6 +12,7 @@ extension Seal {
         }
         self.manifest = manifest
         reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
+        size = volume.metadata.annotation(Marks.size).flatMap { Quantity($0) }
     }
 
     /// The manifest of a claim, less what the server and its controllers set anew.
@@ -65,6 +66,8 @@ extension Migrator {
             annotations[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
             annotations[Marks.sourceClaim] = .string(state.name.name)
             annotations[Marks.reclaimPolicy] = .string(fresh.originalPolicy)
+            // That of a volume that was kept is right already.
+            if let size = fresh.ownStaging?.metadata.annotation(Marks.size) { annotations[Marks.size] = .string(size) }
             let sealed = try await client.patch(
                 PersistentVolume.self,
                 destination.name,
@@ -92,7 +95,9 @@ extension Migrator {
         var marks: [String: JSON] = [Marks.manifest: .null]
         // A volume that is kept still belongs to the claim.
         if !destination.isKept {
-            for mark in [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy] { marks[mark] = .null }
+            for mark in [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy, Marks.size] {
+                marks[mark] = .null
+            }
         }
         state.destination = try await client.patch(
             PersistentVolume.self,

@@ -5,7 +5,13 @@ extension Migrator {
     ///
     /// The mark left behind: the source claim's name and UID, on the staging claim.
     func stage(_ progress: inout Progress) async throws {
+        if progress.unit.claims.contains(where: { $0.unfitStaging != nil }) {
+            // A mover of an earlier run would hold on to it.
+            try await removeMovers(of: progress.unit)
+        }
         try await advanceAll(&progress) { state, action in
+            if case .blocked(let why) = action { throw why }
+            if let staging = state.unfitStaging { return try await removeUnfit(staging, of: state) }
             var state = state
             switch action {
             case .reserveForStaging:
@@ -29,13 +35,24 @@ extension Migrator {
             case .awaitDeletion where state.sourceClaim?.metadata.isTerminating == false:
                 // A staging claim that is going.
                 return try await awaitDeletion(state)
-            case .blocked(let why): throw why
             default: return nil
             }
         }
     }
 
-    /// The staging claim: as large as the source volume, on the destination class; or what fits a volume that is given.
+    /// Removes a staging claim of the wrong size, so that it is made anew.
+    private func removeUnfit(_ staging: PersistentVolumeClaim, of state: ClaimState) async throws -> ClaimState {
+        journal.info(
+            state.title,
+            "the staging claim \(state.stagingName.name) of an earlier run is "
+                + "\(staging.spec.resources?.requests?["storage"]?.text ?? "?") and is to be \(state.size?.text ?? "?"): "
+                + "it is made anew"
+        )
+        return try await awaitDeletion(try await unstage(state), of: [staging])
+    }
+
+    /// The staging claim: as large as the source volume or as is asked for, on the destination class; or what fits a
+    /// volume that is given.
     ///
     /// - Throws: `Refusal` where the claim's annotation asks for an access mode that does not exist.
     static func stagingManifest(of state: ClaimState, class destinationClass: String) throws(Refusal) -> JSON {
@@ -53,6 +70,7 @@ extension Migrator {
         var annotations: JSON = [:]
         annotations[Marks.claim] = .string(state.name.name)
         annotations[Marks.kind] = .string(Marks.Kind.staging)
+        if given == nil { annotations[Marks.size] = state.sizeWanted.map { .string($0.text) } }
         annotations[Marks.sourceUID] = (state.claim?.metadata.uid ?? state.seal?.uid).map(JSON.string)
         var spec: JSON = [
             "accessModes": .array(modes.map(JSON.string)),

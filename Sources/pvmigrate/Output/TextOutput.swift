@@ -21,7 +21,7 @@ extension Outcome {
             }
             for state in unit.claims {
                 rows.append([
-                    "\(index + 1)", "\(state.name)", state.size?.text ?? "?", state.source?.metadata.name ?? "-",
+                    "\(index + 1)", "\(state.name)", state.sizeInWords, state.source?.metadata.name ?? "-",
                     state.stage.inWords, workloads.isEmpty ? "-" : workloads.joined(separator: ", "),
                 ])
             }
@@ -71,6 +71,12 @@ enum Stage: String {
 }
 
 extension ClaimState {
+    /// The size that it will have, and the one that it has where that is another.
+    fileprivate var sizeInWords: String {
+        guard let size, let sourceSize else { return "?" }
+        return size == sourceSize ? size.text : "\(size.text) (now \(sourceSize.text))"
+    }
+
     var stage: Stage {
         if seal != nil { return .sealed }
         if staging?.metadata.annotation(Marks.claim) == name.name { return .staged }

@@ -1,0 +1,99 @@
+import Kubernetes
+
+/// How much of a claim's volume is used.
+enum VolumeUsage: Sendable, Equatable {
+    case bytes(Int64)
+    /// It is not known, for a reason.
+    case unknown(String)
+}
+
+extension Migrator {
+    /// What the volumes hold fits on the destination, as far as it is known; what is to become smaller must be known.
+    func checkUsage(_ discovery: Discovery) async throws -> [Obstacle] {
+        let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil && $0.givenDestination == nil }
+        let used = try await usage(of: states)
+        return states.compactMap { state in
+            state.misfit(used[state.name] ?? .unknown("no running pod mounts it")).map {
+                Obstacle(namespace: state.name.namespace, resource: state.title, message: $0)
+            }
+        }
+    }
+
+    /// What the kubelets say of the claims that running pods mount.
+    private func usage(of states: [ClaimState]) async throws -> [ObjectName: VolumeUsage] {
+        let claims = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        var nodes: [ObjectName: String] = [:]
+        for pod in try await client.list(Pod.self, in: options.selection) where pod.phase == "Running" {
+            for name in pod.claimNames { nodes[ObjectName(name, in: pod.metadata.namespace)] = pod.spec.nodeName }
+        }
+        nodes = nodes.filter { claims[$0.key] != nil }
+        guard !nodes.isEmpty else { return [:] }
+        guard try await client.mayI("get", .nodes, subresource: "proxy") else {
+            let why = "without the permission to get nodes/proxy; `pvmigrate rbac --dest-size 80%` grants it"
+            return nodes.mapValues { _ in .unknown(why) }
+        }
+        let answers = await Set(nodes.values).sorted().sideBySide { await ask(kubeletOf: $0) }
+        let byNode = Dictionary(answers.map { ($0.node, $0) }, uniquingKeysWith: { $1 })
+        var usage: [ObjectName: VolumeUsage] = [:]
+        for (name, node) in nodes {
+            guard let state = claims[name], let answer = byNode[node] else { continue }
+            usage[name] = answer.usage(of: state)
+        }
+        return usage
+    }
+
+    private func ask(kubeletOf node: String) async -> KubeletAnswer {
+        do {
+            return KubeletAnswer(node: node, statistics: try await client.statistics(ofNode: node))
+        } catch {
+            return KubeletAnswer(node: node, failure: "\(error)")
+        }
+    }
+}
+
+/// What a kubelet says of the volumes of its pods.
+private struct KubeletAnswer: Sendable {
+    var node: String
+    var statistics: NodeStatistics?
+    var failure = ""
+
+    func usage(of state: ClaimState) -> VolumeUsage {
+        guard let statistics else { return .unknown(failure) }
+        let volume = statistics.pods.lazy.flatMap { $0.volume ?? [] }.first {
+            $0.pvcRef.map { ObjectName($0.name, in: $0.namespace) } == state.name
+        }
+        guard let used = volume?.usedBytes else { return .unknown("the kubelet of \(node) does not measure it") }
+        let capacity = state.source?.spec.capacity?["storage"]?.bytes ?? 0
+        // A file system that is a good deal larger than the volume holds others, too (a directory of an NFS server).
+        guard let size = volume?.capacityBytes, size / 5 <= capacity / 4 else {
+            return used <= state.size?.bytes ?? 0
+                ? .bytes(used) : .unknown("it shares its file system with others, which hold \(used.inBytes) together")
+        }
+        return .bytes(used)
+    }
+}
+
+extension ClaimState {
+    /// Why what the source volume holds does not fit on the destination; nil where it does, or nobody knows and it
+    /// is to be no smaller.
+    fileprivate func misfit(_ usage: VolumeUsage) -> String? {
+        guard let size, let sourceSize else { return nil }
+        let advice = "or without a size (--dest-size, the annotation \(Marks.size))"
+        switch usage {
+        case .unknown(let why):
+            // What an earlier run has staged it has checked, too; by now its pods may be stopped.
+            guard isToShrink, ownStaging == nil || unfitStaging != nil else { return nil }
+            return "is to be \(size) instead of \(sourceSize), but how much it holds is not known (\(why)); ask for "
+                + "\(sourceSize) or more, \(advice)"
+        case .bytes(let used):
+            // A file system needs some of its room for itself.
+            let limit = isToShrink ? size.bytes - size.bytes / 10 : size.bytes
+            guard used > limit else { return nil }
+            return isToShrink
+                ? "holds \(used.inBytes), and is to be \(size) instead of \(sourceSize): a tenth has to stay free; ask for "
+                    + "more, \(advice)"
+                : "holds \(used.inBytes), which is more than the \(size) of its destination; ask for more (--dest-size, or "
+                    + "the annotation \(Marks.size))"
+        }
+    }
+}
