@@ -25,6 +25,9 @@ public struct Selection: Sendable, Equatable {
         return (namespaces.isEmpty || namespaces.contains(namespace)) && !excludedNamespaces.contains(namespace)
     }
 
+    /// True where no claim is chosen or left out by itself.
+    var choosesNamespacesOnly: Bool { claims.isEmpty && excludedClaims.isEmpty && labels == nil }
+
     /// The filter that leaves a claim out by its name, as a phrase; nil where none does.
     public func whatLeavesOut(_ claim: ObjectName) -> String? {
         let namespace = claim.namespace ?? ""

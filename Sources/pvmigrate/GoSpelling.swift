@@ -4,13 +4,14 @@ enum GoSpelling {
     /// The flags that are on or off.
     static let booleans: Set<String> = [
         "set-defaults", "verbose-copy", "skip-source-validation", "preflight-validation-only",
-        "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "help", "version",
+        "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "recreate-pods",
+        "update-claim-templates", "help", "version",
     ]
     /// The flags that take a value.
     static let values: Set<String> = [
         "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags", "mover-template", "pod-ready-timeout",
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
-        "exclude-namespace", "dest-size",
+        "exclude-namespace", "dest-size", "pause",
     ]
     /// The flags that have one letter, too, as kubectl has it.
     static let letters = ["n": "namespace", "l": "selector"]

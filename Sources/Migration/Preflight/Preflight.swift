@@ -41,6 +41,7 @@ public enum Preflight {
             name: "access modes",
             summary: "running workloads can live with the access modes that claims are to have"
         ) { migrator, discovery, _ in try await migrator.checkAccessModes(discovery) },
+        Check(
             name: "usage",
             summary: "what volumes hold fits on the new ones, as far as the kubelets tell"
         ) { migrator, discovery, _ in try await migrator.checkUsage(discovery) },

@@ -10,10 +10,19 @@ extension Migrator {
     func updateClaimTemplates() async -> [String] {
         var failures: [String] = []
         do {
-            let claims = try await client.list(PersistentVolumeClaim.self, in: options.namespace)
-            for set in try await client.list(WorkloadObject.self, of: .statefulSets, in: options.namespace) {
+            let claims = try await client.list(PersistentVolumeClaim.self, in: options.selection)
+            let labelled = try await client.labelled(options.selection)
+            for set in try await client.list(WorkloadObject.self, of: .statefulSets, in: options.selection) {
                 let workload = Workload(statefulSet: set)
-                guard isToBeUpdated(workload, claims) else { continue }
+                let own = claims.filter {
+                    workload.claimNames.contains($0.metadata.name) && $0.metadata.namespace == workload.name.namespace
+                }
+                let isChosen = own.allSatisfy { claim in
+                    options.selection.whatLeavesOut(claim.name) == nil && labelled?.contains(claim.name) != false
+                }
+                guard isChosen, !own.isEmpty || options.selection.choosesNamespacesOnly,
+                    isToBeUpdated(workload, own)
+                else { continue }
                 do {
                     try await update(workload)
                 } catch {
@@ -26,7 +35,7 @@ extension Migrator {
         return failures
     }
 
-    private func isToBeUpdated(_ workload: Workload, _ claims: [PersistentVolumeClaim]) -> Bool {
+    private func isToBeUpdated(_ workload: Workload, _ own: [PersistentVolumeClaim]) -> Bool {
         guard workload.templateClasses.values.contains(options.sourceClass), !workload.isMarked else { return false }
         if let owner = workload.metadata.controller {
             journal.warn(
@@ -34,9 +43,6 @@ extension Migrator {
                 "keeps its claim templates: it belongs to the \(owner.kind) \(owner.name), which is to be changed"
             )
             return false
-        }
-        let own = claims.filter {
-            workload.claimNames.contains($0.metadata.name) && $0.metadata.namespace == workload.name.namespace
         }
         if let left = own.first(where: { $0.storageClassName == options.sourceClass }) {
             journal.warn(workload.title, "keeps its claim templates: \(left.title) is not migrated")
