@@ -116,12 +116,7 @@ public struct Client: Sendable {
                     let page = try decode(List<Object>.self, from: response.body, request: request)
                     // Somebody else's JSON must not be taken for an empty list.
                     guard page.kind == resource.kind + "List" || page.kind == "List" else {
-                        throw APIError(
-                            reason: .protocolError,
-                            request: request,
-                            message: "a \(page.kind) where a list was asked for",
-                            code: response.status
-                        )
+                        throw notOfAnAPIServer(response.body, request)
                     }
                     // Somebody between us and the server who ignores the token would keep us here for ever.
                     guard page.metadata.continue != all.metadata.continue || page.isLast else {
@@ -429,14 +424,18 @@ public struct Client: Sendable {
         do {
             return try JSONDecoder().decode(Value.self, from: data)
         } catch {
-            throw APIError(
-                reason: .protocolError,
-                request: request,
-                message: "the answer is not what an API server says: "
-                    + APIError.excerpt(data, hiding: transport.withoutSecrets),
-                code: 200
-            )
+            throw notOfAnAPIServer(data, request)
         }
+    }
+
+    private func notOfAnAPIServer(_ data: Data, _ request: String) -> APIError {
+        APIError(
+            reason: .protocolError,
+            request: request,
+            message: "the answer is not what an API server says: "
+                + APIError.excerpt(data, hiding: transport.withoutSecrets),
+            code: 200
+        )
     }
 }
 

@@ -30,7 +30,7 @@ enum Subcommands {
 
 extension RBACArguments: Subcommand {
     static let name = "rbac"
-    static let flags = "[--namespace <names>] [--set-defaults] [--dest-size <percentage>]"
+    static let flags = "[--namespace <names>] [--set-defaults] [--update-claim-templates] [--dest-size <percentage>]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
         surroundings.output(Permissions.rbac(for: try checked()))

@@ -291,15 +291,19 @@ extension World {
 
     /// Every mark that objects bear; with `butKept`, those of volumes that are kept for a rollback are left out.
     func marksLeft(butKept: Bool = false) -> [String] {
-        let all: [Resource] = [.persistentVolumes, .persistentVolumeClaims, .pods, .statefulSets, .deployments]
-        return all.flatMap { resource in
-            cluster.list(resource).flatMap { object -> [String] in
-                let annotations = object[path: ["metadata", "annotations"]]?.object ?? [:]
-                if butKept, annotations[Marks.kept] != nil, annotations[Marks.manifest] == nil { return [] }
-                return annotations.keys.filter { $0.hasPrefix(Marks.claim) }.sorted().map {
-                    "\(resource.kind) \(object[path: ["metadata", "name"]]?.string ?? "") \($0)"
+        let all: [Resource] = [
+            .persistentVolumes, .persistentVolumeClaims, .pods, .statefulSets, .deployments, .replicaSets,
+            .replicationControllers, .daemonSets, .jobs, .cronJobs,
+        ]
+        return records()
+            + all.flatMap { resource in
+                cluster.list(resource).flatMap { object -> [String] in
+                    let annotations = object[path: ["metadata", "annotations"]]?.object ?? [:]
+                    if butKept, annotations[Marks.kept] != nil, annotations[Marks.manifest] == nil { return [] }
+                    return annotations.keys.filter { $0.hasPrefix(Marks.claim) }.sorted().map {
+                        "\(resource.kind) \(object[path: ["metadata", "name"]]?.string ?? "") \($0)"
+                    }
                 }
             }
-        }
     }
 }

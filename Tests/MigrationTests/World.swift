@@ -352,15 +352,18 @@ struct World: Sendable {
         let migrator = Migrator(client: client, options: options, journal: journal)
         var run = Run(messages: [], world: self, requests: 0)
         do {
-            let (report, cluster) = try time.run {
-                try await withThrowingTaskGroup(of: Report?.self) { group in
+            // Where it fails, the cluster is not as it was all the same.
+            let (result, cluster) = try time.run {
+                try await withThrowingTaskGroup(of: Result<Report, any Error>?.self) { group in
                     group.addTask {
                         try await simulator.run()
                         return nil
                     }
                     group.addTask {
-                        try await migrator.exclusively(as: identity, interruption: interruption) {
-                            try await work(migrator, interruption)
+                        await Result.of {
+                            try await migrator.exclusively(as: identity, interruption: interruption) {
+                                try await work(migrator, interruption)
+                            }
                         }
                     }
                     defer { group.cancelAll() }
@@ -370,8 +373,8 @@ struct World: Sendable {
                     throw CancellationError()
                 }
             }
-            run.report = report
             run.world.cluster = cluster
+            run.report = try result.get()
         } catch {
             run.failure = "\(error)"
         }

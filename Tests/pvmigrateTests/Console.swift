@@ -78,7 +78,9 @@ final class ScriptedServer: Transport {
         let kinds = [
             "storageclasses": "StorageClass", "persistentvolumes": "PersistentVolume",
             "persistentvolumeclaims": "PersistentVolumeClaim", "pods": "Pod", "statefulsets": "StatefulSet",
-            "deployments": "Deployment",
+            "deployments": "Deployment", "daemonsets": "DaemonSet", "replicasets": "ReplicaSet",
+            "replicationcontrollers": "ReplicationController", "jobs": "Job", "cronjobs": "CronJob",
+            "configmaps": "ConfigMap",
         ]
         return { request in
             let plural = request.target.prefix { $0 != "?" }.split(separator: "/").last.map(String.init) ?? ""

@@ -32,7 +32,9 @@ private final class EchoServer: Sendable {
                     kinds = {
                         "storageclasses": "StorageClass", "persistentvolumes": "PersistentVolume", "pods": "Pod",
                         "persistentvolumeclaims": "PersistentVolumeClaim", "statefulsets": "StatefulSet",
-                        "deployments": "Deployment",
+                        "deployments": "Deployment", "daemonsets": "DaemonSet", "replicasets": "ReplicaSet",
+                        "replicationcontrollers": "ReplicationController", "jobs": "Job", "cronjobs": "CronJob",
+                        "configmaps": "ConfigMap",
                     }
                     kind = kinds.get(self.path.split("?")[0].split("/")[-1], "") + "List"
                     body = json.dumps({"kind": kind, "metadata": {"resourceVersion": "1"}, "items": []})
