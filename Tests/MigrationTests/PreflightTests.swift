@@ -174,7 +174,9 @@ struct PreflightTests {
         #expect(
             quota.contains {
                 $0.resource == "ResourceQuota quota/q"
-                    && $0.message == "leaves 0 of persistentvolumeclaims, but the staging claims need 1 at a time"
+                    && $0.message
+                        == "leaves 0 of persistentvolumeclaims, but the staging claims of PersistentVolumeClaim quota/data "
+                        + "need 1 at a time"
             }
         )
         let limits = result.rows.filter { $0.namespace == "limits" }
@@ -201,7 +203,7 @@ struct PreflightTests {
         let result = try scene.preflight()
         #expect(
             result.table == [
-                " | check of admission | could not be carried out: list resourcequotas: etcd is on fire"
+                " | check of quotas | could not be carried out: list resourcequotas: etcd is on fire"
             ]
         )
         result.expectNoTrace()

@@ -180,12 +180,11 @@ struct PreflightQuotaTests {
         ]
         var found = Discovery()
         found.units = units.map { Unit(claims: $0, workloads: [], obstacles: []) }
-        let rows = Migrator.shortages(
-            of: try JSONDecoder().decode(ResourceQuota.self, from: text.text),
-            units: found.units,
-            staged: found.claimsToStage,
-            options: Options(sourceClass: "slow", destinationClass: "fast")
-        )
+        let rows = QuotaPlan(
+            found.units,
+            in: [try JSONDecoder().decode(ResourceQuota.self, from: text.text)],
+            destinationClass: "fast"
+        ).shortages
         for row in rows {
             #expect(row.namespace == "shop")
             #expect(row.resource == "ResourceQuota shop/q")
@@ -202,8 +201,10 @@ struct PreflightQuotaTests {
         )
         #expect(
             messages == [
-                "leaves 1 of persistentvolumeclaims, but the staging claims need 2 at a time",
-                "leaves 2.0 GiB of requests.storage, but the staging claims need 3.0 GiB at a time",
+                "leaves 1 of persistentvolumeclaims, but the staging claims of PersistentVolumeClaim shop/a need 2 at a "
+                    + "time",
+                "leaves 2.0 GiB of requests.storage, but the staging claims of PersistentVolumeClaim shop/a need 3.0 GiB "
+                    + "at a time",
             ]
         )
     }
@@ -233,10 +234,35 @@ struct PreflightQuotaTests {
         )
         #expect(
             messages == [
-                "leaves 1 of fast.storageclass.storage.k8s.io/persistentvolumeclaims, but the staging claims need 2 at "
-                    + "a time",
-                "leaves 2.0 GiB of fast.storageclass.storage.k8s.io/requests.storage, but the staging claims need "
-                    + "3.0 GiB at a time",
+                "leaves 0 of fast.storageclass.storage.k8s.io/persistentvolumeclaims, but the staging claims of "
+                    + "PersistentVolumeClaim shop/b need 1 at a time",
+                "leaves 1.0 GiB of fast.storageclass.storage.k8s.io/requests.storage, but the staging claims of "
+                    + "PersistentVolumeClaim shop/b need 2.0 GiB at a time",
+            ]
+        )
+    }
+
+    @Test("what fits goes first, and makes room for others; what never fits is last, and says what it lacks")
+    func order() throws {
+        let text: JSON = [
+            "metadata": ["name": "q", "namespace": "shop", "uid": "q", "resourceVersion": "1"],
+            "status": ["hard": ["requests.storage": "20Gi"], "used": ["requests.storage": "17Gi"]],
+        ]
+        // 3 GiB are left. That of c is to become smaller by 2 GiB, so that there is room for b then.
+        var shrinking = try claim("c", size: "3Gi")
+        shrinking.sizeWanted = Quantity("1Gi")
+        let units = [try claim("a", size: "6Gi"), try claim("b", size: "5Gi"), shrinking, try claim("d", size: "2Gi")]
+        let plan = QuotaPlan(
+            units.map { Unit(claims: [$0], workloads: [], obstacles: []) },
+            in: [try JSONDecoder().decode(ResourceQuota.self, from: text.text)],
+            destinationClass: "fast"
+        )
+        #expect(plan.units.flatMap(\.claims).map(\.name.name) == ["c", "b", "d", "a"])
+        #expect(plan.later == [ObjectName("b", in: "shop")])
+        #expect(
+            plan.shortages.map(\.message) == [
+                "leaves 5.0 GiB of requests.storage, but the staging claims of PersistentVolumeClaim shop/a need 6.0 GiB "
+                    + "at a time"
             ]
         )
     }

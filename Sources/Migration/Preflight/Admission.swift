@@ -2,9 +2,8 @@ import Kubernetes
 
 extension Migrator {
     /// Lets the API server check and admit every staging claim, and a mover for each namespace, without keeping them;
-    /// what each of them passes alone is then added up against the quotas.
+    /// what each of them passes alone discovery has added up against the quotas.
     func checkAdmission(_ discovery: Discovery) async throws -> [Obstacle] {
-        async let quotas = checkQuotas(discovery)
         // Whoever may not create them at all is told so once, by the check of permissions.
         let mayCreateClaims = try await client.mayI("create", .claims, in: options.selection)
         let mayCreatePods = try await client.mayI("create", .pods, in: options.selection)
@@ -13,7 +12,7 @@ extension Migrator {
         let namespaces = Dictionary(grouping: copies) { $0.name.namespace ?? "" }.values.map(\.self)
         async let claims = states.sideBySide { await dryRun(stagingClaimOf: $0) }
         async let movers = namespaces.sideBySide { await dryRun(moversOf: $0) }
-        return await claims.flatMap(\.self) + (await movers.flatMap(\.self)) + (try await quotas)
+        return await claims.flatMap(\.self) + (await movers.flatMap(\.self)) + discovery.shortages
     }
 
     private func dryRun(stagingClaimOf state: ClaimState) async -> [Obstacle] {

@@ -110,10 +110,11 @@ extension Migrator {
 }
 
 extension Discovery {
-    /// The claims that staging claims are yet to be created for, as far as their own state allows it.
+    /// The claims that staging claims are yet to be created for, as far as their own state allows it, and there is room
+    /// for them before other units are done.
     var claimsToStage: [ClaimState] {
         units.flatMap(\.claims).filter { state in
-            guard state.staging == nil else { return false }
+            guard state.staging == nil, !withoutRoom.contains(state.name) else { return false }
             switch state.next(stagingBindsAtOnce: true) {
             case .protect, .stage: return true
             default: return false

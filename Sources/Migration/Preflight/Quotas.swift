@@ -28,55 +28,170 @@ struct ResourceQuota: KubernetesObject {
     }
 }
 
-extension Migrator {
-    /// Adds up what the staging claims take from their namespaces' quotas.
-    ///
-    /// Quotas that may not be read are left to the dry runs; the check of permissions says so.
-    func checkQuotas(_ discovery: Discovery) async throws -> [Obstacle] {
-        do {
-            let quotas = try await client.list(ResourceQuota.self, in: options.selection)
-            return quotas.flatMap {
-                Self.shortages(of: $0, units: discovery.units, staged: discovery.claimsToStage, options: options)
-            }
-        } catch let error as APIError where error.reason == .forbidden {
-            return []
+/// What migrating something takes from the quotas of its namespace, as a number of claims and as bytes.
+struct Demand: Sendable, Equatable {
+    struct Amount: Sendable, Equatable {
+        var claims: Int64 = 0
+        var bytes: Int64 = 0
+
+        /// Sizes are what anybody may write: sums stop at the largest number.
+        static func += (left: inout Amount, right: Amount) {
+            left.claims += right.claims
+            let (sum, overflow) = left.bytes.addingReportingOverflow(right.bytes)
+            left.bytes = overflow ? (right.bytes < 0 ? .min : .max) : sum
         }
     }
 
-    /// What a quota lacks.
-    ///
-    /// Units go one after the other, and a unit's staging claims are gone when it is done: so the largest unit counts
-    /// for what is limited in general. What is limited for the destination class stays taken: so all units count.
-    static func shortages(
-        of quota: ResourceQuota,
-        units: [Unit],
-        staged: [ClaimState],
-        options: Options
-    ) -> [Obstacle] {
-        /// Sizes are what anybody may write: the sum stops at the largest number.
-        func sum(_ left: Int64, _ right: Int64) -> Int64 { left > .max - right ? .max : left + right }
-        let sizes = Dictionary(staged.map { ($0.name, $0.size?.bytes ?? 0) }, uniquingKeysWith: { $1 })
-        let demands = units.map { unit in
-            unit.claims.filter { $0.name.namespace == quota.metadata.namespace }.compactMap { sizes[$0.name] }
+    /// What staging claims take, until the unit is done.
+    var staging = Amount()
+    /// What is taken when it is done, beyond what is now; less than nothing where more is given back.
+    var later = Amount()
+    /// The same, where only claims of the destination class count.
+    var laterOfClass = Amount()
+
+    static func += (left: inout Demand, right: Demand) {
+        left.staging += right.staging
+        left.later += right.later
+        left.laterOfClass += right.laterOfClass
+    }
+}
+
+extension ClaimState {
+    var demand: Demand {
+        if case .blocked = next(stagingBindsAtOnce: true) { return Demand() }
+        func bytes(_ claim: PersistentVolumeClaim?) -> Int64 { claim?.spec.resources?.requests?["storage"]?.bytes ?? 0 }
+        let staged = bytes(ownStaging)
+        var demand = Demand()
+        if seal == nil {
+            let size = (givenDestination?.spec.capacity?["storage"] ?? self.size)?.bytes ?? 0
+            let successor = sizeWanted?.bytes ?? min(size, bytes(claim))
+            // One of the wrong size makes way first.
+            let isToBeMade = ownStaging == nil || unfitStaging != nil
+            if isToBeMade {
+                demand.staging = Demand.Amount(claims: ownStaging == nil ? 1 : 0, bytes: max(0, size - staged))
+            }
+            demand.later = Demand.Amount(claims: ownStaging == nil ? 0 : -1, bytes: successor - bytes(claim))
+            demand.later += Demand.Amount(bytes: -staged)
+            demand.laterOfClass = Demand.Amount(claims: ownStaging == nil ? 1 : 0, bytes: successor - staged)
+        } else if let claim = sourceClaim, ownStaging != nil {
+            demand.later = Demand.Amount(claims: -1, bytes: -staged)
+            demand.laterOfClass = Demand.Amount(claims: 0, bytes: min(staged, bytes(claim)) - staged)
+        } else if claim == nil {
+            // Only its successor is missing.
+            let request = seal?.manifest[path: ["spec", "resources", "requests", "storage"]]?.string
+            let size = seal?.size ?? request.flatMap { Quantity($0) }
+            demand.staging = Demand.Amount(claims: 1, bytes: size?.bytes ?? 0)
+            (demand.later, demand.laterOfClass) = (demand.staging, demand.staging)
         }
-        let counts = demands.map { Int64($0.count) }
-        let bytes = demands.map { $0.reduce(0, sum) }
-        let ofClass = "\(options.destinationClass).storageclass.storage.k8s.io/"
-        let limited: [(resource: String, needed: Int64, isSize: Bool)] = [
-            ("persistentvolumeclaims", counts.max() ?? 0, false),
-            ("count/persistentvolumeclaims", counts.max() ?? 0, false),
-            ("requests.storage", bytes.max() ?? 0, true),
-            (ofClass + "persistentvolumeclaims", counts.reduce(0, +), false),
-            (ofClass + "requests.storage", bytes.reduce(0, sum), true),
+        return demand
+    }
+}
+
+/// The order in which units fit into the quotas of their namespaces.
+struct QuotaPlan: Sendable {
+    /// What a quota leaves of what it limits.
+    private struct Room: Sendable {
+        var quota: ResourceQuota
+        var resource: String
+        var left: Int64
+        var isSize: Bool
+        var isOfClass: Bool
+
+        func isEnough(for demand: Demand) -> Bool {
+            let needed = isSize ? demand.staging.bytes : demand.staging.claims
+            return needed <= 0 || needed <= left
+        }
+
+        mutating func take(_ demand: Demand) {
+            let later = isOfClass ? demand.laterOfClass : demand.later
+            let (rest, overflow) = left.subtractingReportingOverflow(isSize ? later.bytes : later.claims)
+            left = overflow ? .max : rest
+        }
+    }
+
+    /// A unit with what it takes in each namespace.
+    private struct Candidate: Sendable {
+        var unit: Unit
+        var demands: [String: Demand] = [:]
+
+        init(_ unit: Unit) {
+            self.unit = unit
+            for claim in unit.claims { demands[claim.name.namespace ?? "", default: Demand()] += claim.demand }
+        }
+
+        func fits(in rooms: [Room]) -> Bool { rooms.allSatisfy { $0.isEnough(for: demand(in: $0)) } }
+
+        func demand(in room: Room) -> Demand { demands[room.quota.metadata.namespace ?? ""] ?? Demand() }
+    }
+
+    /// Those that fit first, each in its turn; then those that never do.
+    private(set) var units: [Unit] = []
+    /// The claims that have room only once other units are done.
+    private(set) var later: Set<ObjectName> = []
+    fileprivate(set) var shortages: [Obstacle] = []
+
+    /// Units go one after the other, and a unit's staging claims are gone when it is done.
+    init(_ units: [Unit], in quotas: [ResourceQuota], destinationClass: String) {
+        var rooms = quotas.flatMap { Self.rooms(of: $0, destinationClass: destinationClass) }
+        let atFirst = rooms
+        var rest = units.map(Candidate.init)
+        while let index = rest.firstIndex(where: { $0.fits(in: rooms) }) {
+            let next = rest.remove(at: index)
+            if !next.fits(in: atFirst) { later.formUnion(next.unit.claims.map(\.name)) }
+            for index in rooms.indices { rooms[index].take(next.demand(in: rooms[index])) }
+            self.units.append(next.unit)
+        }
+        self.units += rest.map(\.unit)
+        shortages = rooms.compactMap { Self.shortage($0, rest) }
+    }
+
+    private static func rooms(of quota: ResourceQuota, destinationClass: String) -> [Room] {
+        let ofClass = "\(destinationClass).storageclass.storage.k8s.io/"
+        let limited: [(resource: String, isSize: Bool, isOfClass: Bool)] = [
+            ("persistentvolumeclaims", false, false), ("count/persistentvolumeclaims", false, false),
+            ("requests.storage", true, false), (ofClass + "persistentvolumeclaims", false, true),
+            (ofClass + "requests.storage", true, true),
         ]
-        return limited.compactMap { resource, needed, isSize in
-            guard needed > 0, let left = quota.left(of: resource), needed > left else { return nil }
-            func words(_ amount: Int64) -> String { isSize ? amount.inBytes : String(amount) }
-            return Obstacle(
-                namespace: quota.metadata.namespace,
-                resource: quota.title,
-                message: "leaves \(words(left)) of \(resource), but the staging claims need \(words(needed)) at a time"
-            )
+        return limited.compactMap { resource, isSize, isOfClass in
+            quota.left(of: resource).map {
+                Room(quota: quota, resource: resource, left: $0, isSize: isSize, isOfClass: isOfClass)
+            }
+        }
+    }
+
+    /// What a quota lacks for the first of the units that don't fit, when all that do are done.
+    private static func shortage(_ room: Room, _ candidates: [Candidate]) -> Obstacle? {
+        let short = candidates.filter { !room.isEnough(for: $0.demand(in: room)) }
+        guard let first = short.first else { return nil }
+        let staging = first.demand(in: room).staging
+        let needed = room.isSize ? staging.bytes : staging.claims
+        func words(_ amount: Int64) -> String { room.isSize ? amount.inBytes : String(amount) }
+        let others = short.count > 1 ? ", and \(short.count - 1) more don't fit either" : ""
+        return Obstacle(
+            namespace: room.quota.metadata.namespace,
+            resource: room.quota.title,
+            message:
+                "leaves \(words(max(0, room.left))) of \(room.resource), but the staging claims of \(first.unit.title) need "
+                + "\(words(needed)) at a time\(others)"
+        )
+    }
+}
+
+extension Migrator {
+    /// Finds an order in which the units fit into the quotas.
+    ///
+    /// Quotas that may not be read are left to the dry runs; the check of permissions says so.
+    func quotaPlan(for units: [Unit]) async throws -> QuotaPlan {
+        do {
+            let quotas = units.isEmpty ? [] : try await client.list(ResourceQuota.self, in: options.selection)
+            return QuotaPlan(units, in: quotas, destinationClass: options.destinationClass)
+        } catch let error as APIError {
+            var plan = QuotaPlan(units, in: [], destinationClass: options.destinationClass)
+            if ![.forbidden, .notFound].contains(error.reason) {
+                let why = "could not be carried out: \(error)"
+                plan.shortages = [Obstacle(namespace: nil, resource: "check of quotas", message: why)]
+            }
+            return plan
         }
     }
 }

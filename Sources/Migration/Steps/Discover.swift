@@ -9,6 +9,10 @@ public struct Discovery: Sendable {
     public internal(set) var leftStopped: [Workload] = []
     /// Claims that were asked for by name and can't be migrated, each with why.
     public internal(set) var unmatched: [Obstacle] = []
+    /// What the namespaces' quotas lack for units that never fit.
+    var shortages: [Obstacle] = []
+    /// The claims that the quotas have room for only once other units are done: the units are in such an order.
+    var withoutRoom: Set<ObjectName> = []
     /// How many claims of the class each filter leaves out, by its phrase.
     var leftOut: [String: Int] = [:]
     /// Things that a person should know and that stop nothing, such as volumes without a claim.
@@ -172,7 +176,8 @@ extension Migrator {
         let usage = try await usage(of: names, besides: others, in: inventory, scalers: scalers)
         for (name, problems) in usage.obstacles { obstacles[name, default: []] += problems }
         discovery.notes += usage.cuts
-        discovery.units = Self.units(of: states, usage: usage, obstacles: obstacles)
+        let plan = try await quotaPlan(for: Self.units(of: states, usage: usage, obstacles: obstacles))
+        (discovery.units, discovery.withoutRoom, discovery.shortages) = (plan.units, plan.later, plan.shortages)
         for index in discovery.units.indices {
             discovery.units[index].name(scalers)
             discovery.notes += discovery.units[index].notesOfManagers
