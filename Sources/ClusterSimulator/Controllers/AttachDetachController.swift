@@ -36,7 +36,9 @@ enum AttachDetachController {
         for volume in volumes(of: pod, cluster) {
             let own = self.key(volume, node)
             if let attachment = cluster.get(own) {
-                if attachment.at("status", "attached") != true, !attachment.isBeingDeleted {
+                if attachment.isBeingDeleted {
+                    cluster.soon(.sync(.attachment, key), 500...1000)
+                } else if attachment.at("status", "attached") != true {
                     cluster.writeStatus(own, ["attached": true])
                 }
                 continue
@@ -60,7 +62,10 @@ enum AttachDetachController {
                 continue
             }
             let attachment: JSON = [
-                "metadata": ["name": .string(own.name)],
+                "metadata": [
+                    "name": .string(own.name),
+                    "finalizers": [.string(finalizer(volume.text("spec", "csi", "driver")))],
+                ],
                 "spec": [
                     "attacher": volume.at("spec", "csi", "driver") ?? "", "nodeName": .string(node),
                     "source": ["persistentVolumeName": .string(volume.name)],
@@ -78,14 +83,42 @@ enum AttachDetachController {
     private static func detachUnused(_ cluster: inout Cluster) {
         let attachments = cluster.storedObjects(.volumeAttachments, namespace: nil)
         if attachments.isEmpty { return }
-        let pods = cluster.storedObjects(.pods, namespace: nil).map(\.json)
-        for attachment in attachments {
+        for attachment in attachments
+        where !attachment.json.isBeingDeleted && !isNeeded(attachment.json, attachment.key, cluster) {
             let node = attachment.json.text("spec", "nodeName")
-            let needed = pods.contains { pod in
-                pod.text("spec", "nodeName") == node && !pod.isOver
-                    && volumes(of: pod, cluster).contains { key($0, node) == attachment.key }
-            }
-            if !needed { cluster.remove(attachment.key, uid: attachment.json.uid) }
+            // Nobody says that a lost node has unmounted the volume: it is taken from there by force.
+            let delay =
+                cluster.controllers.lostNodes.contains(node)
+                ? forced : cluster.behaviour.provisioners[attachment.json.text("spec", "attacher")]?.detachDelay
+            cluster.enqueue(.detach(attachment.key, uid: attachment.json.uid), after: delay ?? .zero)
         }
+    }
+
+    private static func isNeeded(_ attachment: JSON, _ own: ObjectKey, _ cluster: Cluster) -> Bool {
+        let node = attachment.text("spec", "nodeName")
+        return cluster.storedObjects(.pods, namespace: nil).map(\.json).contains { pod in
+            pod.text("spec", "nodeName") == node && !pod.isOver
+                && volumes(of: pod, cluster).contains { key($0, node) == own }
+        }
+    }
+
+    /// Has the driver detach a volume that is no longer needed on its node.
+    static func detach(_ key: ObjectKey, uid: String, _ cluster: inout Cluster) {
+        guard let attachment = cluster.get(key), attachment.uid == uid else { return }
+        if !attachment.isBeingDeleted {
+            guard !isNeeded(attachment, key, cluster) else { return }
+            cluster.remove(key, uid: uid)
+            cluster.soon(.detach(key, uid: uid), 200...400)
+        } else {
+            cluster.write(key) { $0.setFinalizers([]) }
+        }
+    }
+
+    /// `maxWaitForUnmountDuration` of the controller manager.
+    private static let forced = Duration.seconds(360)
+
+    /// What the attacher of a driver holds its attachments with.
+    private static func finalizer(_ driver: String) -> String {
+        "external-attacher/" + driver.replacing(".", with: "-")
     }
 }

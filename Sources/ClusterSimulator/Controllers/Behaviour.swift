@@ -8,6 +8,8 @@ public struct Behaviour: Sendable {
         public var isLocal: Bool
         /// Whether a volume is attached to one node at a time.
         public var attaches: Bool
+        /// How long a volume stays attached to its node after the last pod there.
+        public var detachDelay = Duration.milliseconds(1200)
         /// The node label that a volume is bound to by node affinity.
         public var topologyKey: String?
         /// The access modes and volume modes that it can make.
@@ -51,6 +53,8 @@ public struct Behaviour: Sendable {
     public var lostRaceProbability = 0.0
     /// The images that can be pulled, and are on every node.
     public var images: Set<String> = ["busybox", "busybox:latest", "eeacms/rsync:2.3"]
+    /// The programs that no image has, though this machine does.
+    public var missingPrograms: Set<String> = []
     /// The containers that a mutating webhook adds to every new pod, as meshes and agents do.
     public var injectedContainers: [JSON] = []
     /// What `sh -c` does in the model for a script that the model cannot read: another script.
@@ -58,7 +62,14 @@ public struct Behaviour: Sendable {
     /// The exit codes of the runs of rsync to come, in their order, dry runs not counted; 0 changes nothing.
     public var rsyncExits: [Int] = []
     /// Whether containers run in the model, else the runtime of `ClusterSimulator` is asked to run them.
-    public var modelsContainers = true
+    public var modelsContainers = true {
+        didSet {
+            // Another one for each cluster on this machine.
+            loopback = modelsContainers ? nil : "127.\(UInt8.random(in: 1...254))"
+        }
+    }
+    /// The first half of the pods' addresses, where they are this machine's.
+    private(set) var loopback: String?
 
     public init() {}
 }

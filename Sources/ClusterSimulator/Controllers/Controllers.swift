@@ -63,6 +63,7 @@ enum Controllers {
         case .provision(let claim, let uid): Provisioner.provision(claim, uid: uid, &cluster)
         case .deleteVolume(let volume, let uid): Provisioner.delete(volume, uid: uid, &cluster)
         case .reclaimed(let volume, let uid): Provisioner.reclaimed(volume, uid: uid, &cluster)
+        case .detach(let attachment, let uid): AttachDetachController.detach(attachment, uid: uid, &cluster)
         case .container(let id): ModelRuntime.step(id, &cluster)
         case .kill(let id): ModelRuntime.kill(id, &cluster)
         case .probe(let id): Kubelet.probe(id, &cluster)

@@ -30,7 +30,7 @@ enum Scheduler {
                 fitting.append(node)
             }
         }
-        guard let node = choose(fitting, &cluster) else {
+        guard let node = choose(preferred(fitting, by: pod), &cluster) else {
             let parts = reasons.map { "\($0.value) \($0.key)" }.sorted()
             return fail(pod, key, parts.isEmpty ? "" : parts.joined(separator: ", "), nodes.count, &cluster)
         }
@@ -129,6 +129,17 @@ enum Scheduler {
             return toleration.text("key").isEmpty || toleration.text("key") == taint.text("key")
         }
         return toleration.text("key") == taint.text("key") && toleration.text("value") == taint.text("value")
+    }
+
+    /// Of some nodes those that the pod likes best (`preferredDuringSchedulingIgnoredDuringExecution`).
+    private static func preferred(_ nodes: [JSON], by pod: JSON) -> [JSON] {
+        let terms = pod.list("spec", "affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution")
+        func score(_ node: JSON) -> Int {
+            terms.filter { nodeSelector(["nodeSelectorTerms": .array([$0["preference"] ?? [:]])], matches: node) }
+                .reduce(0) { $0 + $1.number("weight") }
+        }
+        let best = nodes.map(score).max()
+        return nodes.filter { score($0) == best }
     }
 
     /// The node with the fewest pods, any of several.

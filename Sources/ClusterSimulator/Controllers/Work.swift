@@ -10,6 +10,8 @@ enum Work: Hashable, Sendable {
     case reclaimed(volume: ObjectKey, uid: String)
     /// The object of a volume whose storage is free goes.
     case deleteVolume(ObjectKey, uid: String)
+    /// A volume that no pod of a node needs any more is detached from it.
+    case detach(ObjectKey, uid: String)
     /// A container of the model goes on.
     case container(ContainerID)
     /// The grace of a container of the model is over.

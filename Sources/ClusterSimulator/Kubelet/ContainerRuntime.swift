@@ -23,7 +23,7 @@ public enum Storage: Hashable, Sendable {
     /// Empty at the pod's start, gone with the pod.
     case pod(name: String)
     /// Files that the cluster fills in: ConfigMaps and Secrets, by path.
-    case files([String: String])
+    case files([String: String], mode: Int = 0o644)
 }
 
 /// A volume as one container sees it.
@@ -99,6 +99,8 @@ public enum RuntimeCommand: Hashable, Sendable {
     case stop(ContainerID, grace: Duration)
     /// Runs a command in a running container; it fails when it takes longer.
     case probe(ContainerID, command: [String], timeout: Duration)
+    /// Connects to a port of a pod.
+    case connect(ContainerID, address: String, port: Int)
     /// The pod is gone from its node: nothing of it is kept.
     case remove(pod: String)
     /// The volume was reclaimed: its content goes, on every node.

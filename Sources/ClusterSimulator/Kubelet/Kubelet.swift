@@ -102,7 +102,11 @@ enum Kubelet {
         state.isSetUp = true
         cluster.controllers.addresses += 1
         let number = cluster.controllers.addresses
-        state.address = "10.244.\(state.node.split(separator: "-").last ?? "0").\(number % 250)"
+        let node = state.node.split(separator: "-").last ?? "0"
+        // Real processes share the machine's network: each pod has a loopback address of its own.
+        state.address =
+            cluster.behaviour.loopback.map { "\($0).\(number / 250 % 250).\(number % 250 + 1)" }
+            ?? "10.244.\(node).\(number % 250)"
         cluster.controllers.pods[pod.uid] = state
         return true
     }

@@ -42,7 +42,9 @@ extension Kubelet {
         event(pod, container.name_, state, "Normal", "Created", "Created container: \(container.name_)", &cluster)
         let id = ContainerID(pod: pod.uid, container: container.name_, restarts: known.restarts)
         let run = KubeletVolumes.run(container, pod, id, node: state.node, cluster)
-        if cluster.behaviour.modelsContainers {
+        if cluster.behaviour.missingPrograms.contains(run.command[0]) {
+            cluster.report(.failedToStart(run.id, message: missingProgramMessage(run.command[0])))
+        } else if cluster.behaviour.modelsContainers {
             ModelRuntime.start(run, &cluster)
         } else {
             cluster.runtimeCommands.append(.start(run))
@@ -253,7 +255,9 @@ extension Kubelet {
             let probe = container(id.container, of: pod)?["readinessProbe"]
         else { return }
         let command = probe.list("exec", "command").compactMap(\.string)
-        if command.isEmpty {
+        if let port = probe.at("tcpSocket", "port")?.integer, !cluster.behaviour.modelsContainers {
+            cluster.runtimeCommands.append(.connect(id, address: state.address ?? "", port: Int(port)))
+        } else if command.isEmpty {
             probed(id, true, &cluster)
         } else if cluster.behaviour.modelsContainers {
             probed(id, ModelRuntime.probe(id, command, &cluster), &cluster)

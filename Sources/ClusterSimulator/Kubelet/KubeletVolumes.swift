@@ -41,7 +41,8 @@ enum KubeletVolumes {
             }
         }
         let detached = AttachDetachController.volumes(of: pod, cluster).contains {
-            cluster.get(AttachDetachController.key($0, node))?.at("status", "attached") != true
+            let attachment = cluster.get(AttachDetachController.key($0, node))
+            return attachment?.at("status", "attached") != true || attachment?.isBeingDeleted == true
         }
         return detached ? (nil, false) : nil
     }
@@ -107,15 +108,24 @@ enum KubeletVolumes {
     private static func storage(_ volume: JSON, _ bound: JSON?, _ pod: JSON, _ cluster: Cluster) -> Storage {
         if let bound { return VolumeMatching.storage(of: bound, cluster.behaviour) }
         if let path = volume.at("hostPath", "path")?.string { return .node(handle: path) }
-        if volume["configMap"] != nil {
-            let map = cluster.get(ObjectKey(.configMaps, pod.namespace, volume.text("configMap", "name")))
-            return .files((map?["data"]?.object ?? [:]).compactMapValues(\.string))
+        if let source = volume["configMap"] {
+            let map = cluster.get(ObjectKey(.configMaps, pod.namespace, source.text("name")))
+            return files(of: source, (map?["data"]?.object ?? [:]).compactMapValues(\.string))
         }
-        if volume["secret"] != nil {
-            let secret = cluster.get(ObjectKey(.secrets, pod.namespace, volume.text("secret", "secretName")))
-            return .files((secret?["data"]?.object ?? [:]).compactMapValues { decoded($0.string) })
+        if let source = volume["secret"] {
+            let secret = cluster.get(ObjectKey(.secrets, pod.namespace, source.text("secretName")))
+            return files(of: source, (secret?["data"]?.object ?? [:]).compactMapValues { decoded($0.string) })
         }
         return volume["emptyDir"] == nil ? .files([:]) : .pod(name: volume.name_)
+    }
+
+    /// The files that a pod sees of a ConfigMap or Secret: all, or those that it asks for.
+    private static func files(of source: JSON, _ all: [String: String]) -> Storage {
+        let items = source.list("items").map { ($0.text("path"), all[$0.text("key")] ?? "") }
+        return .files(
+            items.isEmpty ? all : Dictionary(items) { $1 },
+            mode: source["defaultMode"]?.integer.map { Int($0) } ?? 0o644
+        )
     }
 
     private static func environment(_ container: JSON, _ pod: JSON, _ node: String, _ cluster: Cluster) -> [String:
@@ -127,7 +137,7 @@ enum KubeletVolumes {
             if let field = variable.at("valueFrom", "fieldRef", "fieldPath")?.string {
                 let fields = [
                     "metadata.name": pod.name, "metadata.namespace": pod.namespace, "metadata.uid": pod.uid,
-                    "spec.nodeName": node,
+                    "spec.nodeName": node, "status.podIP": cluster.controllers.pods[pod.uid]?.address ?? "",
                 ]
                 value = fields[field]
             } else if let source = variable.at("valueFrom", "configMapKeyRef") {

@@ -33,6 +33,8 @@ public actor ProcessRuntime: ContainerRuntime {
         case .start(let run): start(run)
         case .stop(let id, let grace): stop(id, grace: grace)
         case .probe(let id, let command, let timeout): probe(id, command, timeout)
+        case .connect(let id, let address, let port):
+            report.yield(.probed(id, succeeded: Self.isListening(address, port)))
         case .remove(let pod):
             remove(sandbox.podDirectory(pod))
         case .reclaim(let storage):
@@ -111,6 +113,22 @@ public actor ProcessRuntime: ContainerRuntime {
             }
         } catch {
             report.yield(.probed(id, succeeded: false))
+        }
+    }
+
+    /// Whether somebody takes connections; on a loopback address that is known at once.
+    private static func isListening(_ address: String, _ port: Int) -> Bool {
+        let end = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard end >= 0 else { return false }
+        defer { close(end) }
+        var place = sockaddr_in()
+        place.sin_family = sa_family_t(AF_INET)
+        place.sin_port = UInt16(truncatingIfNeeded: port).bigEndian
+        place.sin_addr.s_addr = inet_addr(address)
+        return withUnsafePointer(to: &place) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(end, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
         }
     }
 

@@ -10,6 +10,8 @@ struct ProcessSandbox: Sendable {
     let bubblewrap: String?
 
     static let hostDirectories = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc"]
+    /// What images have besides: root's home, and what sshd locks itself in.
+    static let emptyDirectories = ["/root", "/run/sshd"]
     static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
     /// The directory that holds a mounted volume's content.
@@ -18,7 +20,7 @@ struct ProcessSandbox: Sendable {
         case .node(let handle): "\(root)/nodes/\(node)/volumes/\(Self.fileName(handle))"
         case .shared(let handle): "\(root)/shared/\(Self.fileName(handle))"
         case .pod(let name): "\(podDirectory(pod))/volumes/\(Self.fileName(name))"
-        case .files(let files):
+        case .files(let files, _):
             "\(podDirectory(pod))/files/\(Self.fileName(files.keys.sorted().joined(separator: ",")))"
         }
     }
@@ -44,8 +46,11 @@ struct ProcessSandbox: Sendable {
             chmod(directory, 0o777)
         }
         if let group = mount.group { try give(directory, to: gid_t(group)) }
-        if case .files(let files) = mount.storage {
-            for (name, content) in files { try Data(content.utf8).write(to: URL(filePath: directory + "/" + name)) }
+        if case .files(let files, let mode) = mount.storage {
+            for (name, content) in files {
+                try Data(content.utf8).write(to: URL(filePath: directory + "/" + name))
+                chmod(directory + "/" + name, mode_t(mode))
+            }
         }
         guard !mount.subPath.isEmpty else { return directory }
         guard !mount.subPath.split(separator: "/").contains("..") else { throw POSIXError(.EINVAL) }
@@ -112,6 +117,7 @@ struct ProcessSandbox: Sendable {
             options += ["--ro-bind", directory, directory]
         }
         options += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+        for directory in Self.emptyDirectories { options += ["--dir", directory] }
         for (mount, directory) in mounts {
             options += [mount.readOnly ? "--ro-bind" : "--bind", directory, mount.path]
         }
@@ -129,6 +135,7 @@ struct ProcessSandbox: Sendable {
             "cd \(new)",
             "mkdir -p proc dev tmp", "chmod 1777 tmp",
         ]
+        lines += Self.emptyDirectories.map { "mkdir -p .\($0)" }
         for directory in Self.hostDirectories where FileManager.default.fileExists(atPath: directory) {
             let target = quoted("." + directory)
             lines += [
@@ -140,7 +147,9 @@ struct ProcessSandbox: Sendable {
             let target = quoted("./" + mount.path)
             let place =
                 mount.deviceSize == nil
-                ? "mkdir -p \(target)" : "mkdir -p \"$(dirname \(target))\" && touch \(target)"
+                // A single file is mounted over one that is there.
+                ? "[ ! -d \(quoted(directory)) ] || mkdir -p \(target)"
+                : "mkdir -p \"$(dirname \(target))\" && touch \(target)"
             lines += [place, "mount --bind \(quoted(directory)) \(target)"]
             if mount.readOnly { lines.append("mount -o remount,bind,ro \(target)") }
         }
