@@ -21,6 +21,8 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
         // The file paths that swift-subprocess takes.
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        // The keys of copies over the network, and the sandbox's.
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         // The sandbox's HTTPS server and the certificates that it makes for itself.
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -28,7 +30,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
         .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
@@ -46,7 +47,11 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        .target(name: "Migration", dependencies: ["Kubernetes"], swiftSettings: strict),
+        .target(
+            name: "Migration",
+            dependencies: ["Kubernetes", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "pvmigrate",
             dependencies: [

@@ -66,6 +66,12 @@ extension APIResource {
         plural: "storageclasses",
         namespaced: false
     )
+    public static let volumeAttachments = APIResource(
+        group: "storage.k8s.io",
+        kind: "VolumeAttachment",
+        plural: "volumeattachments",
+        namespaced: false
+    )
     public static let statefulSets = APIResource(group: "apps", kind: "StatefulSet", plural: "statefulsets")
     public static let deployments = APIResource(group: "apps", kind: "Deployment", plural: "deployments")
     public static let replicaSets = APIResource(group: "apps", kind: "ReplicaSet", plural: "replicasets")

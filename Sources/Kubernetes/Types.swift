@@ -152,6 +152,7 @@ public struct StorageClass: KubernetesObject {
     public var provisioner: String
     public var reclaimPolicy: String?
     public var volumeBindingMode: String?
+    public var allowedTopologies: [JSON]?
 
     public var isDefault: Bool {
         metadata.annotation(Self.defaultAnnotation) == "true"
@@ -189,6 +190,7 @@ public struct PodSpec: Decodable, Sendable, Equatable {
     public var securityContext: SecurityContext?
     public var nodeName: String?
     public var nodeSelector: [String: String]?
+    public var affinity: JSON?
     public var tolerations: [JSON]?
 
     /// The names of the claims that a pod of this spec mounts; the claim of a generic ephemeral volume is named after
@@ -237,6 +239,7 @@ public struct Pod: KubernetesObject, Equatable {
         public var reason: String?
         public var message: String?
         public var conditions: [Condition]?
+        public var podIP: String?
         public var initContainerStatuses: [ContainerStatus]?
         public var containerStatuses: [ContainerStatus]?
     }
@@ -320,7 +323,37 @@ public struct MetadataObject: KubernetesObject {
 
 public struct Node: KubernetesObject {
     public static let resource = APIResource.nodes
+
+    public struct Spec: Decodable, Sendable { public var unschedulable: Bool? }
+    public struct Status: Decodable, Sendable { public var conditions: [Pod.Condition]? }
+
     public var metadata: ObjectMeta
+    public var spec: Spec?
+    public var status: Status?
+
+    /// True where new pods come to run.
+    public var takesPods: Bool {
+        spec?.unschedulable != true
+            && status?.conditions?.contains { $0.type == "Ready" && $0.status != "True" } != true
+    }
+}
+
+public struct VolumeAttachment: KubernetesObject {
+    public static let resource = APIResource.volumeAttachments
+
+    public struct Spec: Decodable, Sendable {
+        public struct Source: Decodable, Sendable { public var persistentVolumeName: String? }
+        public var nodeName: String
+        public var source: Source
+    }
+    public struct Status: Decodable, Sendable {
+        public struct Problem: Decodable, Sendable { public var message: String? }
+        public var detachError: Problem?
+    }
+
+    public var metadata: ObjectMeta
+    public var spec: Spec
+    public var status: Status?
 }
 
 public struct Event: KubernetesObject {

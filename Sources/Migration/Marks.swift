@@ -7,8 +7,9 @@ import Kubernetes
 public enum Marks {
     /// On a staging claim and a mover: the name of the source claim.
     public static let claim = "kurl.sh/pvcmigrate"
-    /// On a staging claim (`dest`), a mover (`migrate`), what preflight makes (`preflight`), and what is kept of a
-    /// stopped workload that can't bear a mark (`stopped`): what it is.
+    /// On a staging claim (`dest`), a mover (`migrate`), a pod that serves it a source volume on another node and the
+    /// Secret of the two (`serve`), what preflight makes (`preflight`), and what is kept of a stopped workload that can't
+    /// bear a mark (`stopped`): what it is.
     public static let kind = "kurl.sh/pvcmigrate-kind"
     /// On a workload that was stopped: its scale before.
     public static let scale = "kurl.sh/pvcmigrate-scale"
@@ -57,6 +58,8 @@ public enum Marks {
     public enum Kind {
         public static let staging = "dest"
         public static let mover = "migrate"
+        /// Ours.
+        public static let server = "serve"
         public static let preflight = "preflight"
         public static let stopped = "stopped"
     }
@@ -75,8 +78,13 @@ public enum Marks {
     public static func recordName(of uid: String) -> String { "pvmigrate-stopped-\(uid)" }
 
     /// The name of a mover: unique by the claim's UID, readable by its name, and short enough for a host name.
-    public static func moverName(of claim: String, uid: String) -> String {
+    public static func moverName(of claim: String, uid: String) -> String { name(Kind.mover, claim, uid) }
+
+    /// The name of the pod that serves a mover its source volume.
+    static func serverName(of claim: String, uid: String) -> String { name(Kind.server, claim, uid) }
+
+    private static func name(_ kind: String, _ claim: String, _ uid: String) -> String {
         let readable = String(claim.prefix(40)).replacing(".", with: "-")
-        return "migrate-\(readable)-\(uid.prefix(8))".replacing("--", with: "-")
+        return "\(kind)-\(readable)-\(uid.prefix(8))".replacing("--", with: "-")
     }
 }

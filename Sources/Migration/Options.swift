@@ -68,6 +68,8 @@ public struct Limits: Sendable {
     public var provisioning: Duration = .seconds(300)
     /// Until the last pod of a stopped workload is gone.
     public var stopping: Duration = .seconds(600)
+    /// Until a volume is detached from the node of a pod that is gone; from a lost node it is taken after six minutes.
+    public var detaching: Duration = .seconds(480)
     /// Until a mover runs: scheduling, attaching, pulling the image.
     public var moverStart: Duration = .seconds(300)
     /// Until a deleted claim is gone, a volume Available, a claim Bound.

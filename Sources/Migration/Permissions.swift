@@ -13,6 +13,8 @@ public struct Permission: Sendable, Equatable {
         case records
         /// Only needed where KEDA scales a workload.
         case keda
+        /// Only needed where no node can mount both volumes of a claim.
+        case networkCopy
         /// To know how full the volumes are that are to become smaller.
         case usage
         /// To stop a custom resource of a kind that only the cluster knows.
@@ -59,6 +61,19 @@ public enum Permissions {
             Permission(resource: .statefulSets, verbs: ["create", "delete"], purpose: .claimTemplates),
             Permission(resource: .configMaps, verbs: ["get", "create", "patch", "delete"], purpose: .records),
             Permission(resource: .scaledObjects, verbs: ["get", "watch", "patch"], purpose: .keda),
+            // A run never reads a Secret.
+            Permission(resource: .secrets, verbs: ["create", "delete"], purpose: .networkCopy),
+            Permission(
+                resource: .nodes,
+                verbs: ["list"],
+                otherwise: "whether a node can mount both volumes is seen only when a mover does not start"
+            ),
+            Permission(
+                resource: .volumeAttachments,
+                verbs: ["list", "watch"],
+                otherwise:
+                    "a mover may be started before its volume is detached from another node, and then waits for that"
+            ),
             Permission(
                 resource: .events,
                 verbs: ["list"],
@@ -109,12 +124,12 @@ public enum Permissions {
             case .usage: options.makesSmaller
             // The sets are recorded before they are recreated.
             case .records: options.updatesClaimTemplates || options.recreatesPods || !options.pauses.isEmpty
-            case .keda, .custom: false
+            case .keda, .networkCopy, .custom: false
             }
         }
     }
 
-    /// What it needs besides, to stop what it has found.
+    /// What it needs besides, for what it has found.
     static func needed(for discovery: Discovery) -> [Permission] {
         let recorded = discovery.units.flatMap(\.workloads).filter(\.needsRecord)
         let resources = Set(recorded.map(\.resource))
@@ -123,6 +138,7 @@ public enum Permissions {
             case .always, .defaultClass, .claimTemplates, .usage, .custom: false
             case .records: !recorded.isEmpty
             case .keda: resources.contains(.scaledObjects)
+            case .networkCopy: discovery.routes.values.contains { $0.source != nil }
             }
         }
         // Kinds that only the cluster knows.
@@ -158,8 +174,9 @@ public enum Permissions {
         /// The rules by namespace, nil for those that hold in the whole cluster.
         var rules: [String?: [String]] = [:]
         // What depends on what is found, too.
+        let found: [Permission.Purpose] = [.records, .keda, .networkCopy]
         for permission in all
-        where [.records, .keda].contains(permission.purpose) || needed(for: options).contains(permission) {
+        where found.contains(permission.purpose) || needed(for: options).contains(permission) {
             for namespace in permission.places(in: options.selection) {
                 rules[namespace, default: []].append(rule(permission))
             }

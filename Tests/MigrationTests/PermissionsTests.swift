@@ -30,6 +30,12 @@ struct PermissionsTests {
                 - apiGroups: [""]
                   resources: ["persistentvolumes"]
                   verbs: ["get", "list", "watch", "patch", "delete"]
+                - apiGroups: [""]
+                  resources: ["nodes"]
+                  verbs: ["list"]
+                - apiGroups: ["storage.k8s.io"]
+                  resources: ["volumeattachments"]
+                  verbs: ["list", "watch"]
                 ---
                 apiVersion: rbac.authorization.k8s.io/v1
                 kind: ClusterRoleBinding
@@ -113,6 +119,9 @@ struct PermissionsTests {
                 - apiGroups: ["keda.sh"]
                   resources: ["scaledobjects"]
                   verbs: ["get", "watch", "patch"]
+                - apiGroups: [""]
+                  resources: ["secrets"]
+                  verbs: ["create", "delete"]
                 - apiGroups: [""]
                   resources: ["events"]
                   verbs: ["list"]

@@ -110,17 +110,23 @@ struct PreflightPermissionTests {
         #expect(result.table == [])
         #expect(
             result.messages.filter { $0.contains("not permitted") }.sorted() == [
-                "configmaps: not permitted: list (in the whole cluster); pods and custom resources that an earlier "
-                    + "run has stopped are not found",
+                "configmaps: not permitted: list (in the whole cluster); pods and custom resources that an earlier run "
+                    + "has stopped are not found",
                 "events: not permitted: list (in the whole cluster); failures are reported without the cluster's own "
                     + "reasons",
                 "horizontalpodautoscalers: not permitted: list (in the whole cluster); the autoscalers of workloads are "
                     + "not named",
                 "leases: not permitted: get, list, watch, create, patch, delete; nothing keeps a second run from "
                     + "migrating the same class",
+                "limitranges: not permitted: list (in the whole cluster); claims that are smaller than their namespace "
+                    + "allows by now are refused, not made larger",
+                "nodes: not permitted: list (in the whole cluster); whether a node can mount both volumes is seen only "
+                    + "when a mover does not start",
                 "resourcequotas: not permitted: list (in the whole cluster); quotas are checked for each claim alone, not "
                     + "for all together",
                 "scaledobjects: not permitted: list (in the whole cluster); KEDA is not named where it scales a workload",
+                "volumeattachments: not permitted: list, watch (in the whole cluster); a mover may be started before its "
+                    + "volume is detached from another node, and then waits for that",
             ]
         )
         result.expectNoTrace()

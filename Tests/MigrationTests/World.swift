@@ -128,8 +128,11 @@ struct World: Sendable {
         _ name: String,
         in namespace: String = "shop",
         claims names: [String],
-        replicas: Int = 1
+        replicas: Int = 1,
+        nodeSelector: JSON = ["kubernetes.io/hostname": "node-2"]
     ) {
+        var template = Self.template(app: name, mounts: names) { ["persistentVolumeClaim": ["claimName": .string($0)]] }
+        template[path: ["spec", "nodeSelector"]] = nodeSelector
         make(
             .deployments,
             namespace,
@@ -137,9 +140,7 @@ struct World: Sendable {
                 "metadata": ["name": .string(name)],
                 "spec": [
                     "replicas": .integer(Int64(replicas)), "selector": ["matchLabels": ["app": .string(name)]],
-                    "template": Self.template(app: name, mounts: names) {
-                        ["persistentVolumeClaim": ["claimName": .string($0)]]
-                    },
+                    "template": template,
                 ],
             ]
         )

@@ -124,6 +124,7 @@ struct DeviceScript: MoverContent, Equatable {
 
 extension DeviceScript {
     var withoutRoot: DeviceScript { self }
+    func served(at address: String) -> DeviceScript? { nil }
     func whyFinal(_ differences: [String]) -> String? { nil }
     func isHarmless(_ code: Int, output: String) -> Bool { false }
     func reduced(after code: Int, output: String) -> (content: any MoverContent, without: [String])? { nil }

@@ -13,6 +13,8 @@ protocol MoverContent: Sendable {
     /// The same for a mover that is not root.
     var withoutRoot: Self { get }
 
+    /// The same with a source that another pod serves; nil for what can't be copied that way.
+    func served(at address: String) -> Self?
     /// The fields of a container that give it volumes, each at the path of its name.
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON]
     /// What is still to be copied, in the words of a check that ended well; nil where it does not say that it looked.
@@ -65,6 +67,13 @@ extension RsyncFlags: MoverContent {
     var withoutRoot: RsyncFlags {
         var flags = self
         flags.isRoot = false
+        return flags
+    }
+
+    func served(at address: String) -> RsyncFlags? {
+        var flags = self
+        // A literal address of IPv6 is told from a port by its brackets.
+        flags.source = (address.contains(":") ? "[\(address)]" : address) + "::source/"
         return flags
     }
 

@@ -32,6 +32,7 @@ struct MoverExit: Equatable {
         case 127: meaning = "rsync was not found in the image"
         case 128: meaning = "the container could not be started; is rsync in the image?"
         case 137: (meaning, isWorthRepeating) = ("killed, by a lack of memory or from outside", true)
+        case 255: (meaning, isWorthRepeating) = ("the connection between the two pods of the copy failed", true)
         case 143: (meaning, isWorthRepeating) = ("ended from outside (SIGTERM)", true)
         default: meaning = "unknown exit code"
         }
@@ -41,7 +42,9 @@ struct MoverExit: Equatable {
     /// complaints, which its statistics may follow; without any, the last lines.
     static func complaints(in output: String) -> [String] {
         let lines = output.split(whereSeparator: \.isNewline).map(String.init)
-        let complaints = lines.filter { $0.hasPrefix("rsync") || $0.hasPrefix("@ERROR") || $0.contains("cannot ") }
+        let complaints = lines.filter {
+            $0.hasPrefix("rsync") || $0.hasPrefix("@ERROR") || $0.hasPrefix("ssh:") || $0.contains("cannot ")
+        }
         return (complaints.isEmpty ? lines.suffix(5) : complaints.prefix(8)).map { $0.shortened(to: 1000) }
     }
 

@@ -7,8 +7,9 @@ import Kubernetes
 struct MoverPod {
     static let copyContainer = "copy"
     static let checkContainer = "check"
-    /// The names of the claims' volumes, each of which is mounted at the path of its name.
-    static let volumes: Set<String> = ["source", "dest"]
+    /// The names of the claims' volumes and of the keys of a copy over the network; each is mounted at the path of its
+    /// name.
+    static let volumes: Set<String> = ["source", "dest", SourceServer.keys]
 
     var name: ObjectName
     var sourceClaim: String
@@ -16,6 +17,8 @@ struct MoverPod {
     var stagingClaim: String
     var image: String
     var content: any MoverContent
+    /// What serves the source, where no node can mount both volumes.
+    var server: SourceServer?
     /// False where the two are only compared.
     var copies = true
     var placement: Placement
@@ -31,7 +34,9 @@ struct MoverPod {
         "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled",
         "kuma.io/sidecar-injection": "disabled", "consul.hashicorp.com/connect-inject": "false",
     ]
-    static let labels: JSON = ["sidecar.istio.io/inject": "false", "kuma.io/sidecar-injection": "disabled"]
+    static let labels: JSON = [
+        "kurl.sh/pvcmigrate": "mover", "sidecar.istio.io/inject": "false", "kuma.io/sidecar-injection": "disabled",
+    ]
     /// What the baseline Pod Security standard allows; rsync needs root for others' files.
     static let securityContext: JSON = [
         "allowPrivilegeEscalation": false, "seccompProfile": ["type": "RuntimeDefault"],
@@ -50,13 +55,17 @@ struct MoverPod {
             "terminationGracePeriodSeconds": 1, "activeDeadlineSeconds": .integer(Int64(deadline)),
             "containers": [container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)],
             "volumes": [
-                ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]],
+                server?.moverKeys ?? ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]],
                 ["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]],
             ],
         ]
         if copies {
-            spec["initContainers"] = [container(Self.copyContainer, content.copyingCommand, readOnly: ["source"])]
+            spec["initContainers"] = [
+                container(Self.copyContainer, content.copyingCommand, readOnly: ["source", SourceServer.keys])
+            ]
         }
+        let selector = placement.nodeSelector
+        if !selector.isEmpty { spec["nodeSelector"] = .object(selector.mapValues(JSON.string)) }
         if let affinity = placement.affinity { spec["affinity"] = affinity }
         if !placement.tolerations.isEmpty { spec["tolerations"] = .array(placement.tolerations) }
         let pod: JSON = [
@@ -76,7 +85,7 @@ struct MoverPod {
             name,
             image: image,
             command,
-            content.volumes(["source", "dest"], readOnly: readOnly),
+            content.volumes([server == nil ? "source" : SourceServer.keys, "dest"], readOnly: readOnly),
             isRoot: owner == nil
         )
     }
@@ -107,6 +116,8 @@ struct RsyncFlags: Equatable, Sendable {
     /// False where it runs as somebody who can't give files away.
     var isRoot = true
     var verbose = false
+    /// Where the source's files are: mounted, or with the pod that serves them.
+    var source = "/source/"
     /// The person's own.
     var further: [String] = []
 
@@ -117,11 +128,12 @@ struct RsyncFlags: Equatable, Sendable {
         flags.append("--filter=P /lost+found")
         // An SELinux label belongs to the volume's mount, and a container may not set it.
         if extendedAttributes { flags.append("--filter=-x security.selinux") }
+        if source.contains("::") { flags.append("--rsh=ssh -F /\(SourceServer.keys)/ssh_config") }
         return flags
     }
 
     var copying: [String] {
-        common + ["--stats"] + (verbose ? ["-v", "--progress"] : []) + further + ["/source/", "/dest"]
+        common + ["--stats"] + (verbose ? ["-v", "--progress"] : []) + further + [source, "/dest"]
     }
 
     /// The statistics prove that the check was made, and that nothing silenced it. The format is the one of
@@ -130,6 +142,6 @@ struct RsyncFlags: Equatable, Sendable {
         common + further
             // Without it rsync does not look at owners that it could not set.
             + (isRoot ? [] : ["--super"])
-            + ["--dry-run", "--itemize-changes", "--out-format=%i %n%L", "--stats", "/source/", "/dest"]
+            + ["--dry-run", "--itemize-changes", "--out-format=%i %n%L", "--stats", source, "/dest"]
     }
 }

@@ -18,13 +18,34 @@ extension Migrator {
     /// How long a mover that is deleted may take to be gone: it has nothing to finish.
     private static let moverEnd: Duration = .seconds(60)
 
-    /// Runs one mover to its end and removes it, whatever happens.
+    /// Runs one mover to its end and removes it, whatever happens; where no node can mount both volumes, with a pod that
+    /// serves it the source.
     ///
     /// - Throws: `Failure` where another attempt would fail too.
     func runMover(for state: ClaimState, _ content: any MoverContent) async throws -> MoverOutcome {
-        let outcome = try await runMover(for: state, content, copies: !options.rollsBack)
+        let route = state.route(in: try await surroundings(of: state))
+        guard let server = server(for: state, route) else { throw Refusal("the claim is gone") }
+        // One that an earlier run left behind would go on serving.
+        try await removeLeftover(server.name)
+        guard let words = route.words else { return try await runMover(for: state, content, route) }
+        journal.info(state.title, words)
+        return try await serving(server, of: state) { address in
+            guard let content = content.served(at: address) else {
+                throw Failure(place: state.title, reason: "\(words), which can't be done with a block volume")
+            }
+            return try await runMover(for: state, content, route, server)
+        }
+    }
+
+    private func runMover(
+        for state: ClaimState,
+        _ content: any MoverContent,
+        _ route: Route,
+        _ server: SourceServer? = nil
+    ) async throws -> MoverOutcome {
+        let outcome = try await runMover(for: state, content, route, server, copies: !options.rollsBack)
         guard case .unchecked(let statistics) = outcome else { return outcome }
-        switch try await runMover(for: state, content, copies: false) {
+        switch try await runMover(for: state, content, route, server, copies: false) {
         case .equal: return .equal(statistics)
         case .different(let items): return .again(Self.stillDifferent(items))
         case let other: return other
@@ -34,9 +55,11 @@ extension Migrator {
     private func runMover(
         for state: ClaimState,
         _ content: any MoverContent,
+        _ route: Route,
+        _ server: SourceServer?,
         copies: Bool
     ) async throws -> MoverOutcome {
-        let (pod, mover) = try await createMover(for: state, content, copies: copies)
+        let (pod, mover) = try await createMover(for: state, content, route, server, copies: copies)
         let outcome: MoverOutcome
         do {
             outcome = try await follow(pod, of: state, mover)
@@ -52,9 +75,13 @@ extension Migrator {
     }
 
     /// The mover of a claim; nil where the source claim is gone.
-    func mover(for state: ClaimState, _ content: any MoverContent) -> MoverPod? {
+    func mover(
+        for state: ClaimState,
+        _ content: any MoverContent,
+        _ route: Route,
+        _ server: SourceServer? = nil
+    ) -> MoverPod? {
         guard let claim = state.sourceClaim else { return nil }
-        let bytes = state.size?.bytes ?? 0
         return MoverPod(
             name: ObjectName(Marks.moverName(of: state.name.name, uid: claim.metadata.uid), in: state.name.namespace),
             sourceClaim: state.name.name,
@@ -62,10 +89,10 @@ extension Migrator {
             stagingClaim: state.stagingName.name,
             image: options.rsyncImage,
             content: content,
+            server: server,
             copies: !options.rollsBack,
-            placement: Placement(of: state),
-            // A day, and a second for each mebibyte.
-            deadline: 86_400 + Int(bytes >> 20),
+            placement: route.mover,
+            deadline: state.deadline,
             template: options.moverTemplate
         )
     }
@@ -73,29 +100,48 @@ extension Migrator {
     private func createMover(
         for state: ClaimState,
         _ content: any MoverContent,
+        _ route: Route,
+        _ server: SourceServer?,
         copies: Bool
     ) async throws -> (Pod, MoverPod) {
-        guard let namespace = state.name.namespace, var mover = mover(for: state, content) else {
+        var route = route
+        let destination = state.givenDestination ?? state.destination
+        let volumes = [server == nil ? state.source : nil, destination].compactMap(\.self)
+        try await awaitDetachment(of: volumes, of: state, from: &route.mover)
+        guard let namespace = state.name.namespace, var mover = mover(for: state, content, route, server) else {
             throw Refusal("the claim is gone")
         }
         mover.copies = copies
-        if let leftover = try await client.find(Pod.self, mover.name) {
-            guard leftover.metadata.annotation(Marks.kind) == Marks.Kind.mover else {
-                throw Failure(
-                    place: leftover.title,
-                    reason: "has the name of a mover and is none; it is left untouched. Delete it, and run again"
-                )
-            }
-            // One that an earlier run left behind copies with that run's flags.
-            try await remove(leftover)
-        }
-        do {
-            mover = try await mover.admitted(orAs: state.owner) { try await client.create(.pods, in: namespace, $0) }
-        } catch let error as APIError where error.reason == .forbidden {
-            let advice = MoverExit.advice(refusal: error.message, namespace: namespace)
-            throw Failure(place: state.title, reason: "\(error)" + (advice.map { "\n  advice: \($0)" } ?? ""))
+        // One that an earlier run left behind copies with that run's flags.
+        try await removeLeftover(mover.name)
+        // What logs in to a server has to be root.
+        let owner = server == nil ? state.owner : nil
+        mover = try await explaining(state) {
+            try await mover.admitted(orAs: owner) { try await client.create(.pods, in: namespace, $0) }
         }
         return (try await client.get(Pod.self, mover.name), mover)
+    }
+
+    /// Removes a pod of a copy that an earlier run left behind.
+    func removeLeftover(_ name: ObjectName) async throws {
+        guard let leftover = try await client.find(Pod.self, name) else { return }
+        guard leftover.isOfCopy else {
+            throw Failure(
+                place: leftover.title,
+                reason: "has the name of a mover and is none; it is left untouched. Delete it, and run again"
+            )
+        }
+        try await remove(leftover)
+    }
+
+    /// Gives advice where a pod of a copy is refused.
+    func explaining<Value>(_ state: ClaimState, _ create: () async throws -> Value) async throws -> Value {
+        do {
+            return try await create()
+        } catch let error as APIError where error.reason == .forbidden {
+            let advice = MoverExit.advice(refusal: error.message, namespace: state.name.namespace ?? "")
+            throw Failure(place: state.title, reason: "\(error)" + (advice.map { "\n  advice: \($0)" } ?? ""))
+        }
     }
 
     private func follow(
@@ -278,8 +324,7 @@ extension Migrator {
     func removeMovers(of unit: Unit, limit: Duration? = nil) async throws {
         let uids = Set(unit.claims.compactMap { $0.sourceClaim?.metadata.uid ?? $0.seal?.uid })
         for namespace in Set(unit.claims.compactMap(\.name.namespace)) {
-            for pod in try await client.list(Pod.self, in: namespace) {
-                guard pod.metadata.annotation(Marks.kind) == Marks.Kind.mover else { continue }
+            for pod in try await client.list(Pod.self, in: namespace) where pod.isOfCopy {
                 let owner = pod.metadata.annotation(Marks.sourceUID)
                 // The Go tool's movers name the claim only.
                 let isGoTools =
@@ -290,7 +335,17 @@ extension Migrator {
     }
 }
 
+extension ClaimState {
+    /// How many seconds a pod of its copy may run: a day, and one for each mebibyte.
+    var deadline: Int { 86_400 + Int((size?.bytes ?? 0) >> 20) }
+}
+
 extension Pod {
+    /// True of movers, and of what serves them their source.
+    fileprivate var isOfCopy: Bool {
+        [Marks.Kind.mover, Marks.Kind.server].contains(metadata.annotation(Marks.kind))
+    }
+
     /// How a container failed that is not ours: one that others put into the mover.
     fileprivate var failureOfOthers: String? {
         let statuses = (status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? [])

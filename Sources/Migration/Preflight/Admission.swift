@@ -78,7 +78,8 @@ extension Migrator {
 
     /// - Returns: the mover that is admitted; nil where there is none.
     private func dryRun(moverOf state: ClaimState, orAs owner: DataOwner?) async throws -> MoverPod? {
-        guard let mover = mover(for: state, state.content(options)) else { return nil }
+        let route = Route(mover: Placement(of: state))
+        guard let mover = mover(for: state, state.content(options), route) else { return nil }
         do {
             return try await mover.admitted(orAs: owner) {
                 try await client.create(.pods, in: state.name.namespace, $0, dryRun: true)
@@ -93,15 +94,5 @@ extension Migrator {
         if Task.isCancelled { return [] }
         let reason = (error as? APIError).map { "the API server refuses \(what): \($0.message)" } ?? "\(what): \(error)"
         return [Obstacle(namespace: state.name.namespace, resource: state.title, message: reason)]
-    }
-}
-
-extension ClaimState {
-    /// True where a mover will run for the claim, as far as its own state allows it.
-    fileprivate var isToBeCopied: Bool {
-        switch next(stagingBindsAtOnce: true) {
-        case .protect, .stage, .awaitStaging, .copy: return true
-        default: return false
-        }
     }
 }

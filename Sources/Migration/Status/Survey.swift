@@ -317,6 +317,7 @@ extension Survey {
         let volumesInUse = Set(states.compactMap { $0.source?.metadata.uid })
         let awake = Set(states.compactMap { $0.claim?.metadata.uid })
         let movers = Set(states.compactMap { mover(of: $0)?.metadata.uid })
+        let serving = Set(states.map { $0.sourceClaim?.metadata.uid ?? $0.seal?.uid })
         var found: [Obstacle] = []
         func add(_ object: some KubernetesObject, _ message: String) {
             found.append(Obstacle(namespace: object.metadata.namespace, resource: object.title, message: message))
@@ -341,6 +342,9 @@ extension Survey {
         for pod in inventory.pods where !pod.metadata.isTerminating {
             switch pod.metadata.annotation(Marks.kind) {
             case Marks.Kind.preflight: add(pod, pod.metadata.leftByPreflight)
+            case Marks.Kind.server where !serving.contains(pod.metadata.annotation(Marks.sourceUID)):
+                let claim = ObjectName(pod.metadata.annotation(Marks.claim) ?? "?", in: pod.metadata.namespace)
+                add(pod, "serves the volume of \(claim), whose migration is not under way (\(pod.phase)); delete it")
             case Marks.Kind.mover where !movers.contains(pod.metadata.uid):
                 let claim = ObjectName(pod.metadata.annotation(Marks.claim) ?? "?", in: pod.metadata.namespace)
                 guard includes(claim, scope) else { continue }

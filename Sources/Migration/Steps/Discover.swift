@@ -18,6 +18,8 @@ public struct Discovery: Sendable {
     /// Things that a person should know and that stop nothing, such as volumes without a claim.
     public internal(set) var notes: [Obstacle] = []
     public internal(set) var classes: [StorageClass] = []
+    /// How the data of claims gets across whose source volume not every node can mount.
+    var routes: [ObjectName: Route] = [:]
     /// True where there is nothing to migrate and nothing to start again.
     public var isEmpty: Bool { units.isEmpty && forgotten.isEmpty }
 
@@ -179,9 +181,11 @@ extension Migrator {
         let plan = try await quotaPlan(for: Self.units(of: states, usage: usage, obstacles: obstacles))
         (discovery.units, discovery.withoutRoom, discovery.shortages) = (plan.units, plan.later, plan.shortages)
         for index in discovery.units.indices {
+            discovery.units[index].nameConsumers(in: inventory)
             discovery.units[index].name(scalers)
             discovery.notes += discovery.units[index].notesOfManagers
         }
+        try await nameRoutes(of: &discovery, in: inventory)
         discovery.notes += discovery.units.flatMap(\.claims).compactMap { $0.claim?.noteOfManifest(options) }
         let defaultClass = classes.first(where: \.isDefault)?.metadata.name
         discovery.notes += discovery.units.flatMap(\.workloads).compactMap {
@@ -333,7 +337,7 @@ extension Migrator {
 
     /// True for pods that a migration made.
     static func isOurs(_ pod: Pod) -> Bool {
-        [Marks.Kind.mover, Marks.Kind.preflight].contains(pod.metadata.annotation(Marks.kind))
+        [Marks.Kind.mover, Marks.Kind.server, Marks.Kind.preflight].contains(pod.metadata.annotation(Marks.kind))
     }
 
     /// The connected components of claims and workloads.

@@ -9,6 +9,7 @@ extension Workload {
             brake: .removal(manifest: Self.recreatable(manifest)),
             replicas: 1,
             claimNames: Set(pod.claimNames),
+            template: pod.spec,
             isReady: pod.isReady || pod.isFinished
         )
     }

@@ -8,7 +8,8 @@ extension Workload {
             metadata: cronJob.metadata,
             brake: .suspension,
             replicas: cronJob.spec.suspend == true ? 0 : 1,
-            claimNames: Set(cronJob.spec.jobTemplate?.spec.template.spec.claimNames(ofPod: nil) ?? [])
+            claimNames: Set(cronJob.spec.jobTemplate?.spec.template.spec.claimNames(ofPod: nil) ?? []),
+            template: cronJob.spec.jobTemplate?.spec.template.spec
         )
     }
 
@@ -24,7 +25,8 @@ extension Workload {
             metadata: job.metadata,
             brake: .suspension,
             replicas: job.spec.suspend == true || isOver ? 0 : 1,
-            claimNames: Set(job.spec.template?.spec.claimNames(ofPod: nil) ?? [])
+            claimNames: Set(job.spec.template?.spec.claimNames(ofPod: nil) ?? []),
+            template: job.spec.template?.spec
         )
     }
 }

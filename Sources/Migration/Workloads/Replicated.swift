@@ -10,6 +10,7 @@ extension Workload {
             brake: .replicas,
             replicas: replicas,
             claimNames: Set(object.spec.template?.spec.claimNames(ofPod: nil) ?? []),
+            template: object.spec.template?.spec,
             isReady: object.isObserved && (object.status?.availableReplicas ?? 0) >= replicas
         )
     }

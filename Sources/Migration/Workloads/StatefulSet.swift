@@ -25,6 +25,7 @@ extension Workload {
                 (set.spec.volumeClaimTemplates ?? []).map { ($0.metadata.name ?? "", $0.spec?.storageClassName ?? "") },
                 uniquingKeysWith: { $1 }
             ),
+            template: set.spec.template?.spec,
             isReady: set.isObserved && (set.status?.readyReplicas ?? 0) >= replicas
         )
     }

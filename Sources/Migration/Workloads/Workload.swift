@@ -30,6 +30,8 @@ public struct Workload: Sendable, Equatable {
     public var deletesClaims = false
     /// The classes that a StatefulSet's claim templates name, by the templates' names; empty for none.
     public var templateClasses: [String: String] = [:]
+    /// What its pods are made from.
+    public var template: PodSpec?
     /// True when all its pods run and are ready, at the scale that it has now.
     public var isReady = true
     /// What is kept of it beside it while it is stopped.

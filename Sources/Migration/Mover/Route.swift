@@ -1,0 +1,159 @@
+import Kubernetes
+
+/// How a claim's data gets from its source volume to its destination volume.
+struct Route: Equatable {
+    /// Where the pod runs that writes to the destination volume.
+    var mover: Placement
+    /// Where the pod runs that serves it the source volume, where no node can mount both; nil where the mover can.
+    var source: Placement?
+    /// The nodes that can mount the source volume, and those that can mount the destination volume, as far as that was
+    /// looked at.
+    var from: Set<String>?
+    var to: Set<String>?
+
+    /// Why the mover may not start; nil where nothing is known that keeps it from that.
+    var obstacle: String? {
+        if to == [] {
+            return
+                "no node is known that can run its pods and mount a new volume of theirs; unless one is added, the mover "
+                + "does not start"
+        }
+        return from == []
+            ? "no node is known that can mount its volume; unless one is added, the mover does not start" : nil
+    }
+
+    /// What a person is told of a copy over the network.
+    var words: String? { detour.map { "\($0), so it is copied over the network" } }
+
+    /// Why the data goes over the network; nil where it does not.
+    var detour: String? {
+        guard source != nil else { return nil }
+        func words(_ nodes: Set<String>) -> String {
+            nodes.sorted().prefix(3).joined(separator: ", ") + (nodes.count > 3 ? ", …" : "")
+        }
+        return "no node can mount both volumes (the source \(words(from ?? [])), the destination \(words(to ?? [])))"
+    }
+}
+
+/// What decides a route besides the claim itself.
+struct Surroundings: Sendable {
+    /// Nil where they may not be listed: then nothing is known of what excludes what.
+    var sites: Sites?
+    var destinationClass: StorageClass?
+    /// All volumes, where the destination class only takes those that are there.
+    var volumes: [PersistentVolume] = []
+}
+
+extension ClaimState {
+    /// True where not every node can mount the source volume.
+    var hasBoundSource: Bool {
+        guard let source else { return false }
+        return source.spec.nodeAffinity != nil || Placement(of: self).onlyThere
+    }
+
+    /// Decides how the data gets across.
+    func route(in surroundings: Surroundings) -> Route {
+        let plain = Placement(of: self)
+        guard hasBoundSource, let source, let sites = surroundings.sites else { return Route(mover: plain) }
+        let from = sites.of(source).intersection(plain.onlyThere ? [plain.node ?? ""] : sites.all)
+        let to = destinationNodes(in: surroundings, sites)
+        let both = from.intersection(to)
+        // Where one of them can be nowhere, the scheduler says why.
+        if both.isEmpty, !from.isEmpty, !to.isEmpty {
+            var mover = Placement(consumer: consumer)
+            // A volume that is there already does not move with its workload.
+            if let consumer, sites.of(consumer).isDisjoint(with: to) { mover.consumer = nil }
+            if to.count == 1 { mover = Placement(node: to.first, onlyThere: true) }
+            let source =
+                from.count == 1 ? Placement(node: from.first, onlyThere: true) : Placement(node: plain.node)
+            return Route(mover: mover, source: source, from: from, to: to)
+        }
+        // The only node that there is can't be another's choice: whatever keeps other pods away from it is tolerated.
+        if both.count == 1 { return Route(mover: Placement(node: both.first, onlyThere: true), from: from, to: to) }
+        // A volume that is there already does not move with its workload.
+        let isReachable = consumer.map { !sites.of($0).isDisjoint(with: both) } ?? true
+        return Route(mover: isReachable ? plain : Placement(node: plain.node), from: from, to: to)
+    }
+
+    /// The nodes that the destination volume can be mounted on, or come to be.
+    private func destinationNodes(in surroundings: Surroundings, _ sites: Sites) -> Set<String> {
+        if let destination = givenDestination ?? destination { return sites.of(destination) }
+        var nodes = surroundings.destinationClass.map(sites.of) ?? sites.all
+        if let consumer { nodes.formIntersection(sites.of(consumer)) }
+        if surroundings.destinationClass?.provisioner == StorageClass.noProvisioner {
+            let fitting = surroundings.volumes.filter(canBeDestination)
+            nodes.formIntersection(fitting.reduce(into: Set<String>()) { $0.formUnion(sites.of($1)) })
+        }
+        return nodes
+    }
+
+    /// True of a volume made by hand that the staging claim may be bound to.
+    private func canBeDestination(_ volume: PersistentVolume) -> Bool {
+        guard volume.phase == "Available", let size, let capacity = volume.spec.capacity?["storage"] else {
+            return false
+        }
+        return capacity >= size && (volume.claim == nil || volume.claim == stagingName)
+            && (volume.spec.volumeMode ?? "Filesystem") == claim?.volumeMode
+    }
+}
+
+extension ClaimState {
+    /// True where a mover will run for the claim, as far as its own state allows it.
+    var isToBeCopied: Bool {
+        switch next(stagingBindsAtOnce: true) {
+        case .protect, .stage, .awaitStaging, .copy: return true
+        default: return false
+        }
+    }
+}
+
+extension StorageClass {
+    /// The provisioner of classes whose volumes are made by hand.
+    static let noProvisioner = "kubernetes.io/no-provisioner"
+}
+
+extension Migrator {
+    /// Looks up what decides the route of a claim; nothing where its source volume can be mounted on any node.
+    func surroundings(of state: ClaimState) async throws -> Surroundings {
+        var surroundings = Surroundings()
+        guard state.hasBoundSource else { return surroundings }
+        surroundings.sites = try await sites()
+        if state.givenDestination ?? state.destination == nil {
+            surroundings.destinationClass = try await client.list(StorageClass.self)
+                .first { $0.metadata.name == options.destinationClass }
+        }
+        if surroundings.destinationClass?.provisioner == StorageClass.noProvisioner {
+            surroundings.volumes = try await client.list(PersistentVolume.self)
+                .filter { $0.spec.storageClassName == options.destinationClass }
+        }
+        return surroundings
+    }
+
+    /// Finds the routes of the claims whose source volume not every node can mount, and says which lead over the network.
+    func nameRoutes(of discovery: inout Discovery, in inventory: Inventory) async throws {
+        let bound = discovery.units.flatMap(\.claims).filter { $0.isToBeCopied && $0.hasBoundSource }
+        guard !bound.isEmpty else { return }
+        let surroundings = Surroundings(
+            sites: try await sites(),
+            destinationClass: discovery.storageClass(options.destinationClass),
+            volumes: inventory.volumes.values.filter { $0.spec.storageClassName == options.destinationClass }
+        )
+        for state in bound {
+            let route = state.route(in: surroundings)
+            discovery.routes[state.name] = route
+            guard let words = route.words ?? route.obstacle else { continue }
+            discovery.notes.append(
+                Obstacle(namespace: state.name.namespace, resource: state.title, message: words)
+            )
+        }
+    }
+
+    /// The nodes; nil where they may not be listed.
+    func sites() async throws -> Sites? {
+        do {
+            return Sites(nodes: try await client.list(Node.self))
+        } catch let error as APIError where error.reason == .forbidden {
+            return nil
+        }
+    }
+}

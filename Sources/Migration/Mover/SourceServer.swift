@@ -1,0 +1,207 @@
+import FoundationEssentials
+import Kubernetes
+
+/// The pod that serves a source volume to a mover on another node: sshd, with keys that are made for one copy, behind
+/// which there is nothing but an rsync daemon that reads the volume.
+struct SourceServer {
+    static let container = "serve"
+    /// The name of the volume in which the server and the mover find their halves of the Secret; its path, too.
+    static let keys = "pvmigrate"
+    static let port: JSON = 2222
+    static let portName = "ssh"
+    /// What sshd is at in every image; it insists on a whole path.
+    private static let program = "/usr/sbin/sshd"
+
+    var name: ObjectName
+    /// The name of the Secret, which is another one for each copy: so one that is still being deleted is no obstacle.
+    var secret: String
+    var image: String
+    var annotations: [String: JSON]
+    /// What is served, as a pod's manifest says it, less the name.
+    var volume: JSON
+    var placement: Placement
+    var deadline: Int
+    /// The person's own part of the manifest.
+    var template: MoverTemplate?
+
+    init(
+        name: ObjectName,
+        image: String,
+        annotations: [String: JSON],
+        volume: JSON,
+        placement: Placement,
+        deadline: Int,
+        template: MoverTemplate?
+    ) {
+        self.name = name
+        self.image = image
+        self.annotations = annotations
+        self.volume = volume
+        self.placement = placement
+        self.deadline = deadline
+        self.template = template
+        secret = "\(name.name)-\(String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16))"
+    }
+
+    // MARK: The pod
+
+    var manifest: JSON {
+        var source = volume
+        source["name"] = "source"
+        var spec: JSON = [
+            "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
+            "securityContext": MoverPod.podSecurityContext,
+            "terminationGracePeriodSeconds": 1, "activeDeadlineSeconds": .integer(Int64(deadline)),
+            "containers": [
+                [
+                    "name": .string(Self.container), "image": .string(image), "imagePullPolicy": "IfNotPresent",
+                    "command": [.string(Self.program)],
+                    // On the pod's own address only.
+                    "args": [
+                        "-D", "-e", "-f", .string("/\(Self.keys)/sshd_config"), "-o", "ListenAddress=$(POD_IP)",
+                    ],
+                    "env": [["name": "POD_IP", "valueFrom": ["fieldRef": ["fieldPath": "status.podIP"]]]],
+                    "ports": [["name": .string(Self.portName), "containerPort": Self.port, "protocol": "TCP"]],
+                    "readinessProbe": [
+                        "tcpSocket": ["port": Self.port], "periodSeconds": 1, "failureThreshold": 60,
+                    ],
+                    "volumeMounts": [
+                        ["name": "source", "mountPath": "/source", "readOnly": true],
+                        ["name": .string(Self.keys), "mountPath": .string("/\(Self.keys)"), "readOnly": true],
+                        // Many images lock root's password, and sshd lets nobody in whose account is locked.
+                        [
+                            "name": .string(Self.keys), "mountPath": "/etc/shadow", "subPath": "shadow",
+                            "readOnly": true,
+                        ],
+                    ],
+                    "securityContext": Self.securityContext,
+                ]
+            ],
+            "volumes": [
+                source, Self.keys(of: secret, ["sshd_config", "host", "authorized_keys", "rsyncd.conf", "shadow"]),
+            ],
+        ]
+        if let affinity = placement.affinity { spec["affinity"] = affinity }
+        if !placement.nodeSelector.isEmpty {
+            spec["nodeSelector"] = .object(placement.nodeSelector.mapValues(JSON.string))
+        }
+        if !placement.tolerations.isEmpty { spec["tolerations"] = .array(placement.tolerations) }
+        let pod: JSON = [
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": [
+                "name": .string(name.name), "namespace": name.namespace.map(JSON.string) ?? .null,
+                "annotations": .object(annotations.merging(MoverPod.withoutSidecars) { $1 }),
+                "labels": MoverPod.labels,
+            ],
+            "spec": spec,
+        ]
+        return template?.applied(to: pod) ?? pod
+    }
+
+    /// What sshd and rsync's daemon confine themselves with, where a container runtime doesn't give it by itself; the
+    /// baseline Pod Security standard allows it.
+    private static var securityContext: JSON {
+        var context = MoverPod.securityContext
+        context["capabilities"] = ["add": ["SYS_CHROOT"]]
+        return context
+    }
+
+    /// Some files of the Secret as a pod's volume; only root may read them, as ssh demands of private keys.
+    private static func keys(of secret: String, _ files: [String]) -> JSON {
+        [
+            "name": .string(keys),
+            "secret": [
+                "secretName": .string(secret), "defaultMode": 0o400,
+                "items": .array(files.map { ["key": .string($0), "path": .string($0)] }),
+            ],
+        ]
+    }
+
+    /// The mover's half of the Secret as a pod's volume.
+    var moverKeys: JSON { Self.keys(of: secret, ["ssh_config", "id", "known_hosts"]) }
+
+    // MARK: The Secret
+
+    /// The Secret with new keys. It belongs to the pod: whatever happens, it goes with it.
+    func secretManifest(owner: Pod) -> JSON {
+        let (host, mover) = (SSHKey(), SSHKey())
+        let command = "rsync --server --daemon --config=/\(Self.keys)/rsyncd.conf ."
+        let files = [
+            "sshd_config": Self.sshdConfiguration, "host": host.privateFile,
+            "authorized_keys": "restrict,command=\"\(command)\" \(mover.publicLine)\n",
+            "rsyncd.conf": Self.rsyncConfiguration, "shadow": "root:*:19000:0:99999:7:::\n",
+            "ssh_config": Self.sshConfiguration, "id": mover.privateFile,
+            "known_hosts": "source \(host.publicLine)\n",
+        ]
+        return [
+            "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "immutable": true,
+            "metadata": [
+                "name": .string(secret), "namespace": name.namespace.map(JSON.string) ?? .null,
+                "annotations": .object(annotations),
+                "ownerReferences": [
+                    [
+                        "apiVersion": "v1", "kind": "Pod", "name": .string(owner.metadata.name),
+                        "uid": .string(owner.metadata.uid),
+                    ]
+                ],
+            ],
+            "data": .object(files.mapValues { .string(Data($0.utf8).base64EncodedString()) }),
+        ]
+    }
+
+    /// The files of a Secret are links to what a kubelet exchanges, which StrictModes doesn't like.
+    private static let sshdConfiguration = """
+        Port 2222
+        HostKey /\(keys)/host
+        AuthorizedKeysFile /\(keys)/authorized_keys
+        StrictModes no
+        PidFile none
+        AllowUsers root
+        PermitRootLogin forced-commands-only
+        AuthenticationMethods publickey
+        PasswordAuthentication no
+        DisableForwarding yes
+        PermitTTY no
+        PermitUserRC no
+        PrintMotd no
+        LogLevel ERROR
+        ClientAliveInterval 15
+        ClientAliveCountMax 4
+
+        """
+
+    private static let sshConfiguration = """
+        Host *
+        User root
+        Port 2222
+        IdentityFile /\(keys)/id
+        IdentitiesOnly yes
+        HostKeyAlias source
+        UserKnownHostsFile /\(keys)/known_hosts
+        GlobalKnownHostsFile /dev/null
+        StrictHostKeyChecking yes
+        PreferredAuthentications publickey
+        BatchMode yes
+        ConnectTimeout 20
+        ConnectionAttempts 3
+        ServerAliveInterval 15
+        ServerAliveCountMax 4
+        LogLevel ERROR
+
+        """
+
+    /// Links are sent as they are, and paths are taken as they are, since the volume is all that the daemon sees.
+    private static let rsyncConfiguration = """
+        uid = 0
+        gid = 0
+        use chroot = yes
+        munge symlinks = no
+        reverse lookup = no
+        log file = /dev/null
+        [source]
+        path = /source
+        read only = yes
+        list = no
+
+        """
+}
