@@ -64,6 +64,12 @@ public enum Permissions {
             // A run never reads a Secret.
             Permission(resource: .secrets, verbs: ["create", "delete"], purpose: .networkCopy),
             Permission(
+                resource: .networkPolicies,
+                verbs: ["list"],
+                purpose: .networkCopy,
+                otherwise: "policies that cut copies over the network are not named"
+            ),
+            Permission(
                 resource: .nodes,
                 verbs: ["list"],
                 otherwise: "whether a node can mount both volumes is seen only when a mover does not start"

@@ -71,6 +71,51 @@ struct NetworkCopyTests {
         }
     }
 
+    @Test("preflight copies nothing over the network, and leaves nothing behind", .timeLimit(.minutes(2)))
+    func passes() async throws {
+        let scene = try TwoNodes()
+        try await scene.run {
+            let (rows, messages) = try await scene.preflight()
+            #expect(rows == [], "\(messages.joined(separator: "\n"))")
+            #expect(messages.contains { $0.contains("a trial in shop from node node-1 to node-2 passed") })
+            try await scene.expectNothingLeft()
+        }
+    }
+
+    @Test("preflight names an image that can't serve, before anything stops", .timeLimit(.minutes(2)))
+    func unfitImage() async throws {
+        let scene = try TwoNodes()
+        try await scene.run {
+            await scene.simulator.change { $0.behaviour.missingPrograms = ["/usr/sbin/sshd"] }
+            let (rows, _) = try await scene.preflight()
+            #expect(rows.count == 1)
+            #expect(rows.first?.contains("needs an image with /usr/sbin/sshd and ssh") == true, "\(rows)")
+            try await scene.expectNothingLeft()
+        }
+    }
+
+    @Test("preflight names a policy that cuts the copy, with the one that lets it pass", .timeLimit(.minutes(2)))
+    func policy() async throws {
+        let scene = try TwoNodes()
+        try await scene.run {
+            try await scene.simulator.change { cluster in
+                _ = try cluster.create(
+                    .networkPolicies,
+                    namespace: "shop",
+                    ["metadata": ["name": "deny"], "spec": ["podSelector": [:], "policyTypes": ["Ingress"]]]
+                )
+            }
+            let (rows, _) = try await scene.preflight()
+            #expect(rows.count == 1)
+            #expect(rows.first?.hasPrefix("NetworkPolicy shop/deny: lets nothing come into") == true, "\(rows)")
+            let text = rows.first?.split(separator: "<<< '").last?.dropLast() ?? ""
+            let admission = try JSONDecoder().decode(JSON.self, from: Data(text.utf8))
+            try await scene.simulator.change { _ = try $0.create(.networkPolicies, namespace: "shop", admission) }
+            #expect(try await scene.preflight().rows == [])
+            try await scene.expectNothingLeft()
+        }
+    }
+
     @Test("an image without sshd is named, and the workload is given back", .timeLimit(.minutes(2)))
     func withoutServer() async throws {
         let scene = try TwoNodes()
@@ -235,6 +280,16 @@ private struct TwoNodes: Sendable {
         }
         run.messages = messages.withLock { $0 }
         return run
+    }
+
+    /// The rows of preflight's table, and what it says on the way.
+    func preflight() async throws -> (rows: [String], messages: [String]) {
+        let messages = Mutex<[String]>([])
+        let journal = Journal(time: .continuous) { message in messages.withLock { $0.append(message.text) } }
+        let options = Options(sourceClass: "here", destinationClass: "there")
+        let migrator = Migrator(client: client, options: options, journal: journal)
+        let obstacles = await migrator.preflight(try await migrator.discover(), interruption: Interruption())
+        return (obstacles.map { "\($0.resource): \($0.message)" }, messages.withLock { $0 })
     }
 
     /// No pod, Secret or staging claim of the migration is there.

@@ -126,6 +126,49 @@ struct PlacementTests {
     }
 }
 
+@Suite("Policies of the network")
+struct NetworkPolicyTests {
+    private static let labels = ["kurl.sh/pvcmigrate": "mover"]
+    private static let movers: JSON = ["podSelector": ["matchLabels": ["kurl.sh/pvcmigrate": "mover"]]]
+
+    private static func policy(_ spec: JSON) throws -> NetworkPolicy {
+        let metadata: JSON = ["name": "p", "namespace": "shop", "uid": "u", "resourceVersion": "1"]
+        let policy: JSON = ["metadata": metadata, "spec": spec]
+        return try JSONDecoder().decode(NetworkPolicy.self, from: policy.text)
+    }
+
+    @Test("a policy limits the pods that it selects, in the directions that it is for")
+    func limits() throws {
+        let all = try Self.policy(["podSelector": [:]])
+        #expect(all.limits(.ingress, of: Self.labels) && !all.limits(.egress, of: Self.labels))
+        let out = try Self.policy(["podSelector": [:], "policyTypes": ["Egress"]])
+        #expect(!out.limits(.ingress, of: Self.labels) && out.limits(.egress, of: Self.labels))
+        let others = try Self.policy(["podSelector": ["matchLabels": ["app": "web"]]])
+        #expect(!others.limits(.ingress, of: Self.labels))
+        let unless: JSON = [
+            "matchExpressions": [["key": "kurl.sh/pvcmigrate", "operator": "NotIn", "values": ["mover"]]]
+        ]
+        #expect(try !Self.policy(["podSelector": unless]).limits(.ingress, of: Self.labels))
+    }
+
+    @Test(
+        "a rule admits a copy where pods, namespace and port fit",
+        arguments: [
+            ([:], true), (["from": [movers]], true),
+            (["from": [["podSelector": ["matchLabels": ["app": "x"]]]]], false),
+            (["ports": [["port": 2222]]], true), (["ports": [["port": 80]]], false),
+            (["ports": [["port": 2000, "endPort": 3000]]], true), (["ports": [["port": "ssh"]]], true),
+            (["ports": [["protocol": "UDP"]]], false), (["from": [["ipBlock": ["cidr": "10.0.0.0/8"]]]], true),
+            (["from": [["namespaceSelector": ["matchLabels": ["kubernetes.io/metadata.name": "bank"]]]]], false),
+            (["from": [["namespaceSelector": [:]]]], true),
+        ] as [(JSON, Bool)]
+    )
+    func admits(rule: JSON, expected: Bool) throws {
+        let policy = try Self.policy(["podSelector": [:], "ingress": [rule]])
+        #expect(policy.mayAdmit(.ingress, among: Self.labels) == expected)
+    }
+}
+
 @Suite("Volumes that are attached to a node")
 struct AttachmentTests {
     /// A Deployment whose disk stays attached for some time after its pod has gone; it can run on any node.

@@ -59,6 +59,14 @@ public enum Preflight {
             try await migrator.checkProvisioning(discovery, interruption: interruption)
         },
         Check(
+            name: "network copies",
+            summary: "where no node can mount both volumes, pods of two nodes reach each other with ssh",
+            runsWithoutDestination: false,
+            createsObjects: true
+        ) { migrator, discovery, interruption in
+            try await migrator.checkNetworkCopies(discovery, interruption: interruption)
+        },
+        Check(
             name: "default class",
             summary: "with --set-defaults, no third class is the default one"
         ) { migrator, discovery, _ in migrator.checkDefaultClass(discovery) },

@@ -1,0 +1,130 @@
+import Kubernetes
+
+extension APIResource {
+    static let networkPolicies = APIResource(
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        plural: "networkpolicies"
+    )
+}
+
+struct NetworkPolicy: KubernetesObject {
+    static let resource = APIResource.networkPolicies
+
+    struct Spec: Decodable, Sendable {
+        var podSelector: JSON?
+        var policyTypes: [String]?
+        var ingress: [JSON]?
+        var egress: [JSON]?
+    }
+
+    enum Direction: String, CaseIterable {
+        case ingress = "Ingress"
+        case egress = "Egress"
+    }
+
+    var metadata: ObjectMeta
+    var spec: Spec
+
+    /// True where it limits what pods of some labels may do in a direction.
+    func limits(_ direction: Direction, of labels: [String: String]) -> Bool {
+        // Without types it is for what comes in, and for what goes out where it has rules for that.
+        let types = spec.policyTypes ?? (spec.egress == nil ? ["Ingress"] : ["Ingress", "Egress"])
+        return types.contains(direction.rawValue) && (spec.podSelector ?? [:]).selects(labels)
+    }
+
+    /// True where one of its rules may let pods of some labels connect to each other: not all that a rule names is known
+    /// here, such as address ranges.
+    func mayAdmit(_ direction: Direction, among labels: [String: String]) -> Bool {
+        let rules = (direction == .ingress ? spec.ingress : spec.egress) ?? []
+        return rules.contains { rule in
+            let peers = rule[direction == .ingress ? "from" : "to"]?.array ?? []
+            let ports = rule["ports"]?.array ?? []
+            return (peers.isEmpty || peers.contains { mayBe(labels, peer: $0) })
+                && (ports.isEmpty || ports.contains(where: \.includesServer))
+        }
+    }
+
+    private func mayBe(_ labels: [String: String], peer: JSON) -> Bool {
+        if let namespaces = peer["namespaceSelector"] {
+            let own = ["kubernetes.io/metadata.name": metadata.namespace ?? ""]
+            // Of its other labels nothing is known.
+            let keys = namespaces.selectorKeys
+            if keys.isSubset(of: own.keys), !namespaces.selects(own) { return false }
+        }
+        return peer["podSelector"]?.selects(labels) ?? true
+    }
+}
+
+extension JSON {
+    /// True where a LabelSelector (meta/v1) means objects of some labels; an empty one means all.
+    fileprivate func selects(_ labels: [String: String]) -> Bool {
+        (self["matchLabels"]?.object ?? [:]).allSatisfy { labels[$0.key] == $0.value.string }
+            && (self["matchExpressions"]?.array ?? []).allSatisfy {
+                $0.holds(of: labels[$0["key"]?.string ?? ""], operation: $0["operator"]?.string ?? "")
+            }
+    }
+
+    fileprivate var selectorKeys: Set<String> {
+        Set(self["matchLabels"]?.object?.keys.map(\.self) ?? [])
+            .union((self["matchExpressions"]?.array ?? []).compactMap { $0["key"]?.string })
+    }
+
+    /// True of a NetworkPolicyPort that includes the one at which a source volume is served.
+    fileprivate var includesServer: Bool {
+        guard self["protocol"]?.string ?? "TCP" == "TCP" else { return false }
+        guard let port = self["port"] else { return true }
+        if let name = port.string { return name == SourceServer.portName }
+        guard let first = port.integer, let ours = SourceServer.port.integer else { return false }
+        return (first...max(first, self["endPort"]?.integer ?? first)).contains(ours)
+    }
+}
+
+extension Migrator {
+    /// The policies that cut copies over the network in some namespaces. Where they may not be listed, only the trial
+    /// shows that.
+    func checkNetworkPolicies(in namespaces: [String]) async throws -> [Obstacle] {
+        let labels = (MoverPod.labels.object ?? [:]).compactMapValues(\.string)
+        var obstacles: [Obstacle] = []
+        for namespace in namespaces {
+            let policies: [NetworkPolicy]
+            do {
+                policies = try await client.list(NetworkPolicy.self, in: namespace)
+            } catch let error as APIError where error.reason == .forbidden {
+                // The check of permissions says so.
+                return []
+            }
+            for direction in NetworkPolicy.Direction.allCases {
+                let limiting = policies.filter { $0.limits(direction, of: labels) }
+                guard !limiting.isEmpty, !limiting.contains(where: { $0.mayAdmit(direction, among: labels) }) else {
+                    continue
+                }
+                let what = direction == .ingress ? "come into" : "go out of"
+                obstacles += limiting.map {
+                    Obstacle(
+                        namespace: namespace,
+                        resource: $0.title,
+                        message:
+                            "lets nothing \(what) the two pods of a copy over the network, and no other policy does. "
+                            + "Policies add up, so for the time of the migration: \(Self.admission(in: namespace))"
+                    )
+                }
+            }
+        }
+        return obstacles
+    }
+
+    /// The command that lets the pods of copies connect to each other.
+    private static func admission(in namespace: String) -> String {
+        let movers: JSON = ["matchLabels": .object([Marks.claim: "mover"])]
+        let policy: JSON = [
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": ["name": "pvmigrate"],
+            "spec": [
+                "podSelector": movers, "ingress": [["from": [["podSelector": movers]]]],
+                "egress": [["to": [["podSelector": movers]]]],
+            ],
+        ]
+        return
+            "kubectl create --namespace \(namespace) --filename - <<< '\(String(decoding: policy.text, as: UTF8.self))'"
+    }
+}

@@ -1,0 +1,163 @@
+import Kubernetes
+
+extension Migrator {
+    /// Where copies go over the network: no policy may cut them, and a copy of nothing between two such nodes is made,
+    /// which tries the image's sshd and ssh and the network itself. All is removed again, whatever happens.
+    func checkNetworkCopies(_ discovery: Discovery, interruption: Interruption) async throws -> [Obstacle] {
+        let states = discovery.units.flatMap(\.claims).filter { discovery.routes[$0.name]?.source != nil }
+        let firsts = Dictionary(grouping: states) { $0.name.namespace ?? "" }.compactMapValues(\.first)
+        let blocks = states.filter(\.isBlock).map {
+            Obstacle(
+                namespace: $0.name.namespace,
+                resource: $0.title,
+                message: "is a block volume, which is not copied over the network, and "
+                    + (discovery.routes[$0.name]?.detour ?? "")
+            )
+        }
+        let policies = blocks + (try await checkNetworkPolicies(in: firsts.keys.sorted()))
+        let cut = Set(policies.map(\.namespace))
+        // What can't be removed again is not created.
+        guard await mayTry() else { return policies }
+        let trials = firsts.filter { !cut.contains($0.key) }.values.compactMap { state in
+            discovery.routes[state.name].map { NetworkTrial(state, $0, options) }
+        }
+        return policies + (await trials.sideBySide { await carryOut($0, interruption) }.flatMap(\.self))
+    }
+
+    private func carryOut(_ trial: NetworkTrial, _ interruption: Interruption) async -> [Obstacle] {
+        if interruption.isRequested { return [] }
+        let began = time.now()
+        var obstacles: [Obstacle] = []
+        do {
+            // Not given up halfway: a request might take effect after everything was removed.
+            try await client.create(.pods, in: trial.namespace, trial.server.manifest)
+            let server = try await client.get(Pod.self, trial.server.name)
+            _ = try await createSecret(of: trial.server, for: server)
+            if let why = try await interruption.cancelling({ try await perform(trial, server) }) {
+                obstacles.append(trial.failed(why))
+            } else {
+                journal.info("copy over the network", trial.passed(in: time.now() - began))
+            }
+        } catch is CancellationError {
+            // Neither passed nor failed.
+        } catch {
+            obstacles.append(trial.failed((error as? Failure)?.reason ?? (error as? APIError)?.message ?? "\(error)"))
+        }
+        for name in [trial.clientName, trial.server.name] {
+            do {
+                // The server's Secret goes with it.
+                if let pod = try await client.find(Pod.self, name) { try await remove(pod) }
+            } catch {
+                obstacles.append(
+                    Obstacle(
+                        namespace: trial.namespace,
+                        resource: "Pod \(name)",
+                        message: "preflight could not clean up: \(error)"
+                    )
+                )
+            }
+        }
+        return obstacles
+    }
+
+    /// Copies nothing from one pod to the other.
+    ///
+    /// - Returns: why that failed, or nil where it did not.
+    private func perform(_ trial: NetworkTrial, _ server: Pod) async throws -> String? {
+        guard case .ready(let address) = try await awaitReady(server, limit: options.podReadyTimeout) else {
+            return "somebody deleted its pod"
+        }
+        try await client.create(.pods, in: trial.namespace, trial.client(of: address))
+        let name = trial.clientName
+        var last: Pod?
+        do {
+            let pod = try await client.wait(
+                for: Pod.self,
+                in: name.namespace,
+                named: name.name,
+                limit: options.podReadyTimeout,
+                what: "the pod that copies"
+            ) { snapshot -> Pod? in
+                guard let pod = snapshot.object(named: name.name) else { throw Refusal("somebody deleted its pod") }
+                last = pod
+                return pod.isFinished ? pod : nil
+            }
+            return pod.phase == "Failed" ? await client.failure(of: pod, RsyncFlags()) : nil
+        } catch is WaitTimeout {
+            let runs = last?.state(of: Trial.container)?.running != nil
+            var why = "does anything cut connections between pods, such as a policy of the network itself?"
+            if !runs, let last { why = await client.hindrance(of: last) ?? "nothing says why" }
+            return "the pod that copies did not end within \(options.podReadyTimeout.inWords): \(why)"
+        }
+    }
+}
+
+/// Two pods that copy nothing over the network, for all claims of a namespace that go that way.
+struct NetworkTrial: Sendable {
+    var namespace: String
+    var clientName: ObjectName
+    var server: SourceServer
+    private var placement: Placement
+    private var nodes: String
+
+    init(_ state: ClaimState, _ route: Route, _ options: Options) {
+        let run = String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16)
+        namespace = state.name.namespace ?? ""
+        clientName = ObjectName("pf-copy-\(run)", in: namespace)
+        // Any node that the destination volume can be on.
+        let node = route.to?.min()
+        placement = node.map { Placement(node: $0, onlyThere: true) } ?? route.mover
+        nodes = "\(route.from?.min() ?? "?") to \(node ?? "?")"
+        server = SourceServer(
+            name: ObjectName("pf-serve-\(run)", in: namespace),
+            image: options.rsyncImage,
+            annotations: [Marks.kind: .string(Marks.Kind.preflight)],
+            volume: ["emptyDir": [:]],
+            placement: route.source ?? Placement(),
+            deadline: 3600,
+            template: options.moverTemplate
+        )
+    }
+
+    /// The pod that copies.
+    func client(of address: String) -> JSON {
+        var annotations = MoverPod.withoutSidecars
+        annotations[Marks.kind] = .string(Marks.Kind.preflight)
+        let flags = RsyncFlags().served(at: address) ?? RsyncFlags()
+        let container = MoverPod.container(
+            Trial.container,
+            image: server.image,
+            flags.checkingCommand,
+            flags.volumes([SourceServer.keys, "dest"], readOnly: [SourceServer.keys]),
+            isRoot: true
+        )
+        var spec: JSON = [
+            "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
+            "securityContext": MoverPod.podSecurityContext, "terminationGracePeriodSeconds": 1,
+            "containers": [container], "volumes": [server.moverKeys, ["name": "dest", "emptyDir": [:]]],
+        ]
+        spec["affinity"] = placement.affinity
+        if !placement.tolerations.isEmpty { spec["tolerations"] = .array(placement.tolerations) }
+        let pod: JSON = [
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": [
+                "name": .string(clientName.name), "namespace": .string(namespace),
+                "annotations": .object(annotations), "labels": MoverPod.labels,
+            ],
+            "spec": spec,
+        ]
+        return server.template?.applied(to: pod) ?? pod
+    }
+
+    func passed(in duration: Duration) -> String {
+        "a trial in \(namespace) from node \(nodes) passed (\(duration.inWords))"
+    }
+
+    func failed(_ reason: String) -> Obstacle {
+        Obstacle(
+            namespace: namespace,
+            resource: "copy over the network",
+            message: "a trial from node \(nodes) failed: \(reason)"
+        )
+    }
+}
