@@ -21,6 +21,8 @@ struct TestCluster: Sendable {
     let hostname: String
     /// That node's name.
     let node: String
+    /// The host names of the other nodes that take pods.
+    let otherHostnames: [String]
 
     private static let environment = ProcessInfo.processInfo.environment
     static let isSandbox = variable("KUBECONFIG") == nil
@@ -60,6 +62,7 @@ struct TestCluster: Sendable {
         }
         self.node = node.metadata.name
         self.hostname = hostname
+        otherHostnames = nodes.filter { $0.takesPods && $0.metadata.name != node.metadata.name }.compactMap(\.hostname)
     }
 
     /// How every command of `pvmigrate` finds this cluster.

@@ -10,6 +10,8 @@ struct TestWorkload: Sendable {
     /// The claims by mount path.
     var claims: [String: String] = [:]
     var script = Files.script
+    /// False for pods that may run on any node that can mount their volumes.
+    var isPinned = true
 }
 
 extension Scene {
@@ -19,14 +21,16 @@ extension Scene {
         _ name: String,
         in namespace: String? = nil,
         claims: [String: String] = [:],
-        script: String = Files.script
+        script: String = Files.script,
+        isPinned: Bool = true
     ) async throws -> TestWorkload {
         let workload = TestWorkload(
             resource: .deployments,
             name: name,
             namespace: namespace ?? self.namespace,
             claims: claims,
-            script: script
+            script: script,
+            isPinned: isPinned
         )
         // Two pods at once would both fill the claim.
         let strategy: JSON = ["type": "Recreate"]
@@ -77,7 +81,8 @@ extension Scene {
             container["readinessProbe"] = ["exec": ["command": ["test", "-e", "/tmp/ready"]], "periodSeconds": 1]
         }
         return [
-            "terminationGracePeriodSeconds": 5, "nodeSelector": ["kubernetes.io/hostname": .string(cluster.hostname)],
+            "terminationGracePeriodSeconds": 5,
+            "nodeSelector": workload.isPinned ? ["kubernetes.io/hostname": .string(cluster.hostname)] : [:],
             "containers": [container],
             "volumes": .array(
                 paths.map { path in
