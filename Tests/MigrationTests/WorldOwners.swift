@@ -166,7 +166,12 @@ extension World {
                 let now = Self.intent(of: object, key.resource)
                 return now == before ? nil : "\(key.resource.kind) \(key.name) is not as it was: \(now), not \(before)"
             }
-            + cluster.list(.configMaps).filter { $0[path: ["metadata", "labels", Marks.kind]] != nil }
+            + records()
+    }
+
+    /// What is kept of stopped workloads.
+    func records() -> [String] {
+        cluster.list(.configMaps).filter { $0[path: ["metadata", "labels", Marks.kind]] != nil }
             .map { "the record \($0[path: ["metadata", "name"]]?.string ?? "") is still there" }
     }
 
