@@ -84,6 +84,33 @@ struct ClaimTests {
         }
     }
 
+    @Test("--dest-size and the annotation make claims larger; none becomes smaller whose usage is not known")
+    func sizes() async throws {
+        try await Scene.with { scene in
+            func size(_ text: String) -> JSON {
+                ["annotations": .object(["kurl.sh/pvcmigrate-destinationsize": .string(text)])]
+            }
+            try await scene.createClaim("data")
+            try await scene.createClaim("own", metadata: size("3Gi"))
+            let app = try await scene.deploy("app", claims: ["/data": "data", "/own": "own"])
+            try await scene.createClaim("idle", metadata: size("512Mi"))
+            let contents = try await scene.contents(of: app)
+            let refused = try await scene.migrate("--dest-size", "200%", "--preflight-validation-only")
+            scene.expect(refused, exit: 2)
+            #expect(refused.output.contains("no running pod mounts it"), "\(refused.output)")
+            let run = try await scene.migrate("--dest-size", "200%", "--exclude", "\(scene.namespace)/idle")
+            scene.expect(run, exit: 0)
+            for (name, expected) in [("data", "2Gi"), ("own", "3Gi")] {
+                let claim = try await scene.claim(name)
+                #expect(claim.storageClassName == scene.destinationClass)
+                #expect(claim.spec.resources?.requests?["storage"] == Quantity(expected))
+                let capacity = try #require(claim.status?.capacity?["storage"])
+                #expect(capacity.bytes >= Quantity(expected)?.bytes ?? .max)
+            }
+            try await scene.expectRestarted(app, on: contents)
+        }
+    }
+
     @Test("a claim keeps its labels, annotations, owners and size")
     func metadata() async throws {
         try await Scene.with { scene in

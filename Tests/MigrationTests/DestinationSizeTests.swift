@@ -215,6 +215,26 @@ struct UsageTests {
         )
     }
 
+    @Test("does not matter for a block device, which can't become smaller")
+    func block() throws {
+        var scene = try PreflightScene()
+        try scene.add(
+            .persistentVolumeClaims,
+            [
+                "metadata": ["name": "device"],
+                "spec": [
+                    "accessModes": ["ReadWriteOnce"], "storageClassName": "slow", "volumeMode": "Block",
+                    "resources": ["requests": ["storage": "1Gi"]],
+                ],
+            ]
+        )
+        scene.options.destinationSize = Percentage("50%")
+        let rows = try scene.preflight().rows.map(\.message)
+        #expect(
+            rows.contains("is a block device, which can't become smaller (512Mi instead of 1Gi); ask for 1Gi or more")
+        )
+    }
+
     @Test("is not told by a file system that others share, nor without the permission to ask")
     func shared() throws {
         var scene = try scene(600 << 20, "80%")

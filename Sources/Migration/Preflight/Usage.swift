@@ -78,6 +78,10 @@ extension ClaimState {
     /// is to be no smaller.
     fileprivate func misfit(_ usage: VolumeUsage) -> String? {
         guard let size, let sourceSize else { return nil }
+        if isToShrink, claim?.volumeMode == "Block" {
+            return
+                "is a block device, which can't become smaller (\(size) instead of \(sourceSize)); ask for \(sourceSize) or more"
+        }
         let advice = "or without a size (--dest-size, the annotation \(Marks.size))"
         switch usage {
         case .unknown(let why):
