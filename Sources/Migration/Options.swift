@@ -21,6 +21,9 @@ public struct Options: Sendable {
     public var rsyncFlags: [String] = []
     /// Merged into every mover and into preflight's pods.
     public var moverTemplate: MoverTemplate?
+    /// How many units are migrated side by side. Each makes the controller manager write, which it does at most 20 times
+    /// a second for the whole cluster: with many more each of them is down for longer.
+    public var parallel = 4
     public var setDefaults = false
     public var verboseCopy = false
     public var skipSourceValidation = false

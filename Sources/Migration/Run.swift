@@ -1,22 +1,31 @@
 import Kubernetes
 
 extension Migrator {
-    /// Migrates what discovery found, unit by unit, and always says what became of each.
+    /// Migrates what discovery found, a few units side by side, and always says what became of each.
     ///
     /// A failing unit is brought back to a safe state and doesn't keep the others from being migrated.
     public func migrate(_ discovery: Discovery, interruption: Interruption) async -> Report {
         var report = Report()
         await startForgotten(discovery, into: &report)
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer
-        for unit in discovery.units {
-            let progress = Progress(unit: unit, stagingBindsAtOnce: binding != true)
-            if let obstacle = unit.obstacles.first {
-                report.add(progress, .skipped, reason: "\(obstacle.resource): \(obstacle.message)")
-            } else if interruption.isRequested {
-                report.add(progress, .skipped, reason: "the run was interrupted")
-            } else {
-                await migrate(progress, interruption: interruption, into: &report)
+        let reports = await discovery.lanes.sideBySide(atMost: options.parallel) { units in
+            var report = Report()
+            for unit in units {
+                let progress = Progress(unit: unit, stagingBindsAtOnce: binding != true)
+                if let obstacle = unit.obstacles.first {
+                    report.add(progress, .skipped, reason: "\(obstacle.resource): \(obstacle.message)")
+                } else if interruption.isRequested {
+                    report.add(progress, .skipped, reason: "the run was interrupted")
+                } else {
+                    await migrate(progress, interruption: interruption, into: &report)
+                }
             }
+            return report
+        }
+        for lane in reports {
+            report.claims += lane.claims
+            report.stopped += lane.stopped
+            report.failures += lane.failures
         }
         report.wasInterrupted = interruption.isRequested
         if options.updatesClaimTemplates, !report.wasInterrupted {

@@ -174,6 +174,9 @@ struct MigrateArguments: ParsableCommand {
     )
     var moverTemplate: String?
 
+    @Option(help: ArgumentHelp("How many units are migrated side by side.", valueName: "number"))
+    var parallel = Options(sourceClass: "", destinationClass: "").parallel
+
     @Flag(help: "Make the destination class the default class afterwards.")
     var setDefaults = false
 
@@ -228,6 +231,7 @@ struct MigrateArguments: ParsableCommand {
         options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
         try stopping.apply(to: &options)
         options.moverTemplate = try Check.moverTemplate(moverTemplate)
+        options.parallel = try Check.parallel(parallel)
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
         options.verboseCopy = verboseCopy
@@ -506,6 +510,11 @@ private enum Check {
             throw UsageError("--rsync-flags \"\(first)\" is no flag of rsync: it must begin with a dash")
         }
         return real
+    }
+
+    static func parallel(_ number: Int) throws(UsageError) -> Int {
+        guard 1...64 ~= number else { throw UsageError("--parallel must be from 1 to 64, not \(number)") }
+        return number
     }
 
     static func moverTemplate(_ path: String?) throws(UsageError) -> MoverTemplate? {

@@ -230,7 +230,7 @@ struct Command: Sendable {
             interruption: interruption
         ) { [interruption, log] in
             // Preflight takes its time, and until a moment ago another run may have been at work.
-            let discovery = try await migrator.discover()
+            let discovery = try await interruption.cancelling { try await migrator.discover() }
             let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
             let what = migrator.options.rollsBack ? "rolling back" : "migrating"
             log.note(.info, "", "\(what) \(claims.of("claim")) in \(discovery.units.count.of("unit"))")

@@ -31,7 +31,13 @@ struct InterruptTests {
             observer: observer,
             work: { migrator, interruption in
                 clock.withLock { $0 = migrator.time }
-                let report = await migrator.migrate(try await migrator.discover(), interruption: interruption)
+                var report = Report()
+                do {
+                    let discovery = try await interruption.cancelling { try await migrator.discover() }
+                    report = await migrator.migrate(discovery, interruption: interruption)
+                } catch is CancellationError {
+                    report.wasInterrupted = true
+                }
                 moments.withLock { $0.end = migrator.time.now() }
                 return report
             }

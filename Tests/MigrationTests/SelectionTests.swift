@@ -25,6 +25,9 @@ extension World {
         throws -> World
     {
         let then = Mutex<Cluster?>(nil)
+        // One after the other: the moment is one of a single unit.
+        var options = options
+        options.parallel = 1
         _ = migrate(
             options,
             observer: { _, _, cluster in then.withLock { if $0 == nil, isMoment(cluster) { $0 = cluster } } }

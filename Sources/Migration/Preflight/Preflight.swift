@@ -131,6 +131,12 @@ extension Discovery {
     }
 }
 
+/// A result with its place. A struct: with tuples the optimiser of Swift 6.3 made programs that trapped.
+private struct Numbered<Value: Sendable>: Sendable {
+    var number: Int
+    var value: Value
+}
+
 extension Sequence where Element: Sendable {
     /// Does something with each element, several at once.
     ///
@@ -139,14 +145,14 @@ extension Sequence where Element: Sendable {
         atMost limit: Int = 8,
         _ work: @escaping @Sendable (Element) async -> Result
     ) async -> [Result] {
-        await withTaskGroup(of: (Int, Result).self) { group in
-            var results: [(Int, Result)] = []
+        await withTaskGroup(of: Numbered<Result>.self) { group in
+            var results: [Numbered<Result>] = []
             for (index, element) in enumerated() {
                 if index >= limit, let result = await group.next() { results.append(result) }
-                group.addTask { (index, await work(element)) }
+                group.addTask { Numbered(number: index, value: await work(element)) }
             }
             for await result in group { results.append(result) }
-            return results.sorted { $0.0 < $1.0 }.map(\.1)
+            return results.sorted { $0.number < $1.number }.map(\.value)
         }
     }
 }

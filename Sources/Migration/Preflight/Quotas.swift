@@ -128,10 +128,13 @@ struct QuotaPlan: Sendable {
     private(set) var units: [Unit] = []
     /// The claims that have room only once other units are done.
     private(set) var later: Set<ObjectName> = []
+    /// The namespaces that have a quota: there the units go one after the other, in this order.
+    private(set) var namespaces: Set<String> = []
     fileprivate(set) var shortages: [Obstacle] = []
 
     /// Units go one after the other, and a unit's staging claims are gone when it is done.
     init(_ units: [Unit], in quotas: [ResourceQuota], destinationClass: String) {
+        namespaces = Set(quotas.compactMap(\.metadata.namespace))
         var rooms = quotas.flatMap { Self.rooms(of: $0, destinationClass: destinationClass) }
         let atFirst = rooms
         var rest = units.map(Candidate.init)

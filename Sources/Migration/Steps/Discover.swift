@@ -20,6 +20,23 @@ public struct Discovery: Sendable {
     public internal(set) var classes: [StorageClass] = []
     /// How the data of claims gets across whose source volume not every node can mount.
     var routes: [ObjectName: Route] = [:]
+    /// The namespaces in which units go one after the other, since a quota leaves no more than so much room at a time.
+    var oneByOne: Set<String> = []
+    /// The units that can go side by side; those of a lane go one after the other.
+    var lanes: [[Unit]] {
+        var lanes: [[Unit]] = []
+        var laneOfNamespace: [String: Int] = [:]
+        for unit in units {
+            let namespace = unit.claims.first?.name.namespace ?? ""
+            if let lane = laneOfNamespace[namespace] {
+                lanes[lane].append(unit)
+            } else {
+                if oneByOne.contains(namespace) { laneOfNamespace[namespace] = lanes.count }
+                lanes.append([unit])
+            }
+        }
+        return lanes
+    }
     /// True where there is nothing to migrate and nothing to start again.
     public var isEmpty: Bool { units.isEmpty && forgotten.isEmpty }
 
@@ -179,6 +196,7 @@ extension Migrator {
         for (name, problems) in usage.obstacles { obstacles[name, default: []] += problems }
         discovery.notes += usage.cuts
         let plan = try await quotaPlan(for: Self.units(of: states, usage: usage, obstacles: obstacles))
+        discovery.oneByOne = plan.namespaces
         (discovery.units, discovery.withoutRoom, discovery.shortages) = (plan.units, plan.later, plan.shortages)
         for index in discovery.units.indices {
             discovery.units[index].nameConsumers(in: inventory)

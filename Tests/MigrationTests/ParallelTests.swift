@@ -1,0 +1,101 @@
+import ClusterSimulator
+import Kubernetes
+import Testing
+
+@testable import Migration
+
+@Suite("Units side by side")
+struct ParallelTests {
+    private static let count = 6
+
+    private func world() -> World {
+        var world = World()
+        for number in 1...Self.count {
+            world.addClaim("data-\(number)")
+            world.addDeployment("web-\(number)", claims: ["data-\(number)"])
+        }
+        world.settle()
+        return world
+    }
+
+    /// The most workloads that were stopped at a time.
+    private func mostStopped(_ run: World.Run) -> Int {
+        var (now, most) = (0, 0)
+        for message in run.messages {
+            if message.contains(": stopped:") { now += 1 }
+            if message.contains("started again with") { now -= 1 }
+            most = max(most, now)
+        }
+        return most
+    }
+
+    @Test("are as many as asked for, and all come to their end", arguments: [1, 2, 4])
+    func width(parallel: Int) {
+        let world = world()
+        let invariants = Invariants(of: world)
+        var options = Scenario.deployment.options
+        options.parallel = parallel
+        let run = world.migrate(options, observer: invariants.observer)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.report?.claims.map(\.name.name) == (1...Self.count).map { "data-\($0)" })
+        #expect(run.world.shortcomings(keepsLines: invariants) == [])
+        #expect(mostStopped(run) == parallel)
+    }
+
+    @Test("go one after the other where a quota leaves only so much room")
+    func quota() throws {
+        var world = world()
+        world.make(
+            .resourceQuotas,
+            "shop",
+            [
+                "metadata": ["name": "few"],
+                "spec": ["hard": ["persistentvolumeclaims": .string(String(Self.count + 1))]],
+            ]
+        )
+        world.cluster.advance(to: world.cluster.now + .seconds(5))
+        let run = world.migrate()
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(mostStopped(run) == 1)
+    }
+
+    @Test("don't stop each other: where one fails, the others are migrated")
+    func failure() throws {
+        var world = world()
+        // What would be its staging claim is somebody else's.
+        world.make(
+            .persistentVolumeClaims,
+            "shop",
+            [
+                "metadata": ["name": .string(Marks.stagingName(of: "data-2"))],
+                "spec": [
+                    "accessModes": ["ReadWriteOnce"], "storageClassName": .string(World.destination),
+                    "resources": ["requests": ["storage": "16Mi"]],
+                ],
+            ]
+        )
+        let run = world.migrate()
+        let results = run.report?.claims.map { "\($0.name.name) \($0.result.rawValue)" } ?? []
+        #expect(results.count { $0.hasSuffix(" migrated") } == Self.count - 1, "\(results)")
+        #expect(run.report?.stopped == [])
+    }
+
+    @Test("all go back when the run is interrupted")
+    func interrupted() {
+        let world = world()
+        let interruption = Interruption()
+        let run = world.migrate(
+            interruption: interruption,
+            interceptor: { request, number in
+                if request.method == .post, request.target.contains("/pods") { interruption.request() }
+                return nil
+            }
+        )
+        #expect(run.report?.wasInterrupted == true)
+        #expect(run.report?.stopped == [])
+        for number in 1...Self.count {
+            let deployment = run.world.cluster.get(ObjectKey(.deployments, "shop", "web-\(number)"))
+            #expect(deployment?[path: ["spec", "replicas"]] == 1)
+        }
+    }
+}
