@@ -31,7 +31,9 @@ extension Migrator {
         await startForgotten(discovery, into: &report)
         for unit in discovery.units where unit.bearsTraces {
             let staging = unit.claims.compactMap(\.ownStaging)
+            let began = journal.begin(Pipeline.wayBack, unit)
             let recovered = await recover(Progress(unit: unit, stagingBindsAtOnce: true), keepingStaging: false)
+            journal.end(Pipeline.wayBack, unit, began: began)
             let progress = recovered.progress
             report.stopped += recovered.stopped
             for claim in staging { await orWarn(claim.title) { try await awaitRemoval(of: claim) } }

@@ -16,24 +16,83 @@ public struct Message: Sendable {
     /// The claim, workload or volume that it happened to, as messages name it; empty for the whole run.
     public var subject: String
     public var text: String
+
+    public init(elapsed: Duration, level: Level, subject: String, text: String) {
+        self.elapsed = elapsed
+        self.level = level
+        self.subject = subject
+        self.text = text
+    }
 }
 
-/// Takes messages down, with the time at which they came.
+/// A moment on a unit's way, for programs that watch and for the report's timeline.
+public struct Milestone: Sendable {
+    public enum Kind: Sendable {
+        case stepBegan(String)
+        case stepEnded(String, took: Duration, failed: Bool)
+        /// The unit's first workload was asked to stop.
+        case outageBegan
+        /// The unit's last workload was asked to start again.
+        case outageEnded(took: Duration)
+    }
+
+    /// Since the command started.
+    public var elapsed: Duration
+    /// The unit, as messages name it; no two units of a run have the same name.
+    public var unit: String
+    public var claims: [ObjectName]
+    public var kind: Kind
+
+    public init(elapsed: Duration, unit: String, claims: [ObjectName], kind: Kind) {
+        self.elapsed = elapsed
+        self.unit = unit
+        self.claims = claims
+        self.kind = kind
+    }
+}
+
+/// Takes messages and milestones down, with the time at which they came.
 public struct Journal: Sendable {
     let time: TimeSource
     let start: Duration
     let write: @Sendable (Message) -> Void
+    let mark: @Sendable (Milestone) -> Void
 
-    public init(time: TimeSource, write: @escaping @Sendable (Message) -> Void) {
+    /// - Parameter start: when the command started; nil for now.
+    public init(
+        time: TimeSource,
+        start: Duration? = nil,
+        write: @escaping @Sendable (Message) -> Void,
+        mark: @escaping @Sendable (Milestone) -> Void = { _ in }
+    ) {
         self.time = time
-        start = time.now()
+        self.start = start ?? time.now()
         self.write = write
+        self.mark = mark
     }
 
     func info(_ subject: String, _ text: String) { note(.info, subject, text) }
     func warn(_ subject: String, _ text: String) { note(.warning, subject, text) }
     func error(_ subject: String, _ text: String) { note(.error, subject, text) }
     func output(_ subject: String, _ line: String) { note(.output, subject, line) }
+
+    func mark(_ unit: Unit, _ kind: Milestone.Kind) {
+        let claims = unit.claims.map(\.name)
+        mark(Milestone(elapsed: time.now() - start, unit: unit.title, claims: claims, kind: kind))
+    }
+
+    /// Says that a step of a unit begins.
+    ///
+    /// - Returns: when it did, for its end.
+    func begin(_ step: String, _ unit: Unit) -> Duration {
+        mark(unit, .stepBegan(step))
+        return time.now()
+    }
+
+    /// Says that a step of a unit has ended.
+    func end(_ step: String, _ unit: Unit, began: Duration, failed: Bool = false) {
+        mark(unit, .stepEnded(step, took: time.now() - began, failed: failed))
+    }
 
     private func note(_ level: Message.Level, _ subject: String, _ text: String) {
         write(Message(elapsed: time.now() - start, level: level, subject: subject, text: text))

@@ -61,6 +61,9 @@ public enum Pipeline {
 
     public static var unitSteps: [Step] { beforeSeal + fromSeal }
 
+    /// What a timeline calls the work on a unit that could not be migrated.
+    static let wayBack = "go back"
+
     /// After all units.
     public static let last: [(name: String, summary: String)] = [
         ("claim templates", "with --update-claim-templates, makes StatefulSets name the destination class"),

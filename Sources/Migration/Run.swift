@@ -73,11 +73,13 @@ extension Migrator {
             tell(failure, of: progress.unit)
         }
         let recovered: Recovered
+        let began = journal.begin(Pipeline.wayBack, progress.unit)
         if failure is CancellationError {
             recovered = await recoverInTime(progress)
         } else {
             recovered = await recover(progress)
         }
+        journal.end(Pipeline.wayBack, progress.unit, began: began)
         report.stopped += recovered.stopped
         for state in recovered.progress.unit.claims {
             let isDone = recovered.progress.next(state) == .done
@@ -104,7 +106,7 @@ extension Migrator {
             do {
                 for step in steps {
                     try Task.checkCancellation()
-                    try await step.run(self, &progress)
+                    try await take(step, &progress)
                 }
                 return (progress, nil)
             } catch {
@@ -125,6 +127,18 @@ extension Migrator {
                 group.cancelAll()
             }
             return result ?? (start, CancellationError())
+        }
+    }
+
+    private func take(_ step: Step, _ progress: inout Progress) async throws {
+        let unit = progress.unit
+        let began = journal.begin(step.name, unit)
+        do {
+            try await step.run(self, &progress)
+            journal.end(step.name, unit, began: began)
+        } catch {
+            journal.end(step.name, unit, began: began, failed: true)
+            throw error
         }
     }
 

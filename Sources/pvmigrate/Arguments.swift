@@ -6,6 +6,8 @@ import Migration
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case text
     case json
+    /// Events, one JSON object a line, as they happen.
+    case jsonl
 }
 
 /// The flags of every command that asks a cluster.
@@ -24,8 +26,12 @@ struct ConnectionArguments: ParsableArguments {
     @Option(help: ArgumentHelp("How results are written on stdout.", valueName: "format"))
     var output = OutputFormat.text
 
-    func checked() throws(UsageError) -> Connection {
-        Connection(
+    /// - Parameter streaming: whether the command has events to stream.
+    func checked(streaming: Bool = false) throws(UsageError) -> Connection {
+        guard streaming || output != .jsonl else {
+            throw UsageError("--output jsonl streams what happens in a run; this command has one result: use json")
+        }
+        return Connection(
             kubeconfig: try Check.notEmpty(kubeconfig, "--kubeconfig"),
             context: try Check.notEmpty(context, "--context"),
             format: output
@@ -240,7 +246,7 @@ struct MigrateArguments: ParsableCommand {
         options.deleteVolumeTimeout = try Check.seconds(deleteVolumeTimeout, "--delete-pv-timeout")
         return Invocation(
             options: options,
-            connection: try connection.checked(),
+            connection: try connection.checked(streaming: true),
             mode: dryRun
                 ? .plan
                 : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation)
@@ -293,7 +299,7 @@ struct RollbackArguments: ParsableCommand {
         options.moverTemplate = try Check.moverTemplate(moverTemplate)
         return Invocation(
             options: options,
-            connection: try connection.checked(),
+            connection: try connection.checked(streaming: true),
             mode: dryRun ? .plan : .migrate(afterPreflight: !skipPreflightValidation)
         )
     }
@@ -311,7 +317,11 @@ struct AbortArguments: ParsableCommand {
     @OptionGroup var connection: ConnectionArguments
 
     func checked() throws(UsageError) -> Invocation {
-        Invocation(options: try migration.checked(), connection: try connection.checked(), mode: .abort)
+        Invocation(
+            options: try migration.checked(),
+            connection: try connection.checked(streaming: true),
+            mode: .abort
+        )
     }
 }
 

@@ -14,12 +14,14 @@ struct Command: Sendable {
     let surroundings: Surroundings
     let interruption: Interruption
     let log: Log
+    let events: Events
 
     init(invocation: Invocation, surroundings: Surroundings, interruption: Interruption) {
         self.invocation = invocation
         self.surroundings = surroundings
         self.interruption = interruption
-        log = Log(time: surroundings.time, write: surroundings.errors)
+        events = Events(stream: invocation.connection.format == .jsonl ? surroundings.output : nil)
+        log = Log(time: surroundings.time, events: events, write: surroundings.errors)
     }
 
     var options: Options { invocation.options }
@@ -28,11 +30,13 @@ struct Command: Sendable {
     ///
     /// - Throws: `UnreadableSelector`, before anything is done.
     func run() async throws -> ExitCode {
+        events.started(invocation)
         let outcome = try await outcome()
+        let json = outcome.json(options)
         surroundings.conclude(
             invocation.connection.format,
             text: outcome.text,
-            json: outcome.json(options),
+            json: invocation.connection.format == .jsonl ? Events.finished(json, log.elapsed) : json,
             last: (outcome.code == .done ? "" : "error: ") + outcome.message
         )
         return outcome.code
@@ -58,6 +62,7 @@ struct Command: Sendable {
                 return refusal
             }
             discovery = discovered
+            events.planned(discovered, log.elapsed)
             for note in discovered.notes { log.note(.warning, note.resource, note.message) }
             switch invocation.mode {
             case .plan: return plan(discovered)
@@ -88,7 +93,12 @@ struct Command: Sendable {
         Migrator(
             client: try surroundings.client(configuration, log: log),
             options: options,
-            journal: Journal(time: surroundings.time) { [log] in log.note($0) }
+            journal: Journal(
+                time: surroundings.time,
+                start: log.start,
+                write: { [log] in log.note($0) },
+                mark: { [events] in events.note($0) }
+            )
         )
     }
 
@@ -228,9 +238,10 @@ struct Command: Sendable {
         let (discovery, report) = try await migrator.exclusively(
             as: Self.identity,
             interruption: interruption
-        ) { [interruption, log] in
+        ) { [interruption, log, events] in
             // Preflight takes its time, and until a moment ago another run may have been at work.
             let discovery = try await interruption.cancelling { try await migrator.discover() }
+            events.planned(discovery, log.elapsed)
             let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
             let what = migrator.options.rollsBack ? "rolling back" : "migrating"
             log.note(.info, "", "\(what) \(claims.of("claim")) in \(discovery.units.count.of("unit"))")

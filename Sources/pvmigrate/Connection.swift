@@ -39,7 +39,7 @@ extension Surroundings {
     func conclude(_ format: OutputFormat, text: String, json: JSON, last: String) {
         switch format {
         case .text: output(text)
-        case .json: output(String(decoding: json.text, as: UTF8.self) + "\n")
+        case .json, .jsonl: output(String(decoding: json.text, as: UTF8.self) + "\n")
         }
         errors(last.onOneLine + "\n")
     }

@@ -28,6 +28,7 @@ enum Help {
           table; or with --output json one JSON object with the keys
           \(Outcome.keys.prefix(6).joined(separator: ", ")),
           \(Outcome.keys.dropFirst(6).joined(separator: ", ")).
+          --output jsonl streams what happens instead: one JSON object a line, the last of them with these keys, too.
 
         EXAMPLES:
           pvmigrate --source-sc default --dest-sc mynewsc --dry-run

@@ -140,7 +140,7 @@ struct BadInputTests {
             .flags("-source-sc a -dest-sc b -context ''", "--context is empty"),
             .flags(
                 "-source-sc a -dest-sc b -output yaml",
-                "The value 'yaml' is invalid for '--output <format>'. Please provide one of 'text' and 'json'"
+                "The value 'yaml' is invalid for '--output <format>'. Please provide one of 'text', 'json' or 'jsonl'"
             ),
             .flags(
                 "-source-sc a -dest-sc b -pod-ready-timeout 1m",

@@ -45,7 +45,10 @@ extension Migrator {
             let workload = progress.unit.workloads[index]
             guard let stopped = try await change(workload, { try await client.stop($0) }) else { continue }
             if workload.replicas > 0, stopped.replicas == 0 {
-                if progress.stopped == nil { progress.stopped = time.now() }
+                if progress.stopped == nil {
+                    progress.stopped = time.now()
+                    journal.mark(progress.unit, .outageBegan)
+                }
                 journal.info(stopped.title, stopped.stopInWords)
             }
             progress.unit.workloads[index] = stopped

@@ -20,7 +20,11 @@ extension Migrator {
                 failure = failure ?? Self.located(error, at: progress.unit.workloads[index].title)
             }
         }
-        if progress.stopped != nil { progress.started = time.now() }
+        if let stopped = progress.stopped {
+            let now = time.now()
+            progress.started = now
+            if failure == nil { journal.mark(progress.unit, .outageEnded(took: now - stopped)) }
+        }
         if let failure { throw failure }
     }
 

@@ -30,17 +30,21 @@ extension Outcome {
         [
             "outcome": .string(kind.rawValue), "exitCode": .integer(Int64(code.rawValue)),
             "message": .string(message),
-            "options": [
-                "sourceStorageClass": .string(options.wayThere.source),
-                "destinationStorageClass": .string(options.wayThere.destination),
-                "namespace": options.selection.namespacesAsJSON, "selection": options.selection.othersAsJSON,
-            ],
+            "options": Self.json(options),
             "obstacles": .array(obstacles.map(Self.json)),
             "notes": .array((discovery?.notes ?? []).map(Self.json)),
             "units": .array((discovery?.units ?? []).map(Self.json)),
             "claims": .array((report?.claims ?? []).map(Self.json)),
             "stopped": .array((report?.stopped ?? []).map(JSON.string)),
             "failures": .array((report?.failures ?? []).map(JSON.string)),
+        ]
+    }
+
+    static func json(_ options: Options) -> JSON {
+        [
+            "sourceStorageClass": .string(options.wayThere.source),
+            "destinationStorageClass": .string(options.wayThere.destination),
+            "namespace": options.selection.namespacesAsJSON, "selection": options.selection.othersAsJSON,
         ]
     }
 
@@ -51,7 +55,7 @@ extension Outcome {
         ]
     }
 
-    private static func json(_ unit: Unit) -> JSON {
+    static func json(_ unit: Unit) -> JSON {
         let claims: [JSON] = unit.claims.map { state in
             [
                 "namespace": state.name.namespace.map(JSON.string) ?? .null, "name": .string(state.name.name),
@@ -81,7 +85,7 @@ extension Outcome {
     }
 
     /// In milliseconds at the finest.
-    private static func seconds(_ duration: Duration?) -> JSON {
+    static func seconds(_ duration: Duration?) -> JSON {
         guard let duration else { return .null }
         let milliseconds =
             duration.components.seconds * 1000 + duration.components.attoseconds / 1_000_000_000_000_000

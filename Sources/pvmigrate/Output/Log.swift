@@ -6,19 +6,26 @@ struct Log: Sendable {
     let time: TimeSource
     let start: Duration
     let write: @Sendable (String) -> Void
+    /// Where everything goes besides.
+    let events: Events?
 
-    init(time: TimeSource, write: @escaping @Sendable (String) -> Void) {
+    init(time: TimeSource, events: Events? = nil, write: @escaping @Sendable (String) -> Void) {
         self.time = time
         start = time.now()
+        self.events = events
         self.write = write
     }
 
+    /// Since the command started.
+    var elapsed: Duration { time.now() - start }
+
     /// Something that happened now.
     func note(_ level: Message.Level, _ subject: String, _ text: String) {
-        write(Self.line(time.now() - start, level, subject, text))
+        note(Message(elapsed: elapsed, level: level, subject: subject, text: text))
     }
 
     func note(_ message: Message) {
+        events?.note(message)
         write(Self.line(message.elapsed, message.level, message.subject, message.text))
     }
 

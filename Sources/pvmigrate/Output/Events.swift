@@ -1,0 +1,101 @@
+import FoundationEssentials
+import Kubernetes
+import Migration
+
+/// What happens in a run, for `--output jsonl`.
+///
+/// Each event is one line with a JSON object. All have `v`, the version of this schema, `type`, and `seconds` since the
+/// command started. A later version may add types and members; one that changes or drops any has another number.
+///
+/// - `started`: the first; `time`, `version`, `command` (`migrate`, `rollback`, `abort`), `options` as in the object of
+///   `--output json`
+/// - `plan`: what was found; `units`, `notes`; it comes again when the lock is taken, and then counts
+/// - `message`: a line of stderr; `level` (`info`, `warning`, `error`, `output`), `subject` (kind and name; empty for the
+///   whole run), `text`
+/// - `step-began`, `step-ended`: `unit`, `claims` (`NAMESPACE/NAME`), `step`; and of the end `took` in seconds, `failed`
+/// - `outage-began`, `outage-ended`: `unit`, `claims`; and of the end `took`
+/// - `finished`: the last; all members of the object of `--output json`
+final class Events: Sendable {
+    static let schema: JSON = 1
+
+    private let stream: (@Sendable (String) -> Void)?
+
+    /// - Parameter stream: takes lines; nil where nobody wants any.
+    init(stream: (@Sendable (String) -> Void)?) { self.stream = stream }
+
+    func started(_ invocation: Invocation) {
+        write(
+            "started",
+            .zero,
+            [
+                "time": .string(Date.now.formatted(.iso8601)), "version": .string(version),
+                "command": .string(invocation.command), "options": Outcome.json(invocation.options),
+            ]
+        )
+    }
+
+    func planned(_ discovery: Discovery, _ elapsed: Duration) {
+        write(
+            "plan",
+            elapsed,
+            [
+                "units": .array(discovery.units.map(Outcome.json)),
+                "notes": .array(discovery.notes.map(Outcome.json)),
+            ]
+        )
+    }
+
+    func note(_ message: Message) {
+        write(
+            "message",
+            message.elapsed,
+            [
+                "level": .string(message.level.rawValue), "subject": .string(message.subject),
+                "text": .string(message.text),
+            ]
+        )
+    }
+
+    func note(_ milestone: Milestone) {
+        var members: [String: JSON] = [
+            "unit": .string(milestone.unit), "claims": .array(milestone.claims.map { .string("\($0)") }),
+        ]
+        let type: String
+        switch milestone.kind {
+        case .stepBegan(let step):
+            type = "step-began"
+            members["step"] = .string(step)
+        case .stepEnded(let step, let took, let failed):
+            type = "step-ended"
+            members.merge(["step": .string(step), "took": Outcome.seconds(took), "failed": .bool(failed)]) { $1 }
+        case .outageBegan: type = "outage-began"
+        case .outageEnded(let took):
+            type = "outage-ended"
+            members["took"] = Outcome.seconds(took)
+        }
+        write(type, milestone.elapsed, members)
+    }
+
+    /// The last event.
+    ///
+    /// - Parameter outcome: what `--output json` prints.
+    static func finished(_ outcome: JSON, _ elapsed: Duration) -> JSON {
+        event("finished", elapsed, outcome.object ?? [:])
+    }
+
+    private func write(_ type: String, _ elapsed: Duration, _ members: [String: JSON]) {
+        guard let stream else { return }
+        stream(String(decoding: Self.event(type, elapsed, members).text, as: UTF8.self) + "\n")
+    }
+
+    private static func event(_ type: String, _ elapsed: Duration, _ members: [String: JSON]) -> JSON {
+        .object(members.merging(["v": schema, "type": .string(type), "seconds": Outcome.seconds(elapsed)]) { $1 })
+    }
+}
+
+extension Invocation {
+    /// The command's name; a migration has none on the command line.
+    fileprivate var command: String {
+        mode == .abort ? "abort" : options.rollsBack ? "rollback" : "migrate"
+    }
+}

@@ -1,0 +1,87 @@
+import ClusterSimulator
+import Foundation
+import Kubernetes
+import Migration
+import Testing
+
+@testable import pvmigrate
+
+@Suite("--output jsonl")
+struct EventTests {
+    /// The objects on stdout, one a line.
+    private func events(_ run: Run) throws -> [JSON] {
+        #expect(run.output.hasSuffix("\n"))
+        let events = try run.output.split(separator: "\n").map { try JSON(parsing: Data($0.utf8)) }
+        for event in events { #expect(event["v"] == 1 && event["type"]?.string != nil && event["seconds"] != nil) }
+        return events
+    }
+
+    @Test("streams the start, the plan, each message, each step with its claims, the outage and the result")
+    func stream() throws {
+        var shop = try Shop()
+        let run = try shop.run("--output", "jsonl")
+        #expect(run.code == .done, "\(run.errors)")
+        let events = try events(run)
+        #expect(events.first?["type"] == "started" && events.first?["command"] == "migrate")
+        #expect(events.first?["options"]?["sourceStorageClass"] == "slow")
+        #expect(events.dropFirst().first?["type"] == "plan")
+        #expect(events.dropFirst().first?["units"]?.array?.first?["claims"]?.array?.first?["name"] == "data")
+
+        let began = events.filter { $0["type"] == "step-began" }
+        let ended = events.filter { $0["type"] == "step-ended" }
+        #expect(began.compactMap { $0["step"]?.string } == Pipeline.unitSteps.map(\.name))
+        #expect(ended.compactMap { $0["step"]?.string } == Pipeline.unitSteps.map(\.name))
+        for step in began + ended {
+            #expect(step["unit"] == "Deployment shop/web" && step["claims"] == ["shop/data"])
+        }
+        #expect(ended.allSatisfy { $0["failed"] == false && $0["took"] != nil })
+
+        // The outage that is streamed is that of the result, and the messages are those on stderr.
+        let last = try #require(events.last)
+        #expect(last["type"] == "finished" && last["outcome"] == "migrated" && last["exitCode"] == 0)
+        #expect(Set(last.object?.keys.map(\.self) ?? []) == Set(Outcome.keys + ["v", "type", "seconds"]))
+        let outages = events.filter { $0["type"]?.string?.hasPrefix("outage") == true }
+        #expect(outages.compactMap { $0["type"]?.string } == ["outage-began", "outage-ended"])
+        #expect(outages.last?["took"] == last["claims"]?.array?.first?["outageSeconds"])
+        let messages = events.filter { $0["type"] == "message" }
+        #expect(messages.count == run.errorLines.count - 1)
+        #expect(messages.contains { $0["level"] == "info" && $0["subject"] == "Deployment shop/web" })
+    }
+
+    @Test("tells which step failed and of the way back, and ends with the result all the same")
+    func failure() throws {
+        var shop = try Shop()
+        shop.cluster.behaviour.rsyncExits = [11]
+        let run = try shop.run("--output=jsonl", "--skip-preflight-validation")
+        #expect(run.code == .failed)
+        let events = try events(run)
+        let ended = events.filter { $0["type"] == "step-ended" }
+        #expect(ended.compactMap { $0["step"]?.string } == ["protect", "stage", "quiesce", "copy", "go back"])
+        #expect(ended.filter { $0["failed"] == true }.compactMap { $0["step"]?.string } == ["copy"])
+        #expect(events.contains { $0["type"] == "outage-ended" })
+        #expect(events.contains { $0["type"] == "message" && $0["level"] == "error" })
+        #expect(events.last?["outcome"] == "failed")
+    }
+
+    @Test("ends with the result when nothing could be asked, and for a rollback and an abort, too")
+    func others() throws {
+        var shop = try Shop()
+        let lost = try events(try shop.run("--output=jsonl", "--context=none"))
+        #expect(lost.compactMap { $0["type"]?.string } == ["started", "finished"])
+        #expect(lost.last?["exitCode"] == 1)
+        _ = try shop.run("--keep-source")
+        let back = try events(try shop.rollback("--output=jsonl"))
+        #expect(back.first?["command"] == "rollback" && back.last?["outcome"] == "rolled-back")
+        let abort = try events(try shop.abort("--output=jsonl"))
+        #expect(abort.first?["command"] == "abort" && abort.last?["outcome"] == "aborted")
+    }
+
+    @Test("is refused by commands that have one result")
+    func oneResult() throws {
+        var shop = try Shop()
+        for run in [try shop.status("--output=jsonl"), try shop.cleanup("--keep-days=0", "--output=jsonl")] {
+            #expect(run.code == .usage && run.output.isEmpty)
+            #expect(run.errors.contains("use json; see pvmigrate --help"))
+        }
+    }
+}
