@@ -25,6 +25,26 @@ public struct Report: Sendable {
         public var result: Result
         public var reason: String?
 
+        public init(
+            name: ObjectName,
+            size: String,
+            files: Int? = nil,
+            bytes: Int64? = nil,
+            copyTime: Duration? = nil,
+            outage: Duration? = nil,
+            result: Result,
+            reason: String? = nil
+        ) {
+            self.name = name
+            self.size = size
+            self.files = files
+            self.bytes = bytes
+            self.copyTime = copyTime
+            self.outage = outage
+            self.result = result
+            self.reason = reason
+        }
+
         /// True where the run did with it what was asked for.
         public var isDone: Bool { [.migrated, .rolledBack, .takenBack].contains(result) }
     }
@@ -35,6 +55,8 @@ public struct Report: Sendable {
     /// What failed besides a claim, such as the default class.
     public var failures: [String] = []
     public var wasInterrupted = false
+
+    public init() {}
 
     public var succeeded: Bool {
         !wasInterrupted && failures.isEmpty && stopped.isEmpty

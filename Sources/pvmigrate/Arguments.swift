@@ -135,6 +135,21 @@ struct StoppingArguments: ParsableArguments {
     }
 }
 
+/// The files that a run writes.
+struct FileArguments: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Write a test case for each claim here at the end, as CI systems read it.",
+            valueName: "file"
+        )
+    )
+    var junit: String?
+
+    func checked() throws(UsageError) -> Invocation.Files {
+        Invocation.Files(junit: try Check.notEmpty(junit, "--junit").map { ResultFile(flag: "--junit", path: $0) })
+    }
+}
+
 /// The flags of `pvmigrate`.
 ///
 /// What is required is checked in `checked`, together with everything else that may be wrong with a value.
@@ -218,6 +233,8 @@ struct MigrateArguments: ParsableCommand {
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
 
+    @OptionGroup var files: FileArguments
+
     @OptionGroup var connection: ConnectionArguments
 
     /// Checks every value, and the flags together.
@@ -249,7 +266,8 @@ struct MigrateArguments: ParsableCommand {
             connection: try connection.checked(streaming: true),
             mode: dryRun
                 ? .plan
-                : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation)
+                : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation),
+            files: try files.checked()
         )
     }
 }
@@ -289,6 +307,8 @@ struct RollbackArguments: ParsableCommand {
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
 
+    @OptionGroup var files: FileArguments
+
     @OptionGroup var connection: ConnectionArguments
 
     func checked() throws(UsageError) -> Invocation {
@@ -300,7 +320,8 @@ struct RollbackArguments: ParsableCommand {
         return Invocation(
             options: options,
             connection: try connection.checked(streaming: true),
-            mode: dryRun ? .plan : .migrate(afterPreflight: !skipPreflightValidation)
+            mode: dryRun ? .plan : .migrate(afterPreflight: !skipPreflightValidation),
+            files: try files.checked()
         )
     }
 }
@@ -314,13 +335,15 @@ struct AbortArguments: ParsableCommand {
     )
 
     @OptionGroup var migration: MigrationArguments
+    @OptionGroup var files: FileArguments
     @OptionGroup var connection: ConnectionArguments
 
     func checked() throws(UsageError) -> Invocation {
         Invocation(
             options: try migration.checked(),
             connection: try connection.checked(streaming: true),
-            mode: .abort
+            mode: .abort,
+            files: try files.checked()
         )
     }
 }
@@ -444,9 +467,15 @@ struct Invocation: Sendable {
         case abort
     }
 
+    /// What a run writes at its end, however it ends.
+    struct Files: Sendable {
+        var junit: ResultFile?
+    }
+
     var options: Options
     var connection: Connection
     var mode: Mode
+    var files: Files
 }
 
 /// The checks of single values.

@@ -28,10 +28,12 @@ struct Command: Sendable {
 
     /// Does what was asked for and prints the outcome.
     ///
-    /// - Throws: `UnreadableSelector`, before anything is done.
+    /// - Throws: `UnreadableSelector` or `UsageError`, before anything is done.
     func run() async throws -> ExitCode {
+        try invocation.files.junit?.check()
         events.started(invocation)
         let outcome = try await outcome()
+        write(outcome)
         let json = outcome.json(options)
         surroundings.conclude(
             invocation.connection.format,
@@ -40,6 +42,18 @@ struct Command: Sendable {
             last: (outcome.code == .done ? "" : "error: ") + outcome.message
         )
         return outcome.code
+    }
+
+    /// Writes the files that were asked for. A migration that is done is not undone by a full disk: it is only said.
+    private func write(_ outcome: Outcome) {
+        let took = log.elapsed
+        let began = Date.now.addingTimeInterval(-Double(took.components.seconds))
+        guard let file = invocation.files.junit else { return }
+        do {
+            try file.write(outcome.junit(options, began: began, took: took))
+        } catch {
+            log.note(.error, file.path, "could not be written: \(error)")
+        }
     }
 
     private func outcome() async throws -> Outcome {
