@@ -36,8 +36,10 @@ let package = Package(
         // From the bottom up: each target depends only on those above it in this list.
         .systemLibrary(name: "CLibcurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CLibyaml", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "Curl", dependencies: ["CLibcurl"], swiftSettings: strict),
         .target(name: "YAML", dependencies: ["CLibyaml"], swiftSettings: strict),
+        .target(name: "Ed25519", dependencies: ["CLibcrypto"], swiftSettings: strict),
         .target(
             name: "Kubernetes",
             dependencies: [
@@ -47,11 +49,7 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        .target(
-            name: "Migration",
-            dependencies: ["Kubernetes", .product(name: "Crypto", package: "swift-crypto")],
-            swiftSettings: strict
-        ),
+        .target(name: "Migration", dependencies: ["Kubernetes", "Ed25519"], swiftSettings: strict),
         .executableTarget(
             name: "pvmigrate",
             dependencies: [

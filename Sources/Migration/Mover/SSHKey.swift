@@ -1,4 +1,4 @@
-import Crypto
+import Ed25519
 import FoundationEssentials
 
 /// An ed25519 key pair as OpenSSH writes it, made anew.
@@ -10,16 +10,17 @@ struct SSHKey: Sendable {
     /// The private key as a file without a passphrase (OpenSSH, PROTOCOL.key).
     let privateFile: String
 
-    init() {
-        let key = Curve25519.Signing.PrivateKey()
-        let publicKey = key.publicKey.rawRepresentation
+    /// - Throws: `KeyPair.Failure`.
+    init() throws {
+        let pair = try KeyPair()
+        let publicKey = Data(pair.publicKey)
         let publicBlob = Self.field(Self.kind) + Self.field(publicKey)
         publicLine = "ssh-ed25519 " + publicBlob.base64EncodedString()
 
         // Twice the same number, by which a reader sees that it has decrypted what follows.
         let check = Self.number(UInt32.random(in: .min ... .max))
         var secrets = check + check + publicBlob
-        secrets += Self.field(key.rawRepresentation + publicKey) + Self.field(Data())
+        secrets += Self.field(Data(pair.privateKey) + publicKey) + Self.field(Data())
         var padding: UInt8 = 1
         while secrets.count % 8 != 0 {
             secrets.append(padding)

@@ -66,7 +66,7 @@ extension Migrator {
     ///
     /// - Returns: the UID of their Secret.
     func createSecret(of server: SourceServer, for pod: Pod) async throws -> String {
-        let manifest = server.secretManifest(owner: pod)
+        let manifest = try server.secretManifest(owner: pod)
         let secret = try await client.create(.secrets, in: server.name.namespace, manifest)
         return secret[path: ["metadata", "uid"]]?.string ?? ""
     }

@@ -123,8 +123,8 @@ struct SourceServer {
     // MARK: The Secret
 
     /// The Secret with new keys. It belongs to the pod: whatever happens, it goes with it.
-    func secretManifest(owner: Pod) -> JSON {
-        let (host, mover) = (SSHKey(), SSHKey())
+    func secretManifest(owner: Pod) throws -> JSON {
+        let (host, mover) = (try SSHKey(), try SSHKey())
         let command = "rsync --server --daemon --config=/\(Self.keys)/rsyncd.conf ."
         let files = [
             "sshd_config": Self.sshdConfiguration, "host": host.privateFile,
