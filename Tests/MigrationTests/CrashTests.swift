@@ -20,8 +20,15 @@ struct CrashShare: Sendable, CustomTestStringConvertible {
     /// Whether a run after a crash dies at each of its moments too, not only at one of them.
     var takesAllPairs: Bool { Self.isExhaustive && scenario == .claimWithoutPods }
 
-    /// Whether a run after a crash dies too. Kinds of workloads differ only in how they are stopped and started.
-    var takesPairs: Bool { Self.isExhaustive || !Scenario.kindsOfWorkloads.contains(scenario) }
+    /// The moments at which a run dies. Kinds of workloads differ only in how they are stopped and started: at every
+    /// other request.
+    func moments(of count: Int) -> [Int] {
+        let isWhole = Self.isExhaustive || !Scenario.kindsOfWorkloads.contains(scenario)
+        return Array(stride(from: first, to: count, by: isWhole ? step : 2 * step))
+    }
+
+    /// Whether a run after a crash at a moment dies too: after every fourth.
+    func takesPair(at moment: Int) -> Bool { Self.isExhaustive || (moment - first) / step % 4 == 0 }
 
     private static let environment = ProcessInfo.processInfo.environment
     private static let isExhaustive = environment["PVMIGRATE_EXHAUSTIVE"] != nil
@@ -95,12 +102,12 @@ struct CrashTests {
         let whole = WatchedRun(from: start, seed: share.round, options: options)
         guard Self.isFine(whole, share) else { return }
         var (single, double) = (0, 0)
-        for index in stride(from: share.first, to: whole.recording.count, by: share.step) {
+        for index in share.moments(of: whole.recording.count) {
             let seed = share.round &* 1_000_003 &+ UInt64(index) &* 1009
             let next = WatchedRun(from: whole.recording[index], seed: seed, options: options)
             guard Self.isFine(next, share) else { return }
             single += 1
-            guard share.takesPairs else { continue }
+            guard share.takesPair(at: index) else { continue }
             var random = SeededGenerator(seed: seed)
             var seconds = Array(0..<next.recording.count)
             if !share.takesAllPairs { seconds = [Int.random(in: 0..<next.recording.count, using: &random)] }
