@@ -145,8 +145,23 @@ struct FileArguments: ParsableArguments {
     )
     var junit: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Write a page here at the end: what was migrated, when, and for how long workloads were down.",
+            valueName: "file"
+        )
+    )
+    var report: String?
+
     func checked() throws(UsageError) -> Invocation.Files {
-        Invocation.Files(junit: try Check.notEmpty(junit, "--junit").map { ResultFile(flag: "--junit", path: $0) })
+        let files = Invocation.Files(
+            junit: try Check.notEmpty(junit, "--junit").map { ResultFile(flag: "--junit", path: $0) },
+            report: try Check.notEmpty(report, "--report").map { ResultFile(flag: "--report", path: $0) }
+        )
+        if let path = files.junit?.path, path == files.report?.path {
+            throw UsageError("--junit and --report are the same file \(path)")
+        }
+        return files
     }
 }
 
@@ -470,6 +485,7 @@ struct Invocation: Sendable {
     /// What a run writes at its end, however it ends.
     struct Files: Sendable {
         var junit: ResultFile?
+        var report: ResultFile?
     }
 
     var options: Options

@@ -31,6 +31,7 @@ struct Command: Sendable {
     /// - Throws: `UnreadableSelector` or `UsageError`, before anything is done.
     func run() async throws -> ExitCode {
         try invocation.files.junit?.check()
+        try invocation.files.report?.check()
         events.started(invocation)
         let outcome = try await outcome()
         write(outcome)
@@ -48,9 +49,27 @@ struct Command: Sendable {
     private func write(_ outcome: Outcome) {
         let took = log.elapsed
         let began = Date.now.addingTimeInterval(-Double(took.components.seconds))
-        guard let file = invocation.files.junit else { return }
+        if let file = invocation.files.junit {
+            write(outcome.junit(options, began: began, took: took), to: file)
+        }
+        if let file = invocation.files.report {
+            let (milestones, messages) = events.kept
+            let report = HTMLReport(
+                outcome: outcome,
+                options: options,
+                arguments: surroundings.arguments,
+                began: began,
+                took: took,
+                milestones: milestones,
+                messages: messages
+            )
+            write(report.text, to: file)
+        }
+    }
+
+    private func write(_ text: String, to file: ResultFile) {
         do {
-            try file.write(outcome.junit(options, began: began, took: took))
+            try file.write(text)
         } catch {
             log.note(.error, file.path, "could not be written: \(error)")
         }

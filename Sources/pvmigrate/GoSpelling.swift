@@ -11,7 +11,7 @@ enum GoSpelling {
     static let values: Set<String> = [
         "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags", "mover-template", "pod-ready-timeout",
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
-        "exclude-namespace", "dest-size", "pause", "parallel", "junit",
+        "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
     ]
     /// The flags that have one letter, too, as kubectl has it.
     static let letters = ["n": "namespace", "l": "selector"]

@@ -10,6 +10,8 @@ struct Surroundings: Sendable {
     /// Writes progress and messages: to stderr.
     var errors: @Sendable (String) -> Void
     var time: TimeSource = .continuous
+    /// What the command was called with, for its report.
+    var arguments: [String] = []
     var connect: @Sendable (Configuration) throws -> any Transport
 }
 
@@ -18,6 +20,8 @@ struct Surroundings: Sendable {
 /// - Parameter arguments: without the program's name.
 /// - Returns: what the process is to exit with.
 func run(_ arguments: [String], in surroundings: Surroundings, interruption: Interruption) async -> ExitCode {
+    var surroundings = surroundings
+    surroundings.arguments = arguments
     let subcommand = Subcommands.find(in: arguments)
     do {
         if let (type, arguments) = subcommand {

@@ -1,8 +1,9 @@
 import FoundationEssentials
 import Kubernetes
 import Migration
+import Synchronization
 
-/// What happens in a run, for `--output jsonl`.
+/// What happens in a run: streamed with `--output jsonl`, and kept as far as `--report` shows it.
 ///
 /// Each event is one line with a JSON object. All have `v`, the version of this schema, `type`, and `seconds` since the
 /// command started. A later version may add types and members; one that changes or drops any has another number.
@@ -19,9 +20,18 @@ final class Events: Sendable {
     static let schema: JSON = 1
 
     private let stream: (@Sendable (String) -> Void)?
+    private let state = Mutex(Kept())
+
+    private struct Kept {
+        var milestones: [Milestone] = []
+        var messages: [Message] = []
+    }
 
     /// - Parameter stream: takes lines; nil where nobody wants any.
     init(stream: (@Sendable (String) -> Void)?) { self.stream = stream }
+
+    /// What has happened so far: milestones, and warnings and errors.
+    var kept: (milestones: [Milestone], messages: [Message]) { state.withLock { ($0.milestones, $0.messages) } }
 
     func started(_ invocation: Invocation) {
         write(
@@ -46,6 +56,7 @@ final class Events: Sendable {
     }
 
     func note(_ message: Message) {
+        if message.level == .warning || message.level == .error { state.withLock { $0.messages.append(message) } }
         write(
             "message",
             message.elapsed,
@@ -57,6 +68,7 @@ final class Events: Sendable {
     }
 
     func note(_ milestone: Milestone) {
+        state.withLock { $0.milestones.append(milestone) }
         var members: [String: JSON] = [
             "unit": .string(milestone.unit), "claims": .array(milestone.claims.map { .string("\($0)") }),
         ]
