@@ -11,9 +11,10 @@ import Synchronization
 /// - `started`: the first; `time`, `version`, `command` (`migrate`, `rollback`, `abort`), `options` as in the object of
 ///   `--output json`
 /// - `plan`: what was found; `units`, `notes`; it comes again when the lock is taken, and then counts
-/// - `message`: a line of stderr; `level` (`info`, `warning`, `error`, `output`), `subject` (kind and name; empty for the
-///   whole run), `text`
-/// - `step-began`, `step-ended`: `unit`, `claims` (`NAMESPACE/NAME`), `step`; and of the end `took` in seconds, `failed`
+/// - `message`: a line of stderr; `level` (`info`, `warning`, `error`, `output`), `subject` (kind and name; empty
+///   for the whole run), `text`
+/// - `step-began`, `step-ended`: `unit`, `claims` (`NAMESPACE/NAME`), `step`; and of the end `took` in seconds,
+///   `failed`
 /// - `outage-began`, `outage-ended`: `unit`, `claims`; and of the end `took`
 /// - `finished`: the last; all members of the object of `--output json`
 final class Events: Sendable {

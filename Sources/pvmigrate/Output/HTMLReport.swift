@@ -14,7 +14,7 @@ struct HTMLReport {
     var messages: [Message]
 
     var text: String {
-        let title = "pvmigrate: \(options.sourceClass) → \(options.destinationClass)".escapedForMarkup
+        let classes = "\(options.sourceClass) → \(options.destinationClass)".escapedForMarkup
         return """
             <!DOCTYPE html>
             <html lang="en">
@@ -23,13 +23,13 @@ struct HTMLReport {
             <meta name="viewport" content="width=device-width, initial-scale=1"/>
             <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"/>
             <meta name="color-scheme" content="light dark"/>
-            <title>\(title)</title>
+            <title>pvmigrate: \(classes)</title>
             <style>
             \(Self.style)</style>
             </head>
             <body>
             <header>
-            <p class="classes">\(options.sourceClass.escapedForMarkup) → \(options.destinationClass.escapedForMarkup)</p>
+            <p class="classes">\(classes)</p>
             <h1 class="\(outcome.code == .done ? "good" : "bad")">\(heading)</h1>
             <p>\(outcome.message.escapedForMarkup)</p>
             </header>
@@ -155,7 +155,8 @@ struct HTMLReport {
         let head = header.map { "<th>\($0)</th>" }.joined()
         let body = rows.enumerated().map { index, cells in
             let columns = zip(header, cells).map { name, cell in
-                "<td\(cell == missing ? " class=\"none\"" : "") data-label=\"\(name)\">\(cell.onOneLine.escapedForMarkup)</td>"
+                "<td\(cell == missing ? " class=\"none\"" : "") data-label=\"\(name)\">"
+                    + "\(cell.onOneLine.escapedForMarkup)</td>"
             }
             let name = index < classes.count && !classes[index].isEmpty ? " class=\"\(classes[index])\"" : ""
             return "<tr\(name)>\(columns.joined())</tr>\n"
@@ -244,8 +245,8 @@ struct HTMLReport {
     // MARK: Looks
 
     private static let style = """
-        :root { color-scheme: light dark; --back: #fff; --card: #f4f5f7; --text: #1b1f24; --dim: #59636e; --line: #d5d9df;
-          --good: #17713a; --bad: #b3261e; --outage: #d1242f;
+        :root { color-scheme: light dark; --back: #fff; --card: #f4f5f7; --text: #1b1f24; --dim: #59636e;
+          --line: #d5d9df; --good: #17713a; --bad: #b3261e; --outage: #d1242f;
           --s0: #8b95a1; --s1: #4c86d8; --s2: #d99a20; --s3: #20998c; --s4: #8a63c9; --s5: #c9568c; --s6: #7f9a2f;
           --s7: #3d6b99; --s8: #a0522d; }
         @media (prefers-color-scheme: dark) { :root { --back: #14171b; --card: #1f242b; --text: #e8eaed; --dim: #a0a9b4;
@@ -257,14 +258,17 @@ struct HTMLReport {
           font: .94rem/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
         h1 { margin: 0; font-size: 1.9rem; line-height: 1.2; } h2 { margin: 2rem 0 .6rem; font-size: 1.15rem; }
         header p { margin: .4rem 0 0; } .classes { color: var(--dim); font-weight: 600; }
-        h1.good, tr.good td:last-child { color: var(--good); } h1.bad, tr.bad td:last-child, .bad b { color: var(--bad); }
-        .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem; margin: 1.2rem 0 0; }
+        h1.good, tr.good td:last-child { color: var(--good); }
+        h1.bad, tr.bad td:last-child, .bad b { color: var(--bad); }
+        .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem;
+          margin: 1.2rem 0 0; }
         .tiles div { background: var(--card); border-radius: .5rem; padding: .6rem .8rem; }
         dt { color: var(--dim); font-size: .85rem; } dd { margin: 0; }
         .tiles dd { font-size: 1.25rem; font-weight: 600; font-variant-numeric: tabular-nums; }
         .about div { display: flex; gap: 1rem; } .about dt { flex: 0 0 10rem; font-size: 1em; }
         table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
-        th, td { padding: .4rem .8rem .4rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+        th, td { padding: .4rem .8rem .4rem 0; text-align: left; vertical-align: top;
+          border-bottom: 1px solid var(--line); }
         th { color: var(--dim); font-size: .85rem; font-weight: 600; white-space: nowrap; }
         td:first-child { font-weight: 600; overflow-wrap: break-word; }
         .legend { display: flex; flex-wrap: wrap; gap: .2rem 1rem; margin: 0 0 .8rem; padding: 0; list-style: none;
@@ -284,11 +288,13 @@ struct HTMLReport {
         .axis { display: flex; justify-content: space-between; color: var(--dim); font-size: .8rem;
           border-top: 1px solid var(--line); font-variant-numeric: tabular-nums; }
         .messages { margin: 0; padding: 0; list-style: none; } .messages li { padding: .35rem 0;
-          border-bottom: 1px solid var(--line); white-space: pre-wrap; } time { color: var(--dim); margin-right: .4rem; }
-        pre { margin: .8rem 0 0; padding: .7rem .9rem; background: var(--card); border-radius: .5rem; white-space: pre-wrap;
-          font: .85rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
+          border-bottom: 1px solid var(--line); white-space: pre-wrap; }
+        time { color: var(--dim); margin-right: .4rem; }
+        pre { margin: .8rem 0 0; padding: .7rem .9rem; background: var(--card); border-radius: .5rem;
+          white-space: pre-wrap; font: .85rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
         @media (max-width: 640px) { thead { display: none; } tr { display: block; padding: .6rem 0;
-          border-bottom: 1px solid var(--line); } td { display: flex; gap: 1rem; padding: .1rem 0; border: 0; } td.none { display: none; }
+          border-bottom: 1px solid var(--line); } td { display: flex; gap: 1rem; padding: .1rem 0; border: 0; }
+          td.none { display: none; }
           td::before { content: attr(data-label); flex: 0 0 6rem; color: var(--dim); font-weight: 400; } }
         @media print { :root { font-size: 11px; } body { max-width: none; padding: 0; } h2 { break-after: avoid; }
           tr, li { break-inside: avoid; }
