@@ -85,6 +85,34 @@ struct OwnerTests {
         }
     }
 
+    @Test("a custom resource with a scale is scaled, and its operator does the rest")
+    func customScale() async throws {
+        try await Scene.with { scene in
+            let plural = scene.prefix.replacing("-", with: "") + "s"
+            let kind = APIResource(
+                group: "pvmigrate.example.com",
+                kind: "Roller" + scene.prefix.suffix(5),
+                plural: plural
+            )
+            try await scene.withCustomResource(kind, hasScale: true) {
+                let owner = try await scene.create(kind, "main", ["spec": ["replicas": 1]])
+                try await scene.createClaim("data")
+                let workload = try await scene.createOwned("main", by: owner, of: kind, claim: "data")
+                let before = try await scene.contents(of: workload)
+                // The operator: what the custom resource is scaled to, its Deployment is.
+                let operation = Task { try await scene.operate(kind, on: workload) }
+                let run = try await scene.migrate()
+                operation.cancel()
+                scene.expect(run, exit: 0)
+                try await scene.expectMigrated("data")
+                try await scene.expectRestarted(workload, on: before)
+                let now = try await scene.client.get(kind, ObjectName("main", in: scene.namespace))
+                #expect(now["spec"] == ["replicas": 1])
+                try await scene.expectNothingLeft()
+            }
+        }
+    }
+
     @Test("a pod of an operator is refused with its owner's name, and --pause says what to do about it")
     func operators() async throws {
         try await Scene.with { scene in
@@ -97,32 +125,7 @@ struct OwnerTests {
             try await scene.withCustomResource(kind) {
                 let owner = try await scene.create(kind, "main", ["spec": ["size": 1]])
                 try await scene.createClaim("data")
-                let workload = TestWorkload(
-                    resource: .deployments,
-                    name: "main",
-                    namespace: scene.namespace,
-                    claims: ["/data": "data"]
-                )
-                let labels: JSON = ["app": "main"]
-                try await scene.create(
-                    .deployments,
-                    "main",
-                    [
-                        "metadata": [
-                            "ownerReferences": [
-                                [
-                                    "apiVersion": .string(kind.apiVersion), "kind": .string(kind.kind), "name": "main",
-                                    "uid": owner[path: ["metadata", "uid"]] ?? .null, "controller": true,
-                                ]
-                            ]
-                        ],
-                        "spec": [
-                            "replicas": 1, "selector": ["matchLabels": labels],
-                            "template": ["metadata": ["labels": labels], "spec": scene.podSpec(workload)],
-                        ],
-                    ]
-                )
-                try await scene.waitUntilReady(workload)
+                let workload = try await scene.createOwned("main", by: owner, of: kind, claim: "data")
                 let refused = try await scene.migrate()
                 scene.expect(refused, exit: 2)
                 #expect(refused.output.contains("\(kind.kind) main"))
@@ -168,6 +171,64 @@ extension Scene {
         return workload
     }
 
+    /// Creates a Deployment that belongs to a custom resource, and waits until its pod is ready.
+    fileprivate func createOwned(
+        _ name: String,
+        by owner: JSON,
+        of kind: APIResource,
+        claim: String
+    ) async throws -> TestWorkload {
+        let workload = TestWorkload(
+            resource: .deployments,
+            name: name,
+            namespace: namespace,
+            claims: ["/data": claim]
+        )
+        let labels: JSON = ["app": .string(name)]
+        let reference: JSON = [
+            "apiVersion": .string(kind.apiVersion), "kind": .string(kind.kind),
+            "name": owner[path: ["metadata", "name"]] ?? .null, "uid": owner[path: ["metadata", "uid"]] ?? .null,
+            "controller": true,
+        ]
+        try await create(
+            .deployments,
+            name,
+            [
+                "metadata": ["ownerReferences": [reference]],
+                "spec": [
+                    "replicas": 1, "selector": ["matchLabels": labels],
+                    "template": ["metadata": ["labels": labels], "spec": podSpec(workload)],
+                ],
+            ]
+        )
+        try await waitUntilReady(workload)
+        return workload
+    }
+
+    /// Gives a Deployment the scale of its custom resource, whenever that changes, until it is cancelled.
+    fileprivate func operate(_ kind: APIResource, on workload: TestWorkload) async throws {
+        let name = ObjectName(workload.name, in: workload.namespace)
+        try await client.wait(
+            for: MetadataObject.self,
+            of: kind,
+            in: name.namespace,
+            named: name.name,
+            limit: Self.limit,
+            what: "nothing"
+        ) { _ -> Void? in
+            let wanted = try await client.get(kind, name)[path: ["spec", "replicas"]] ?? 0
+            let deployment = try await client.get(.deployments, name)
+            guard deployment[path: ["spec", "replicas"]] != wanted else { return nil }
+            let uid = deployment[path: ["metadata", "uid"]] ?? .null
+            try await client.patch(
+                .deployments,
+                name,
+                .merge(["metadata": ["uid": uid], "spec": ["replicas": wanted]])
+            )
+            return nil
+        }
+    }
+
     fileprivate func createEndedJob(_ name: String, claim: String) async throws -> JSON {
         let workload = TestWorkload(resource: .jobs, name: name, namespace: namespace, claims: ["/data": claim])
         var pod = podSpec(workload, stays: false)
@@ -197,7 +258,12 @@ extension Scene {
     }
 
     /// Defines a kind for a test.
-    fileprivate func withCustomResource(_ kind: APIResource, _ body: () async throws -> Void) async throws {
+    fileprivate func withCustomResource(
+        _ kind: APIResource,
+        hasScale: Bool = false,
+        _ body: () async throws -> Void
+    ) async throws {
+        let scale: JSON = ["scale": ["specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"]]
         let definition = APIResource(
             group: "apiextensions.k8s.io",
             kind: "CustomResourceDefinition",
@@ -217,6 +283,7 @@ extension Scene {
                             "schema": [
                                 "openAPIV3Schema": ["type": "object", "x-kubernetes-preserve-unknown-fields": true]
                             ],
+                            "subresources": hasScale ? scale : [:],
                         ]
                     ],
                 ]
