@@ -26,6 +26,7 @@ struct Progress: Sendable {
     var stopped: Duration?
     var started: Duration?
     var copies: [ObjectName: CopyResult] = [:]
+    var passes: [ObjectName: Passes] = [:]
 
     func next(_ state: ClaimState) -> Action { state.next(stagingBindsAtOnce: stagingBindsAtOnce) }
     /// True when some claim has yet to be copied, or its source claim to be deleted: its pods must not run.

@@ -2,6 +2,8 @@
 public struct Options: Sendable {
     public enum Goal: Sendable, Equatable {
         case migrate
+        /// Copies while the workloads run, and leaves the rest to a later migration.
+        case stage
         /// Swaps claims back to the source volumes that a migration has kept. Source and destination class are those
         /// of the way back. What was written since the migration is given up only where that was asked for.
         case rollback(discardingChanges: Bool)
@@ -24,6 +26,10 @@ public struct Options: Sendable {
     /// How many units are migrated side by side. Each makes the controller manager write, which it does at most 20 times
     /// a second for the whole cluster: with many more each of them is down for longer.
     public var parallel = 4
+    /// Copy while the workloads run, and stop them only for what has changed since.
+    public var isLive = false
+    /// How long the copy after the stop may take, as far as passes before it can make it so.
+    public var maxOutage: Duration = .seconds(10)
     public var setDefaults = false
     public var verboseCopy = false
     public var skipSourceValidation = false
@@ -47,7 +53,16 @@ public struct Options: Sendable {
     var makesSmaller: Bool { destinationSize.map { $0.value < 100 } ?? false }
 
     /// True where volumes that were kept take the place of new ones.
-    public var rollsBack: Bool { goal != .migrate }
+    public var rollsBack: Bool {
+        if case .rollback = goal { return true }
+        return false
+    }
+
+    /// What the movers do once the workloads are stopped.
+    var finalTask: MoverPod.Task { rollsBack ? .compare : .copy }
+
+    /// True where passes are made while the workloads run.
+    var makesPasses: Bool { isLive || goal == .stage }
 
     /// The classes of the migration itself, for the way back too; by the first of them runs exclude each other.
     public var wayThere: (source: String, destination: String) {

@@ -17,22 +17,30 @@ public enum Pipeline {
         ("preflight", "checks everything that could fail, and changes nothing"),
     ]
 
-    /// For each unit, up to the point from which it only goes forward.
-    static let beforeSeal: [Step] = [
+    /// For each unit, while its workloads run: all that `pvmigrate stage` does.
+    static let whileRunning: [Step] = [
         Step(name: "protect", summary: "sets the source volumes' reclaim policy to Retain") {
             try await $0.protect(&$1)
         },
         Step(name: "stage", summary: "creates the staging claims on the destination class") { try await $0.stage(&$1) },
-        Step(
-            name: "quiesce",
-            summary: "writes down the scale and sets it to zero; waits until no pod mounts the claims"
-        ) {
-            try await $0.quiesce(&$1)
-        },
-        Step(name: "copy", summary: "copies with rsync, then checks that nothing is left to transfer") {
-            try await $0.copy(&$1)
+        Step(name: "pre-copy", summary: "with --live, copies while the workloads run, until little is left") {
+            try await $0.preCopy(&$1)
         },
     ]
+
+    /// For each unit, up to the point from which it only goes forward.
+    static let beforeSeal: [Step] =
+        whileRunning + [
+            Step(
+                name: "quiesce",
+                summary: "writes down the scale and sets it to zero; waits until no pod mounts the claims"
+            ) {
+                try await $0.quiesce(&$1)
+            },
+            Step(name: "copy", summary: "copies with rsync, then checks that nothing is left to transfer") {
+                try await $0.copy(&$1)
+            },
+        ]
 
     private static let seal = Step(
         name: "seal",

@@ -4,6 +4,8 @@ public import Kubernetes
 public struct Report: Sendable {
     public enum Result: String, Sendable {
         case migrated
+        /// Copied while its workload ran; the rest is for a later migration.
+        case staged
         /// Swapped back to the volume that was kept.
         case rolledBack = "rolled-back"
         case failed
@@ -22,6 +24,8 @@ public struct Report: Sendable {
         /// From the moment at which the unit's first workload was asked to stop to that at which its last was asked
         /// to start again; nil where nothing had to stop.
         public var outage: Duration?
+        /// How long that was expected to be after the last pass while the workload ran; nil without such passes.
+        public var predictedOutage: Duration?
         public var result: Result
         public var reason: String?
 
@@ -32,6 +36,7 @@ public struct Report: Sendable {
             bytes: Int64? = nil,
             copyTime: Duration? = nil,
             outage: Duration? = nil,
+            predictedOutage: Duration? = nil,
             result: Result,
             reason: String? = nil
         ) {
@@ -41,12 +46,13 @@ public struct Report: Sendable {
             self.bytes = bytes
             self.copyTime = copyTime
             self.outage = outage
+            self.predictedOutage = predictedOutage
             self.result = result
             self.reason = reason
         }
 
         /// True where the run did with it what was asked for.
-        public var isDone: Bool { [.migrated, .rolledBack, .takenBack].contains(result) }
+        public var isDone: Bool { ![.failed, .skipped].contains(result) }
     }
 
     public var claims: [Claim] = []

@@ -6,7 +6,7 @@ extension Migrator {
     /// A failing unit is brought back to a safe state and doesn't keep the others from being migrated.
     public func migrate(_ discovery: Discovery, interruption: Interruption) async -> Report {
         var report = Report()
-        await startForgotten(discovery, into: &report)
+        if options.goal != .stage { await startForgotten(discovery, into: &report) }
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer
         let reports = await discovery.lanes.sideBySide(atMost: options.parallel) { units in
             var report = Report()
@@ -16,6 +16,8 @@ extension Migrator {
                     report.add(progress, .skipped, reason: "\(obstacle.resource): \(obstacle.message)")
                 } else if interruption.isRequested {
                     report.add(progress, .skipped, reason: "the run was interrupted")
+                } else if options.goal == .stage {
+                    await stage(progress, interruption: interruption, into: &report)
                 } else {
                     await migrate(progress, interruption: interruption, into: &report)
                 }
@@ -50,6 +52,25 @@ extension Migrator {
                 report.stopped.append(workload.title)
             }
         }
+    }
+
+    /// Copies while the workloads run, and takes back all but the staging claims.
+    private func stage(_ start: Progress, interruption: Interruption, into report: inout Report) async {
+        guard !start.unit.claims.contains(where: { $0.seal != nil }), !start.unit.workloads.contains(where: \.isMarked)
+        else {
+            report.add(start, .skipped, reason: "a migration of it is under way: finish that with pvmigrate")
+            return
+        }
+        let (progress, failure) = await run(Pipeline.whileRunning, start, until: interruption)
+        let isInterrupted = failure is CancellationError
+        if let failure, !isInterrupted { tell(failure, of: progress.unit) }
+        let recovered = isInterrupted ? await recoverInTime(progress) : await recover(progress)
+        report.stopped += recovered.stopped
+        report.add(
+            recovered.progress,
+            failure == nil ? done : isInterrupted ? .skipped : .failed,
+            reason: failure.map { isInterrupted ? "the run was interrupted" : "\($0)" }
+        )
     }
 
     private func migrate(_ start: Progress, interruption: Interruption, into report: inout Report) async {
@@ -93,7 +114,13 @@ extension Migrator {
     }
 
     /// What a claim is when nothing is left to do for it.
-    var done: Report.Result { options.rollsBack ? .rolledBack : .migrated }
+    var done: Report.Result {
+        switch options.goal {
+        case .migrate: .migrated
+        case .stage: .staged
+        case .rollback: .rolledBack
+        }
+    }
 
     /// Runs some steps over a unit; with an interruption, waits are given up when it comes.
     private func run(
@@ -293,6 +320,8 @@ extension Report {
 
     mutating func add(_ state: ClaimState, of progress: Progress, _ result: Result, reason: String?) {
         let copy = progress.copies[state.name]
+        // A unit is down until the last of its claims is copied.
+        let predicted = progress.unit.claims.compactMap { progress.passes[$0.name]?.predictedOutage }.max()
         var outage: Duration?
         if let stopped = progress.stopped, let started = progress.started { outage = started - stopped }
         claims.append(
@@ -303,6 +332,7 @@ extension Report {
                 bytes: copy?.statistics?.totalBytes,
                 copyTime: copy?.duration,
                 outage: outage,
+                predictedOutage: predicted,
                 result: result,
                 reason: reason
             )

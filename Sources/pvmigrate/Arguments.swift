@@ -165,20 +165,8 @@ struct FileArguments: ParsableArguments {
     }
 }
 
-/// The flags of `pvmigrate`.
-///
-/// What is required is checked in `checked`, together with everything else that may be wrong with a value.
-struct MigrateArguments: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "pvmigrate",
-        abstract: "Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.",
-        usage: (["pvmigrate --source-sc <name> --dest-sc <name> [flags]"]
-            + Subcommands.all.map { "pvmigrate \($0.name) \($0.flags)" }).joined(separator: "\n"),
-        version: "pvmigrate \(version)"
-    )
-
-    @OptionGroup var migration: MigrationArguments
-
+/// The flags of how claims are copied.
+struct CopyArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The image to copy with; must have rsync on its PATH.", valueName: "image"))
     var rsyncImage = Options(sourceClass: "", destinationClass: "").rsyncImage
 
@@ -213,23 +201,34 @@ struct MigrateArguments: ParsableCommand {
     @Option(help: ArgumentHelp("How many units are migrated side by side.", valueName: "number"))
     var parallel = Options(sourceClass: "", destinationClass: "").parallel
 
-    @Flag(help: "Make the destination class the default class afterwards.")
-    var setDefaults = false
-
-    @Flag(help: "Make StatefulSets name the destination class in their claim templates afterwards.")
-    var updateClaimTemplates = false
+    @Option(
+        help: ArgumentHelp(
+            "How long the copy after the stop may take, where passes before it can make it so: 10s, 2m.",
+            discussion:
+                "With --live and `pvmigrate stage`, passes are made until one is as short, or they don't get shorter.",
+            valueName: "duration"
+        )
+    )
+    var maxOutage = "10s"
 
     @Flag(help: "Show rsync's own output, complete.")
     var verboseCopy = false
 
+    func apply(to options: inout Options) throws(UsageError) {
+        options.destinationSize = try Check.percentage(destinationSize)
+        options.rsyncImage = try Check.image(rsyncImage)
+        options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
+        options.moverTemplate = try Check.moverTemplate(moverTemplate)
+        options.parallel = try Check.parallel(parallel)
+        options.maxOutage = try Check.duration(maxOutage, "--max-outage")
+        options.verboseCopy = verboseCopy
+    }
+}
+
+/// The flags of how preflight checks.
+struct PreflightArguments: ParsableArguments {
     @Flag(help: "Migrate from a class that does not exist any more.")
     var skipSourceValidation = false
-
-    @Flag(help: "Only check whether the migration would work.")
-    var preflightValidationOnly = false
-
-    @Flag(help: "Migrate without checking first.")
-    var skipPreflightValidation = false
 
     @Option(help: ArgumentHelp("How long a pod of preflight may take to run.", valueName: "seconds"))
     var podReadyTimeout = 60
@@ -239,6 +238,46 @@ struct MigrateArguments: ParsableCommand {
         help: ArgumentHelp("How long the volume of a temporary claim may take to go.", valueName: "seconds")
     )
     var deleteVolumeTimeout = 300
+
+    func apply(to options: inout Options) throws(UsageError) {
+        options.skipSourceValidation = skipSourceValidation
+        options.podReadyTimeout = try Check.seconds(podReadyTimeout, "--pod-ready-timeout")
+        options.deleteVolumeTimeout = try Check.seconds(deleteVolumeTimeout, "--delete-pv-timeout")
+    }
+}
+
+/// The flags of `pvmigrate`.
+///
+/// What is required is checked in `checked`, together with everything else that may be wrong with a value.
+struct MigrateArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate",
+        abstract: "Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.",
+        usage: (["pvmigrate --source-sc <name> --dest-sc <name> [flags]"]
+            + Subcommands.all.map { "pvmigrate \($0.name) \($0.flags)" }).joined(separator: "\n"),
+        version: "pvmigrate \(version)"
+    )
+
+    @OptionGroup var migration: MigrationArguments
+
+    @OptionGroup var copying: CopyArguments
+
+    @Flag(help: "Copy while the workloads run, and stop them only for what has changed since.")
+    var live = false
+
+    @Flag(help: "Make the destination class the default class afterwards.")
+    var setDefaults = false
+
+    @Flag(help: "Make StatefulSets name the destination class in their claim templates afterwards.")
+    var updateClaimTemplates = false
+
+    @OptionGroup var checks: PreflightArguments
+
+    @Flag(help: "Only check whether the migration would work.")
+    var preflightValidationOnly = false
+
+    @Flag(help: "Migrate without checking first.")
+    var skipPreflightValidation = false
 
     @Flag(help: "Keep each source volume, so that `pvmigrate rollback` can swap its claim back to it.")
     var keepSource = false
@@ -263,19 +302,13 @@ struct MigrateArguments: ParsableCommand {
                 throw UsageError("--preflight-validation-only and \(other) exclude each other")
             }
         }
-        options.destinationSize = try Check.percentage(destinationSize)
-        options.keepSource = keepSource
-        options.rsyncImage = try Check.image(rsyncImage)
-        options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
+        try copying.apply(to: &options)
         try stopping.apply(to: &options)
-        options.moverTemplate = try Check.moverTemplate(moverTemplate)
-        options.parallel = try Check.parallel(parallel)
+        try checks.apply(to: &options)
+        options.isLive = live
+        options.keepSource = keepSource
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
-        options.verboseCopy = verboseCopy
-        options.skipSourceValidation = skipSourceValidation
-        options.podReadyTimeout = try Check.seconds(podReadyTimeout, "--pod-ready-timeout")
-        options.deleteVolumeTimeout = try Check.seconds(deleteVolumeTimeout, "--delete-pv-timeout")
         return Invocation(
             options: options,
             connection: try connection.checked(streaming: true),
@@ -332,6 +365,44 @@ struct RollbackArguments: ParsableCommand {
         options.rsyncImage = try Check.image(rsyncImage)
         try stopping.apply(to: &options)
         options.moverTemplate = try Check.moverTemplate(moverTemplate)
+        return Invocation(
+            options: options,
+            connection: try connection.checked(streaming: true),
+            mode: dryRun ? .plan : .migrate(afterPreflight: !skipPreflightValidation),
+            files: try files.checked()
+        )
+    }
+}
+
+/// The flags of `pvmigrate stage`.
+struct StageArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate stage",
+        abstract: "Copies while the workloads run, so that a later `pvmigrate --live` has little left to copy.",
+        version: "pvmigrate \(version)"
+    )
+
+    @OptionGroup var migration: MigrationArguments
+    @OptionGroup var copying: CopyArguments
+    @OptionGroup var checks: PreflightArguments
+
+    @Flag(help: "Copy without checking first.")
+    var skipPreflightValidation = false
+
+    @OptionGroup var stopping: StoppingArguments
+
+    @Flag(help: "Show what would be done, and change nothing.")
+    var dryRun = false
+
+    @OptionGroup var files: FileArguments
+    @OptionGroup var connection: ConnectionArguments
+
+    func checked() throws(UsageError) -> Invocation {
+        var options = try migration.checked()
+        options.goal = .stage
+        try copying.apply(to: &options)
+        try stopping.apply(to: &options)
+        try checks.apply(to: &options)
         return Invocation(
             options: options,
             connection: try connection.checked(streaming: true),
@@ -570,6 +641,19 @@ private enum Check {
     static func parallel(_ number: Int) throws(UsageError) -> Int {
         guard 1...64 ~= number else { throw UsageError("--parallel must be from 1 to 64, not \(number)") }
         return number
+    }
+
+    /// A number of seconds, or with a unit as Go writes it: `90`, `90s`, `2m`, `1h`.
+    static func duration(_ text: String, _ flag: String) throws(UsageError) -> Duration {
+        let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600]
+        let unit = text.last.flatMap { units[$0] }
+        let digits = unit == nil ? text[...] : text.dropLast()
+        guard let number = digits.allSatisfy({ $0.isASCII && $0.isNumber }) ? Int(digits) : nil,
+            (1...1_000_000).contains(number)
+        else {
+            throw UsageError("\(flag) must be a duration such as 10s or 2m, not \"\(text)\"")
+        }
+        return .seconds(number * (unit ?? 1))
     }
 
     static func moverTemplate(_ path: String?) throws(UsageError) -> MoverTemplate? {

@@ -276,8 +276,11 @@ struct Command: Sendable {
             let discovery = try await interruption.cancelling { try await migrator.discover() }
             events.planned(discovery, log.elapsed)
             let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
-            let what = migrator.options.rollsBack ? "rolling back" : "migrating"
-            log.note(.info, "", "\(what) \(claims.of("claim")) in \(discovery.units.count.of("unit"))")
+            log.note(
+                .info,
+                "",
+                "\(migrator.options.goal.inWords.doing) \(claims.of("claim")) in \(discovery.units.count.of("unit"))"
+            )
             return (discovery, await migrator.migrate(discovery, interruption: interruption))
         }
         return outcome(
@@ -311,16 +314,20 @@ struct Command: Sendable {
 
     private func outcome(_ report: Report, _ discovery: Discovery, took: Duration) -> Outcome {
         let migrated = report.claims.count(where: \.isDone)
-        let done = options.rollsBack ? "rolled back" : "migrated"
+        let done = options.goal.inWords.done
         if report.succeeded {
-            let kept =
-                options.keepSource && migrated > 0
-                ? "; \(migrated.of("old volume")) kept: `pvmigrate rollback` swaps back to them, `pvmigrate cleanup` "
-                    + "frees them" : ""
+            var next = ""
+            if options.goal == .stage {
+                next = "; `pvmigrate --live` copies what changes from now on, and swaps the claims"
+            } else if options.keepSource, migrated > 0 {
+                next =
+                    "; \(migrated.of("old volume")) kept: `pvmigrate rollback` swaps back to them, `pvmigrate cleanup` "
+                    + "frees them"
+            }
             return Outcome(
-                kind: options.rollsBack ? .rolledBack : .migrated,
+                kind: options.goal.outcome,
                 code: .done,
-                message: "done: \(migrated.of("claim")) \(done) in \(took.inWords)\(kept)",
+                message: "done: \(migrated.of("claim")) \(done) in \(took.inWords)\(next)",
                 discovery: discovery,
                 report: report
             )

@@ -5,13 +5,14 @@ enum GoSpelling {
     static let booleans: Set<String> = [
         "set-defaults", "verbose-copy", "skip-source-validation", "preflight-validation-only",
         "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "recreate-pods",
-        "update-claim-templates", "help", "version",
+        "update-claim-templates", "live", "help", "version",
     ]
     /// The flags that take a value.
     static let values: Set<String> = [
         "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags", "mover-template", "pod-ready-timeout",
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
         "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
+        "max-outage",
     ]
     /// The flags that have one letter, too, as kubectl has it.
     static let letters = ["n": "namespace", "l": "selector"]

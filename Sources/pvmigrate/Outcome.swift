@@ -9,6 +9,7 @@ struct Outcome: Sendable {
         case preflightPassed = "preflight-passed"
         case preflightFailed = "preflight-failed"
         case migrated
+        case staged
         case rolledBack = "rolled-back"
         case aborted
         case failed
@@ -25,4 +26,24 @@ struct Outcome: Sendable {
     var obstacles: [Obstacle] = []
     /// What became of each claim, where the migration was begun.
     var report: Report?
+}
+
+extension Options.Goal {
+    /// What is done with claims, as messages say it while it goes on and afterwards.
+    var inWords: (doing: String, done: String) {
+        switch self {
+        case .migrate: ("migrating", "migrated")
+        case .stage: ("staging", "staged")
+        case .rollback: ("rolling back", "rolled back")
+        }
+    }
+
+    /// How the command ends that has done it.
+    var outcome: Outcome.Kind {
+        switch self {
+        case .migrate: .migrated
+        case .stage: .staged
+        case .rollback: .rolledBack
+        }
+    }
 }

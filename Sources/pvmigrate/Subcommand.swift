@@ -17,8 +17,8 @@ enum Subcommands {
     /// In the order of `--help`.
     static var all: [any Subcommand.Type] {
         [
-            StatusArguments.self, AbortArguments.self, RollbackArguments.self, CleanupArguments.self,
-            RBACArguments.self,
+            StageArguments.self, StatusArguments.self, AbortArguments.self, RollbackArguments.self,
+            CleanupArguments.self, RBACArguments.self,
         ]
     }
 
@@ -35,6 +35,15 @@ extension RBACArguments: Subcommand {
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
         surroundings.output(Permissions.rbac(for: try checked()))
         return .done
+    }
+}
+
+extension StageArguments: Subcommand {
+    static let name = "stage"
+    static let flags = "--source-sc <name> --dest-sc <name> [flags]"
+
+    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
+        try await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
     }
 }
 

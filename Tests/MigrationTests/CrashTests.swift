@@ -9,7 +9,7 @@ import Testing
 /// A share of a scenario's crashes; there are so many that all processors are busy to the end.
 struct CrashShare: Sendable, CustomTestStringConvertible {
     var scenario: Scenario
-    /// Each round has another seed.
+    /// Each round has another seed; `PVMIGRATE_ROUND` chooses one.
     var round: UInt64
     /// Every n-th moment is taken, beginning with that of this number.
     var first: Int
@@ -39,11 +39,10 @@ struct CrashShare: Sendable, CustomTestStringConvertible {
         // What is stopped by its scale as a Deployment is, and a CronJob's Job, has nothing of its own to break.
         let covered: Set<Scenario> = isExhaustive ? [] : [.replicaSet, .replicationController, .job]
         let scenarios = Scenario.allCases.filter { chosen?.contains($0.rawValue) ?? !covered.contains($0) }
-        let shares = (0..<UInt64(isExhaustive ? 20 : 1)).flatMap { round in
-            scenarios.flatMap { scenario in
-                let step = scenario == .statefulSet ? 12 : 4
-                return (0..<step).map { CrashShare(scenario: scenario, round: round, first: $0, step: step) }
-            }
+        let round = environment["PVMIGRATE_ROUND"].flatMap(UInt64.init) ?? 0
+        let shares = scenarios.flatMap { scenario in
+            let step = scenario == .statefulSet ? 12 : 4
+            return (0..<step).map { CrashShare(scenario: scenario, round: round, first: $0, step: step) }
         }
         return shares.filter { $0.scenario == .statefulSet } + shares.filter { $0.scenario != .statefulSet }
     }()

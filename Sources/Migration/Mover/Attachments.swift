@@ -74,7 +74,7 @@ extension VolumeAttachment {
 
 extension PersistentVolume {
     /// True of a volume that is attached to one node at a time, if it is attached at all.
-    fileprivate var isAttachedToOneNode: Bool {
+    var isAttachedToOneNode: Bool {
         let modes = spec.accessModes ?? []
         return spec.hostPath == nil && spec.local == nil && spec.nfs == nil
             && !modes.contains { $0 == "ReadWriteMany" || $0 == "ReadOnlyMany" }

@@ -7,6 +7,8 @@ protocol MoverContent: Sendable {
     /// The command lines, program first, of the container that copies and of the one that checks.
     var copyingCommand: [String] { get }
     var checkingCommand: [String] { get }
+    /// That of a container that copies while the workload goes on writing; nil for what has to stand still.
+    var passCommand: [String]? { get }
     /// The command line of preflight's trial, which has the destination only.
     var tryingCommand: [String] { get }
 
@@ -47,6 +49,7 @@ extension RsyncFlags: MoverContent {
     var tool: String { "rsync" }
     var copyingCommand: [String] { ["rsync"] + copying }
     var checkingCommand: [String] { ["rsync"] + checking }
+    var passCommand: [String]? { ["rsync"] + copying }
     var tryingCommand: [String] { ["rsync"] + further + ["--version"] }
 
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON] {

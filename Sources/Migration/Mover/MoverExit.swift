@@ -8,6 +8,9 @@ struct MoverExit: Equatable {
     /// True where another attempt may do better, from where this one stopped.
     var isWorthRepeating = false
 
+    /// Files were deleted while they were copied: normal where the workload goes on.
+    static let vanished = 24
+
     init(rsync code: Int) {
         self.code = code
         switch code {

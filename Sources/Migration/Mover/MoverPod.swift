@@ -5,6 +5,16 @@ import Kubernetes
 /// An init container copies, the container after it checks that nothing is left to transfer: so for files only rsync
 /// has to be in the image, and no shell.
 struct MoverPod {
+    /// What one mover does.
+    enum Task: Equatable {
+        /// Copies, and checks that nothing is left to transfer.
+        case copy
+        /// Copies what is there now, while the workload goes on writing.
+        case pass
+        /// Only compares.
+        case compare
+    }
+
     static let copyContainer = "copy"
     static let checkContainer = "check"
     /// The names of the claims' volumes and of the keys of a copy over the network; each is mounted at the path of its
@@ -19,8 +29,7 @@ struct MoverPod {
     var content: any MoverContent
     /// What serves the source, where no node can mount both volumes.
     var server: SourceServer?
-    /// False where the two are only compared.
-    var copies = true
+    var task = Task.copy
     var placement: Placement
     /// After this many seconds the kubelet ends it, even if nobody is there any more to see.
     var deadline: Int
@@ -53,17 +62,17 @@ struct MoverPod {
             "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
             "securityContext": owner?.podContext ?? Self.podSecurityContext,
             "terminationGracePeriodSeconds": 1, "activeDeadlineSeconds": .integer(Int64(deadline)),
-            "containers": [container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)],
+            "containers": [
+                task == .pass
+                    ? copying(content.passCommand ?? content.copyingCommand)
+                    : container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)
+            ],
             "volumes": [
                 server?.moverKeys ?? ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]],
                 ["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]],
             ],
         ]
-        if copies {
-            spec["initContainers"] = [
-                container(Self.copyContainer, content.copyingCommand, readOnly: ["source", SourceServer.keys])
-            ]
-        }
+        if task == .copy { spec["initContainers"] = [copying(content.copyingCommand)] }
         let selector = placement.nodeSelector
         if !selector.isEmpty { spec["nodeSelector"] = .object(selector.mapValues(JSON.string)) }
         if let affinity = placement.affinity { spec["affinity"] = affinity }
@@ -78,6 +87,14 @@ struct MoverPod {
             "spec": spec,
         ]
         return template?.applied(to: pod) ?? pod
+    }
+
+    /// The name of the container that runs first, and of the one with whose end all is done.
+    var firstContainer: String { task == .compare ? Self.checkContainer : Self.copyContainer }
+    var lastContainer: String { task == .pass ? Self.copyContainer : Self.checkContainer }
+
+    private func copying(_ command: [String]) -> JSON {
+        container(Self.copyContainer, command, readOnly: ["source", SourceServer.keys])
     }
 
     private func container(_ name: String, _ command: [String], readOnly: Set<String>) -> JSON {

@@ -51,10 +51,18 @@ extension ClaimState {
         return source.spec.nodeAffinity != nil || Placement(of: self).onlyThere
     }
 
+    /// The node of the pods that mount the source volume, where no pod of another node can mount it meanwhile.
+    private var nodeInUse: String? { source?.isAttachedToOneNode == true ? consumer?.nodeName : nil }
+
     /// Decides how the data gets across.
-    func route(in surroundings: Surroundings) -> Route {
-        let plain = Placement(of: self)
-        guard hasBoundSource, let source, let sites = surroundings.sites else { return Route(mover: plain) }
+    ///
+    /// - Parameter isInUse: true where the workload runs meanwhile.
+    func route(in surroundings: Surroundings, isInUse: Bool = false) -> Route {
+        let nodeInUse = isInUse ? nodeInUse : nil
+        let plain = nodeInUse.map { Placement(node: $0, onlyThere: true) } ?? Placement(of: self)
+        guard hasBoundSource || nodeInUse != nil, let source, let sites = surroundings.sites else {
+            return Route(mover: plain)
+        }
         let from = sites.of(source).intersection(plain.onlyThere ? [plain.node ?? ""] : sites.all)
         let to = destinationNodes(in: surroundings, sites)
         let both = from.intersection(to)
@@ -114,9 +122,11 @@ extension StorageClass {
 
 extension Migrator {
     /// Looks up what decides the route of a claim; nothing where its source volume can be mounted on any node.
-    func surroundings(of state: ClaimState) async throws -> Surroundings {
+    ///
+    /// - Parameter isInUse: true where the workload runs meanwhile, which binds the volume to its node.
+    func surroundings(of state: ClaimState, isInUse: Bool) async throws -> Surroundings {
         var surroundings = Surroundings()
-        guard state.hasBoundSource else { return surroundings }
+        guard state.hasBoundSource || isInUse else { return surroundings }
         surroundings.sites = try await sites()
         if state.givenDestination ?? state.destination == nil {
             surroundings.destinationClass = try await client.list(StorageClass.self)

@@ -8,6 +8,8 @@ enum MoverOutcome: Sendable {
     case different([String])
     /// Nothing failed but what the file systems can't hold; this content does without it.
     case unsupported(any MoverContent, without: [String])
+    /// A pass that copied what was there, and how long that took.
+    case passed(CopyStatistics?, took: Duration)
     /// It copied all, perhaps: only a check can tell.
     case unchecked(CopyStatistics?)
     /// Something that another attempt may mend: what it was, and all that is known of it.
@@ -22,18 +24,23 @@ extension Migrator {
     /// serves it the source.
     ///
     /// - Throws: `Failure` where another attempt would fail too.
-    func runMover(for state: ClaimState, _ content: any MoverContent) async throws -> MoverOutcome {
-        let route = state.route(in: try await surroundings(of: state))
+    func runMover(
+        for state: ClaimState,
+        _ content: any MoverContent,
+        task: MoverPod.Task
+    ) async throws -> MoverOutcome {
+        let isInUse = task == .pass
+        let route = state.route(in: try await surroundings(of: state, isInUse: isInUse), isInUse: isInUse)
         guard let server = server(for: state, route) else { throw Refusal("the claim is gone") }
         // One that an earlier run left behind would go on serving.
         try await removeLeftover(server.name)
-        guard let words = route.words else { return try await runMover(for: state, content, route) }
+        guard let words = route.words else { return try await runMover(for: state, content, route, task: task) }
         journal.info(state.title, words)
         return try await serving(server, of: state) { address in
             guard let content = content.served(at: address) else {
                 throw Failure(place: state.title, reason: "\(words), which can't be done with a block volume")
             }
-            return try await runMover(for: state, content, route, server)
+            return try await runMover(for: state, content, route, server, task: task)
         }
     }
 
@@ -41,25 +48,26 @@ extension Migrator {
         for state: ClaimState,
         _ content: any MoverContent,
         _ route: Route,
-        _ server: SourceServer? = nil
+        _ server: SourceServer? = nil,
+        task: MoverPod.Task
     ) async throws -> MoverOutcome {
-        let outcome = try await runMover(for: state, content, route, server, copies: !options.rollsBack)
-        guard case .unchecked(let statistics) = outcome else { return outcome }
-        switch try await runMover(for: state, content, route, server, copies: false) {
+        let outcome = try await runOneMover(for: state, content, route, server, task)
+        guard task == .copy, case .unchecked(let statistics) = outcome else { return outcome }
+        switch try await runOneMover(for: state, content, route, server, .compare) {
         case .equal: return .equal(statistics)
         case .different(let items): return .again(Self.stillDifferent(items))
         case let other: return other
         }
     }
 
-    private func runMover(
+    private func runOneMover(
         for state: ClaimState,
         _ content: any MoverContent,
         _ route: Route,
         _ server: SourceServer?,
-        copies: Bool
+        _ task: MoverPod.Task
     ) async throws -> MoverOutcome {
-        let (pod, mover) = try await createMover(for: state, content, route, server, copies: copies)
+        let (pod, mover) = try await createMover(for: state, content, route, server, task)
         let outcome: MoverOutcome
         do {
             outcome = try await follow(pod, of: state, mover)
@@ -79,7 +87,8 @@ extension Migrator {
         for state: ClaimState,
         _ content: any MoverContent,
         _ route: Route,
-        _ server: SourceServer? = nil
+        _ server: SourceServer? = nil,
+        task: MoverPod.Task
     ) -> MoverPod? {
         guard let claim = state.sourceClaim else { return nil }
         return MoverPod(
@@ -90,7 +99,7 @@ extension Migrator {
             image: options.rsyncImage,
             content: content,
             server: server,
-            copies: !options.rollsBack,
+            task: task,
             placement: route.mover,
             deadline: state.deadline,
             template: options.moverTemplate
@@ -102,16 +111,15 @@ extension Migrator {
         _ content: any MoverContent,
         _ route: Route,
         _ server: SourceServer?,
-        copies: Bool
+        _ task: MoverPod.Task
     ) async throws -> (Pod, MoverPod) {
         var route = route
         let destination = state.givenDestination ?? state.destination
         let volumes = [server == nil ? state.source : nil, destination].compactMap(\.self)
         try await awaitDetachment(of: volumes, of: state, from: &route.mover)
-        guard let namespace = state.name.namespace, var mover = mover(for: state, content, route, server) else {
-            throw Refusal("the claim is gone")
-        }
-        mover.copies = copies
+        guard let namespace = state.name.namespace,
+            var mover = mover(for: state, content, route, server, task: task)
+        else { throw Refusal("the claim is gone") }
         // One that an earlier run left behind copies with that run's flags.
         try await removeLeftover(mover.name)
         // What logs in to a server has to be root.
@@ -153,8 +161,15 @@ extension Migrator {
         guard let started, !started.metadata.isTerminating else { return .again(Self.lost(started ?? pod)) }
         let node = started.spec.nodeName ?? "?"
         let who = mover.owner.map { " as \($0.inWords)" } ?? ""
-        journal.info(state.title, "\(mover.copies ? "copying" : "comparing") on node \(node)\(who)")
-        if options.verboseCopy, mover.copies { try await show(pod, of: state) }
+        let what =
+            switch mover.task {
+            case .copy: "copying"
+            case .pass: "copying while it is in use"
+            case .compare: "comparing"
+            }
+        let began = time.now()
+        journal.info(state.title, "\(what) on node \(node)\(who)")
+        if options.verboseCopy, mover.task != .compare { try await show(pod, of: state) }
         let last: Pod? = try await client.wait(
             for: Pod.self,
             in: pod.name.namespace,
@@ -164,12 +179,12 @@ extension Migrator {
         ) { snapshot -> Pod?? in
             guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
             // A container that others put beside ours may keep the pod running for ever.
-            let isOver = now.isFinished || now.state(of: MoverPod.checkContainer)?.terminated != nil
+            let isOver = now.isFinished || now.state(of: mover.lastContainer)?.terminated != nil
             if isOver { return .some(now) }
             return now.metadata.isTerminating ? .some(nil) : nil
         }
         guard let last else { return .again(Self.lost(started)) }
-        return try await judge(last, mover)
+        return try await judge(last, mover, took: time.now() - began)
     }
 
     private static func stillDifferent(_ items: [String]) -> String {
@@ -209,7 +224,7 @@ extension Migrator {
             ) { snapshot -> Pod?? in
                 guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
                 last = now
-                let state = now.state(of: mover.copies ? MoverPod.copyContainer : MoverPod.checkContainer)
+                let state = now.state(of: mover.firstContainer)
                 let isOver = now.isFinished || now.metadata.isTerminating
                 return isOver || state?.running != nil || state?.terminated != nil ? .some(now) : nil
             }
@@ -225,11 +240,15 @@ extension Migrator {
         }
     }
 
-    private func judge(_ pod: Pod, _ mover: MoverPod) async throws -> MoverOutcome {
+    private func judge(_ pod: Pod, _ mover: MoverPod, took: Duration) async throws -> MoverOutcome {
         let content = mover.content
         let copied = pod.state(of: MoverPod.copyContainer)?.terminated
         let checked = pod.state(of: MoverPod.checkContainer)?.terminated
-        let isCopied = !mover.copies || copied?.exitCode == 0
+        if mover.task == .pass, [0, MoverExit.vanished].contains(copied?.exitCode) {
+            let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
+            return .passed(content.statistics(in: output), took: took)
+        }
+        let isCopied = mover.task == .compare || mover.task == .copy && copied?.exitCode == 0
         if isCopied, checked?.exitCode == 0 {
             let check = try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
             guard let differences = content.differences(in: check) else {
@@ -239,7 +258,7 @@ extension Migrator {
                 let advice = MoverExit.adviceOnRoot(in: pod.metadata.namespace ?? "")
                 throw Failure(place: pod.title, reason: "\(why)\n  advice: \(advice)")
             }
-            if !mover.copies {
+            if mover.task == .compare {
                 return differences.isEmpty ? .equal(content.statistics(in: check)) : .different(differences)
             }
             if differences.isEmpty {

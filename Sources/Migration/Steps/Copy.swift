@@ -111,7 +111,7 @@ extension Migrator {
         while true {
             let outcome: MoverOutcome
             do {
-                outcome = try await runMover(for: state, content)
+                outcome = try await runMover(for: state, content, task: options.finalTask)
             } catch let error as APIError where Self.isWorthAnotherLook(error) {
                 outcome = .again("\(error)")
             }
@@ -123,7 +123,7 @@ extension Migrator {
                 let result = CopyResult(statistics: statistics, duration: time.now() - began)
                 journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
                 return Copied(state: state, result: result)
-            case .unchecked(let statistics):
+            case .unchecked(let statistics), .passed(let statistics, _):
                 // Never without the check that `runMover` has made.
                 throw Refusal("the copy of \(statistics?.totalBytes.inBytes ?? "the claim") was not checked")
             case .different(let items):

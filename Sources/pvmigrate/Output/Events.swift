@@ -8,7 +8,7 @@ import Synchronization
 /// Each event is one line with a JSON object. All have `v`, the version of this schema, `type`, and `seconds` since the
 /// command started. A later version may add types and members; one that changes or drops any has another number.
 ///
-/// - `started`: the first; `time`, `version`, `command` (`migrate`, `rollback`, `abort`), `options` as in the object of
+/// - `started`: the first; `time`, `version`, `command` (`migrate`, `stage`, `rollback`, `abort`), `options` as in the object of
 ///   `--output json`
 /// - `plan`: what was found; `units`, `notes`; it comes again when the lock is taken, and then counts
 /// - `message`: a line of stderr; `level` (`info`, `warning`, `error`, `output`), `subject` (kind and name; empty
@@ -109,6 +109,11 @@ final class Events: Sendable {
 extension Invocation {
     /// The command's name; a migration has none on the command line.
     fileprivate var command: String {
-        mode == .abort ? "abort" : options.rollsBack ? "rollback" : "migrate"
+        if mode == .abort { return "abort" }
+        return switch options.goal {
+        case .migrate: "migrate"
+        case .stage: "stage"
+        case .rollback: "rollback"
+        }
     }
 }

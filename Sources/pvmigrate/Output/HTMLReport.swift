@@ -46,6 +46,7 @@ struct HTMLReport {
         case .preflightPassed: "Preflight passed"
         case .preflightFailed: "Preflight failed"
         case .migrated: "Migrated"
+        case .staged: "Staged"
         case .rolledBack: "Rolled back"
         case .aborted: "Taken back"
         case .failed: "Failed"
@@ -91,7 +92,7 @@ struct HTMLReport {
                     "\(claim.name)", claim.size.isEmpty ? "?" : claim.size, claim.files.map { "\($0)" } ?? Self.missing,
                     claim.bytes?.inBytes ?? Self.missing, claim.copyTime?.inWords ?? Self.missing,
                     Self.rate(claim.bytes, in: claim.copyTime),
-                    down.contains(claim.name) ? "not ended" : claim.outage?.inWords ?? "none",
+                    down.contains(claim.name) ? "not ended" : claim.outageInWords,
                     claim.result.rawValue + (claim.reason.map { ": \($0)" } ?? ""),
                 ]
             },

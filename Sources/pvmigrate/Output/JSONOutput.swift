@@ -11,7 +11,7 @@ extension Outcome {
     /// nothing of is an empty list.
     ///
     /// - `outcome`: `planned`, `nothing-to-do`, `preflight-passed`, `preflight-failed`, `migrated`,
-    ///   `rolled-back`, `aborted`, `failed`, `interrupted`
+    ///   `staged`, `rolled-back`, `aborted`, `failed`, `interrupted`
     /// - `exitCode`: as the process's
     /// - `message`: the last line of stderr
     /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (null for all; several separated by
@@ -22,8 +22,8 @@ extension Outcome {
     /// - `units`: the plan; each with `claims` (`namespace`, `name`, `size`, `volume`, `state`) and `workloads` that
     ///   stop for it (`kind`, `namespace`, `name`, `replicas`)
     /// - `claims`: what became of each; `namespace`, `name`, `size`, `files`, `bytes`, `copySeconds`, `outageSeconds`,
-    ///   `result` (`migrated`, `rolled-back`, `taken-back`, `failed`, `skipped`), `reason` (null where there is nothing
-    ///   to say)
+    ///   `predictedOutageSeconds` (after the last pass of `--live`; else null), `result` (`migrated`, `staged`,
+    ///   `rolled-back`, `taken-back`, `failed`, `skipped`), `reason` (null where there is nothing to say)
     /// - `stopped`: the workloads that are still at zero
     /// - `failures`: what failed besides claims
     func json(_ options: Options) -> JSON {
@@ -79,8 +79,8 @@ extension Outcome {
             "namespace": claim.name.namespace.map(JSON.string) ?? .null, "name": .string(claim.name.name),
             "size": .string(claim.size), "files": claim.files.map { .integer(Int64($0)) } ?? .null,
             "bytes": claim.bytes.map(JSON.integer) ?? .null, "copySeconds": seconds(claim.copyTime),
-            "outageSeconds": seconds(claim.outage), "result": .string(claim.result.rawValue),
-            "reason": claim.reason.map(JSON.string) ?? .null,
+            "outageSeconds": seconds(claim.outage), "predictedOutageSeconds": seconds(claim.predictedOutage),
+            "result": .string(claim.result.rawValue), "reason": claim.reason.map(JSON.string) ?? .null,
         ]
     }
 

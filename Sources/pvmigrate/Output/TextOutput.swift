@@ -45,11 +45,20 @@ extension Outcome {
             rows: claims.map { claim in
                 [
                     "\(claim.name)", claim.size.isEmpty ? "?" : claim.size, claim.files.map { "\($0)" } ?? "-",
-                    claim.bytes?.inBytes ?? "-", claim.copyTime?.inWords ?? "-", claim.outage?.inWords ?? "none",
+                    claim.bytes?.inBytes ?? "-", claim.copyTime?.inWords ?? "-", claim.outageInWords,
                     claim.result.rawValue + (claim.reason.map { ": \($0)" } ?? ""),
                 ]
             }
         )
+    }
+}
+
+extension Report.Claim {
+    /// As tables give it: `7.2 s (5.0 s predicted)`.
+    var outageInWords: String {
+        let prediction = predictedOutage.map { "\($0.inWords) predicted" }
+        guard let outage else { return "none" + (prediction.map { "; \($0)" } ?? "") }
+        return outage.inWords + (prediction.map { " (\($0))" } ?? "")
     }
 }
 

@@ -1,0 +1,169 @@
+import Kubernetes
+
+/// What the passes over a claim have taken, while its workload ran.
+struct Passes: Equatable, Sendable {
+    /// One pass of a mover.
+    struct Pass: Equatable, Sendable {
+        /// From the start of the copy to its end; and from the creation of the mover to its removal.
+        var copying: Duration
+        var whole: Duration
+    }
+
+    enum Verdict: Equatable, Sendable {
+        case again
+        /// The next copy will be short enough.
+        case enough
+        /// Another pass would not make the next copy shorter.
+        case stuck
+    }
+
+    var made: [Pass] = []
+
+    /// However much a workload writes.
+    private static let limit = 10
+    /// What is in an outage besides a mover: the pods' end, the swap, and the pods' start being asked for. Measured on a
+    /// cluster that does nothing else.
+    private static let otherwise: Duration = .seconds(4)
+
+    /// Decides whether to go on. What a pass had to move was written during the pass before, so that the copy after the
+    /// stop takes about as long as the last pass did.
+    ///
+    /// - Parameter maxOutage: how long that copy may take.
+    func verdict(maxOutage: Duration) -> Verdict {
+        guard let last = made.last else { return .again }
+        let before = made.dropLast().last
+        // The first pass moves all there is; only of a very short one nothing can be saved.
+        if last.copying <= (before == nil ? min(.seconds(1), maxOutage) : maxOutage) { return .enough }
+        if let before, last.copying * 5 > before.copying * 4 { return .stuck }
+        return made.count < Self.limit ? .again : .stuck
+    }
+
+    /// How long the workload will be down.
+    var predictedOutage: Duration? { made.last.map { $0.whole + Self.otherwise } }
+}
+
+extension Migrator {
+    /// Copies while the workloads run, again and again, until little is left for the copy after the stop; only with
+    /// `--live`, or for `pvmigrate stage`.
+    ///
+    /// Nothing durable is left behind but what was copied: a pass that is cut off is settled by the next one.
+    func preCopy(_ progress: inout Progress) async throws {
+        guard options.makesPasses else { return }
+        let unit = progress.unit
+        // What stands still already has no outage to be shortened.
+        guard options.goal == .stage || unit.workloads.contains(where: { $0.replicas > 0 }) else { return }
+        let open = unit.claims.filter { $0.seal == nil && progress.next($0) == .copy }
+        guard !open.isEmpty else { return }
+        let outcomes = try await withThrowingTaskGroup(of: PreCopied.self) { group in
+            for state in open {
+                group.addTask {
+                    do { return try await preCopy(state) } catch { throw Self.located(error, at: state.title) }
+                }
+            }
+            var all: [PreCopied] = []
+            for try await outcome in group { all.append(outcome) }
+            return all
+        }
+        for outcome in outcomes { progress.passes[outcome.state.name] = outcome.passes }
+        // Hours may have gone by, in which somebody may have begun to use the claims.
+        if options.goal != .stage { progress.unit = try await lookAgain(at: unit) }
+    }
+
+    /// A claim after its passes.
+    private struct PreCopied: Sendable {
+        var state: ClaimState
+        var passes: Passes
+    }
+
+    private func preCopy(_ start: ClaimState) async throws -> PreCopied {
+        var state = start
+        var passes = Passes()
+        if let why = state.hindranceToPasses(options) {
+            journal.info(state.title, "\(why): it is copied only when its pods are stopped")
+            return PreCopied(state: state, passes: passes)
+        }
+        var verdict = Passes.Verdict.again
+        while verdict == .again {
+            let pass = try await pass(passes.made.count + 1, over: state)
+            passes.made.append(pass)
+            verdict = passes.verdict(maxOutage: options.maxOutage)
+            state = try await client.observe(state)
+            if case .blocked(let why) = state.next(stagingBindsAtOnce: false) { throw why }
+        }
+        if verdict == .stuck, let last = passes.made.last {
+            journal.warn(
+                state.title,
+                "passes do not become shorter than \(last.copying.inWords), which is more than --max-outage "
+                    + "\(options.maxOutage.inWords): its workload writes too much, or it has too many files"
+            )
+        }
+        return PreCopied(state: state, passes: passes)
+    }
+
+    /// Makes one pass, with as many movers as it takes.
+    private func pass(_ number: Int, over state: ClaimState) async throws -> Passes.Pass {
+        var content = state.content(options)
+        var attempt = 1
+        while true {
+            let began = time.now()
+            let outcome: MoverOutcome
+            do {
+                outcome = try await runMover(for: state, content, task: .pass)
+            } catch let error as APIError where Self.isWorthAnotherLook(error) {
+                outcome = .again("\(error)")
+            }
+            switch outcome {
+            case .passed(let statistics, let copying):
+                let pass = Passes.Pass(copying: copying, whole: time.now() - began)
+                let amount = statistics.map { ", \($0.transferredBytes.inBytes) of \($0.totalBytes.inBytes) copied" }
+                journal.info(state.title, "pass \(number) took \(copying.inWords)\(amount ?? "")")
+                return pass
+            case .unsupported(let reduced, _):
+                // The copy after the stop says so.
+                content = reduced
+            case .again(let why, let details):
+                guard attempt < limits.copyAttempts else {
+                    throw Failure(
+                        place: state.title,
+                        reason: "\(attempt) movers have failed, the last one so: \(why)\(details)"
+                    )
+                }
+                journal.warn(state.title, "\(why); the pass is repeated")
+                attempt += 1
+            case .equal, .different, .unchecked: throw Refusal("a pass ended as if it had been checked")
+            }
+        }
+    }
+
+    /// The unit as it is now.
+    ///
+    /// - Throws: `Failure` where the claims can't be stopped together any more as was planned.
+    private func lookAgain(at unit: Unit) async throws -> Unit {
+        let names = Set(unit.claims.map(\.name))
+        var narrowed = options
+        narrowed.selection = Selection()
+        narrowed.selection.namespaces = Set(names.compactMap(\.namespace))
+        narrowed.selection.claims = names
+        let migrator = Migrator(client: client, options: narrowed, limits: limits, journal: journal)
+        let discovery = try await migrator.discover()
+        guard let now = discovery.units.first, discovery.units.count == 1, Set(now.claims.map(\.name)) == names else {
+            throw Failure(
+                place: unit.title,
+                reason: "its claims are used in another way than when the passes began; run again"
+            )
+        }
+        if let obstacle = now.obstacles.first { throw Failure(place: obstacle.resource, reason: obstacle.message) }
+        return now
+    }
+}
+
+extension ClaimState {
+    /// Why a claim can't be copied while its workload runs; nil where it can.
+    fileprivate func hindranceToPasses(_ options: Options) -> String? {
+        if content(options).passCommand == nil {
+            return isBlock ? "a block volume can't be copied while it is written to" : "the image has no shell"
+        }
+        let modes = (claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])
+        return modes.contains("ReadWriteOncePod") ? "ReadWriteOncePod lets no second pod mount it" : nil
+    }
+}
