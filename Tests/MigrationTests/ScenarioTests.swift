@@ -19,6 +19,8 @@ enum Scenario: String, CaseIterable, Sendable {
     case lostRaces
     case keepSource
     case setDefaults
+    /// With `--live` and two passes.
+    case live
     /// Every kind of workload, each with a claim of its own.
     case replicaSet
     case replicationController
@@ -45,6 +47,7 @@ enum Scenario: String, CaseIterable, Sendable {
         options.keepSource = self == .keepSource
         options.setDefaults = self == .setDefaults
         options.recreatesPods = self == .pod
+        if self == .live { (options.isLive, options.maxOutage) = (true, .milliseconds(1)) }
         options.updatesClaimTemplates = self == .claimTemplates
         if self == .pausedOperator {
             options.pauses = [Pause(#"Roller/db={"spec":{"paused":true}}"#)].compactMap(\.self)
@@ -64,8 +67,8 @@ enum Scenario: String, CaseIterable, Sendable {
         }
         if !alone { world.addBystanders() }
         switch self {
-        case .deployment, .retain, .waitForFirstConsumer, .hostPath, .lostRaces, .keepSource, .setDefaults, .goTool,
-            .goToolSwap:
+        case .deployment, .retain, .waitForFirstConsumer, .hostPath, .lostRaces, .keepSource, .setDefaults, .live,
+            .goTool, .goToolSwap:
             world.addClaim("data")
             world.addDeployment("web", claims: ["data"])
         case .statefulSet: world.addStatefulSet("db", templates: ["data", "logs"], replicas: 3)

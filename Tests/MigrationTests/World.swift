@@ -101,7 +101,14 @@ struct World: Sendable {
 
     // MARK: What there is
 
-    mutating func addClaim(_ name: String, in namespace: String = "shop", annotations: [String: JSON] = [:]) {
+    mutating func addClaim(
+        _ name: String,
+        in namespace: String = "shop",
+        annotations: [String: JSON] = [:],
+        modes: JSON = ["ReadWriteOnce"]
+    ) {
+        var spec = Self.claimSpec(of: Self.source)
+        spec["accessModes"] = modes
         make(
             .persistentVolumeClaims,
             namespace,
@@ -110,7 +117,7 @@ struct World: Sendable {
                     "name": .string(name), "labels": ["app": "x"],
                     "annotations": .object(annotations.merging(["team": "blue"]) { $1 }),
                 ],
-                "spec": Self.claimSpec(of: Self.source),
+                "spec": spec,
             ]
         )
         claims.insert(ObjectName(name, in: namespace))

@@ -50,7 +50,8 @@ struct CommandTests {
 
     /// What `--output json` says of each claim.
     static let keysOfClaims: Set = [
-        "namespace", "name", "size", "files", "bytes", "copySeconds", "outageSeconds", "result", "reason",
+        "namespace", "name", "size", "files", "bytes", "copySeconds", "outageSeconds", "predictedOutageSeconds",
+        "result", "reason",
     ]
 
     @Test("shows the plan with --dry-run, and only reads")
@@ -242,6 +243,7 @@ struct CommandTests {
             case .preflightPassed: try shop.run("--output=json", "--preflight-validation-only")
             case .preflightFailed: try shop.run("--output=json", "--source-sc=none")
             case .migrated: try shop.run("--output=json")
+            case .staged: try shop.stage("--output=json")
             case .rolledBack: try shop.rolledBack()
             case .aborted: try shop.abort("--output=json")
             case .failed: try shop.run("--output=json", "--context=none")

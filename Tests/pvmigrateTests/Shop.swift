@@ -83,6 +83,11 @@ struct Shop {
         try run(["--source-sc", "slow", "--dest-sc", "fast"], flags, interruption: interruption, fault: fault)
     }
 
+    /// Runs `pvmigrate stage` of that migration in virtual time.
+    mutating func stage(_ flags: String...) throws -> Run {
+        try run(["stage", "--source-sc", "slow", "--dest-sc", "fast"], flags)
+    }
+
     /// Runs `pvmigrate rollback` of that migration in virtual time.
     mutating func rollback(_ flags: String..., fault: @escaping Interceptor = { _, _ in nil }) throws -> Run {
         try run(["rollback", "--source-sc", "slow", "--dest-sc", "fast"], flags, fault: fault)
