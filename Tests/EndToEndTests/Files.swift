@@ -75,6 +75,39 @@ enum Files {
         i=0
         while true; do i=$((i + 1)); echo "$i" >> lines; sleep 0.02; done
         """#
+
+    /// The script of a pod that keeps two files which must agree: a log, each line of which is a checksum over the line
+    /// before, and a page of a fixed size with the last line, which is overwritten in place. Beside them it fills a
+    /// directory once. When it starts it says how many lines it has verified, or what is broken.
+    static let ledger = #"""
+        set -eu
+        cd "$VOLUMES"
+        trap 'exit 0' TERM
+        next() { set -- $(printf '%s %s\n' "$1" "$2" | cksum); echo "$1"; }
+        i=0 sum=0
+        if [ -e log ]; then
+          while read -r number found; do
+            [ "$number" = $((i + 1)) ] && [ "$found" = "$(next "$number" "$sum")" ] || echo "broken: $number after $i"
+            i=$number sum=$found
+          done < log
+          read -r number found < page
+          # It was stopped between the two files, perhaps.
+          [ "$number" = "$i" ] || [ "$number" = $((i - 1)) ] || echo "broken: the page says $number, the log $i"
+          [ "$(cat bulk/* | cksum)" = "$(cat bulk.sum)" ] || echo "broken: the bulk"
+          echo "verified $i lines"
+        else
+          mkdir bulk
+          for file in 1 2 3 4 5 6 7 8; do dd if=/dev/urandom of=bulk/$file bs=65536 count=64 2>/dev/null; done
+          cat bulk/* | cksum > bulk.sum
+        fi
+        touch /tmp/ready
+        while true; do
+          i=$((i + 1))
+          sum=$(next "$i" "$sum")
+          echo "$i $sum" >> log
+          printf '%-63s\n' "$i $sum" | dd of=page conv=notrunc 2>/dev/null
+        done
+        """#
 }
 
 /// What a pod printed of one volume.

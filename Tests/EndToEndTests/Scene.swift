@@ -154,7 +154,9 @@ struct Scene: Sendable {
     ) throws -> RunningProgram {
         // Another command than a migration is named by the first argument.
         let names = arguments.prefix { !$0.hasPrefix("-") }
-        let image = names.isEmpty || names == ["rollback"] ? ["--rsync-image", cluster.rsyncImage] : []
+        let image =
+            [[], ["rollback"], ["stage"]].contains(names)
+            ? ["--rsync-image", cluster.rsyncImage] : []
         let general = cluster.connection(kubeconfig: kubeconfig) + image
         return try Program.start(names + general + arguments.dropFirst(names.count), output: output)
     }
