@@ -51,24 +51,48 @@ public struct Milestone: Sendable {
     }
 }
 
+/// How far the copy of a claim has come.
+public struct CopyProgress: Sendable, Equatable {
+    /// How much content was copied, or compared, in bytes.
+    public var bytes: Int64
+    /// How much there is; nil while nobody knows.
+    public var total: Int64?
+    /// How many bytes a second it was of late; nil at the beginning, and when all is copied and only to be checked.
+    public var rate: Int64?
+    public var timeLeft: Duration?
+
+    public init(bytes: Int64, total: Int64? = nil, rate: Int64? = nil, timeLeft: Duration? = nil) {
+        self.bytes = bytes
+        self.total = total
+        self.rate = rate
+        self.timeLeft = timeLeft
+    }
+}
+
 /// Takes messages and milestones down, with the time at which they came.
 public struct Journal: Sendable {
     let time: TimeSource
     let start: Duration
     let write: @Sendable (Message) -> Void
     let mark: @Sendable (Milestone) -> Void
+    /// Nil where nobody watches copies: then their movers are not asked how far they are.
+    let watch: (@Sendable (_ claim: ObjectName, CopyProgress) -> Void)?
 
-    /// - Parameter start: when the command started; nil for now.
+    /// - Parameters:
+    ///   - start: when the command started; nil for now.
+    ///   - watch: takes how far the copy of a claim is, at most once a second.
     public init(
         time: TimeSource,
         start: Duration? = nil,
         write: @escaping @Sendable (Message) -> Void,
-        mark: @escaping @Sendable (Milestone) -> Void = { _ in }
+        mark: @escaping @Sendable (Milestone) -> Void = { _ in },
+        watch: (@Sendable (_ claim: ObjectName, CopyProgress) -> Void)? = nil
     ) {
         self.time = time
         self.start = start ?? time.now()
         self.write = write
         self.mark = mark
+        self.watch = watch
     }
 
     func info(_ subject: String, _ text: String) { note(.info, subject, text) }

@@ -333,6 +333,7 @@ struct World: Sendable {
         interceptor: Interceptor? = nil,
         observer: Observer? = nil,
         meddler: Meddler? = nil,
+        watch: (@Sendable (ObjectName, CopyProgress) -> Void)? = nil,
         work: @escaping @Sendable (Migrator, Interruption) async throws -> Report = {
             await $0.migrate(try await $0.discover(), interruption: $1)
         }
@@ -351,11 +352,15 @@ struct World: Sendable {
             },
             meddler: meddler ?? self.meddler
         )
-        let journal = Journal(time: time.source) { message in
-            messages.withLock {
-                $0.append("[\(message.elapsed.inWords)] \(message.level) \(message.subject): \(message.text)")
-            }
-        }
+        let journal = Journal(
+            time: time.source,
+            write: { message in
+                messages.withLock {
+                    $0.append("[\(message.elapsed.inWords)] \(message.level) \(message.subject): \(message.text)")
+                }
+            },
+            watch: watch
+        )
         let client = Client(transport: simulator, time: time.source)
         let migrator = Migrator(client: client, options: options, journal: journal)
         var run = Run(messages: [], world: self, requests: 0)

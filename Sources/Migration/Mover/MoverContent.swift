@@ -27,6 +27,8 @@ protocol MoverContent: Sendable {
     func isHarmless(_ code: Int, output: String) -> Bool
     /// How much was copied, or compared; nil where the output does not tell.
     func statistics(in output: String) -> CopyStatistics?
+    /// How far the copy is, where a line of its output tells.
+    func amount(in line: Substring) -> CopyAmount?
     func exit(_ code: Int) -> MoverExit
     /// Advice that only the output allows.
     func advice(output: String) -> String?

@@ -169,19 +169,21 @@ extension Migrator {
             }
         let began = time.now()
         journal.info(state.title, "\(what) on node \(node)\(who)")
-        if options.verboseCopy, mover.task != .compare { try await show(pod, of: state) }
-        let last: Pod? = try await client.wait(
-            for: Pod.self,
-            in: pod.name.namespace,
-            named: pod.name.name,
-            limit: .seconds(30 * 86_400),
-            what: "\(pod.title) to finish"
-        ) { snapshot -> Pod?? in
-            guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
-            // A container that others put beside ours may keep the pod running for ever.
-            let isOver = now.isFinished || now.state(of: mover.lastContainer)?.terminated != nil
-            if isOver { return .some(now) }
-            return now.metadata.isTerminating ? .some(nil) : nil
+        let last: Pod? = try await showing(pod, of: state, mover) {
+            let last: Pod? = try await client.wait(
+                for: Pod.self,
+                in: pod.name.namespace,
+                named: pod.name.name,
+                limit: .seconds(30 * 86_400),
+                what: "\(pod.title) to finish"
+            ) { snapshot -> Pod?? in
+                guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
+                // A container that others put beside ours may keep the pod running for ever.
+                let isOver = now.isFinished || now.state(of: mover.lastContainer)?.terminated != nil
+                if isOver { return .some(now) }
+                return now.metadata.isTerminating ? .some(nil) : nil
+            }
+            return last
         }
         guard let last else { return .again(Self.lost(started)) }
         return try await judge(last, mover, took: time.now() - began)
@@ -193,20 +195,6 @@ extension Migrator {
 
     private static func lost(_ pod: Pod) -> String {
         "\(pod.title) was deleted by somebody, or its node \(pod.spec.nodeName ?? "?") is lost"
-    }
-
-    /// Shows the mover's output as it comes; where that fails, the copy goes on unseen.
-    private func show(_ pod: Pod, of state: ClaimState) async throws {
-        do {
-            try await client.followLog(
-                of: pod.name,
-                container: MoverPod.copyContainer,
-                silence: .seconds(3600)
-            ) { journal.output(state.title, $0) }
-        } catch {
-            try Task.checkCancellation()
-            journal.warn(state.title, "the mover's output can't be followed any more: \(error)")
-        }
     }
 
     /// Waits until the mover's first container has started; it may have ended by then.

@@ -1,0 +1,63 @@
+/// How far a mover has come, as a line of its output says.
+struct CopyAmount: Equatable, Sendable {
+    /// How much content was copied, or compared, in bytes.
+    var bytes: Int64
+    /// How much there is, as far as that is known.
+    var total: Int64?
+    /// False while the tool still looks for files, so that there is more than it knows; nil where the line doesn't say.
+    var isTotalKnown: Bool?
+
+    init(bytes: Int64, total: Int64?, isTotalKnown: Bool?) {
+        self.bytes = bytes
+        self.total = total
+        self.isTotalKnown = isTotalKnown
+    }
+
+    /// Reads a line of rsync's `--info=progress2`; nil for any other.
+    ///
+    /// It ends with a carriage return rather than a line end, so that several may come as one line: the last counts.
+    ///
+    ///     1,048,576  16%  328.12MB/s    0:00:00 (xfr#1, to-chk=6/9)
+    init?(rsync line: Substring) {
+        let words = (line.split(separator: "\r").last ?? "").split(separator: " ")
+        guard words.count >= 4, words[2].hasSuffix("/s"), words[1].last == "%", let bytes = Self.bytes(words[0]),
+            let percent = Int64(words[1].dropLast()), 0...100 ~= percent
+        else { return nil }
+        self.bytes = bytes
+        total = percent > 0 ? bytes * 100 / percent : nil
+        guard let checked = words.last, checked.hasSuffix(")") else { return }
+        isTotalKnown = checked.hasPrefix("to-chk=")
+    }
+
+    /// `10,485,760`; and `10.49M`, where the person's own flags make rsync write it so.
+    private static func bytes(_ text: Substring) -> Int64? {
+        let units: [Character: Double] = ["K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15]
+        let number =
+            if let unit = text.last.flatMap({ units[$0] }) {
+                Double(text.dropLast()).map { $0 * unit }
+            } else {
+                Double(text.filter { $0 != "," && $0 != "." })
+            }
+        // No volume holds more, and the hundredfold must still be a number.
+        guard let number, 0..<1e16 ~= number else { return nil }
+        return Int64(number)
+    }
+}
+
+extension RsyncFlags {
+    func amount(in line: Substring) -> CopyAmount? {
+        // Of single files: that of `--progress` looks the same.
+        verbose ? nil : CopyAmount(rsync: line)
+    }
+}
+
+extension DeviceScript {
+    /// `256 of 1024 MiB compared, 12 MiB written`
+    func amount(in line: Substring) -> CopyAmount? {
+        let words = line.split(separator: " ")
+        guard words.count > 4, words[1] == "of", words[4].hasPrefix("compared"), let done = Int64(words[0]),
+            let total = Int64(words[2]), 0...total ~= done, total < 1 << 40
+        else { return nil }
+        return CopyAmount(bytes: done << 20, total: total << 20, isTotalKnown: true)
+    }
+}

@@ -1,0 +1,71 @@
+import Kubernetes
+
+extension Migrator {
+    /// A copy of a moment is not worth a connection to watch it.
+    private static let delay: Duration = .seconds(1)
+    /// How long output may be missing after the mover's end.
+    private static let drain: Duration = .seconds(5)
+
+    private enum Shown: Sendable {
+        /// Nil where the mover was deleted or lost.
+        case moverEnded(Pod?)
+        case outputEnded
+    }
+
+    /// Shows what the copying container writes, and how far it is, to those who want to know, while it runs.
+    ///
+    /// - Parameter wait: waits for the mover's end; it is nowise delayed, but for the last lines of `--verbose-copy`.
+    func showing(
+        _ pod: Pod,
+        of state: ClaimState,
+        _ mover: MoverPod,
+        until wait: @escaping @Sendable () async throws -> Pod?
+    ) async throws -> Pod? {
+        guard mover.task != .compare, options.verboseCopy || journal.watch != nil else { return try await wait() }
+        return try await withThrowingTaskGroup(of: Shown.self) { group in
+            group.addTask { .moverEnded(try await wait()) }
+            group.addTask {
+                try await show(pod, of: state, mover.content)
+                return .outputEnded
+            }
+            defer { group.cancelAll() }
+            var isShown = !options.verboseCopy
+            var last: Pod??
+            while last == nil || !isShown, let next = try await group.next() {
+                switch next {
+                case .outputEnded: isShown = true
+                case .moverEnded(let pod):
+                    last = .some(pod)
+                    group.addTask {
+                        try await time.sleep(time.now() + Self.drain)
+                        return .outputEnded
+                    }
+                }
+            }
+            return last ?? nil
+        }
+    }
+
+    /// Where following fails, the copy goes on unseen.
+    private func show(_ pod: Pod, of state: ClaimState, _ content: any MoverContent) async throws {
+        do {
+            if !options.verboseCopy { try await time.sleep(time.now() + Self.delay) }
+            var pace = CopyPace()
+            try await client.followLog(
+                of: pod.name,
+                container: MoverPod.copyContainer,
+                silence: .seconds(3600)
+            ) { line in
+                if options.verboseCopy { journal.output(state.title, line) }
+                if let amount = content.amount(in: line[...]), let progress = pace.add(amount, at: time.now()) {
+                    journal.watch?(state.name, progress)
+                }
+            }
+            // All is copied, and is checked now.
+            if let bytes = pace.last?.bytes { journal.watch?(state.name, CopyProgress(bytes: bytes, total: bytes)) }
+        } catch {
+            try Task.checkCancellation()
+            journal.warn(state.title, "the mover's output can't be followed any more: \(error)")
+        }
+    }
+}
