@@ -35,6 +35,8 @@ extension Migrator {
             let recovered = await recover(Progress(unit: unit, stagingBindsAtOnce: true), keepingStaging: false)
             journal.end(Pipeline.wayBack, unit, began: began)
             let progress = recovered.progress
+            let isDone = recovered.stopped.isEmpty && !progress.unit.claims.contains(where: \.bearsTraces)
+            journal.mark(unit, .ended(isDone: isDone))
             report.stopped += recovered.stopped
             for claim in staging { await orWarn(claim.title) { try await awaitRemoval(of: claim) } }
             for state in progress.unit.claims {

@@ -34,6 +34,8 @@ public struct Milestone: Sendable {
         case outageBegan
         /// The unit's last workload was asked to start again.
         case outageEnded(took: Duration)
+        /// The unit's last milestone: all of its claims are where they were to be, or not.
+        case ended(isDone: Bool)
     }
 
     /// Since the command started.

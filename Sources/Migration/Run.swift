@@ -84,6 +84,7 @@ extension Migrator {
         }
         guard let failure else {
             report.add(progress, done, reason: nil)
+            journal.mark(progress.unit, .ended(isDone: true))
             await orWarn(progress.unit.title) { try await awaitFreedStorage(progress) }
             return
         }
@@ -111,6 +112,7 @@ extension Migrator {
                 reason: isDone ? nil : reason
             )
         }
+        journal.mark(recovered.progress.unit, .ended(isDone: recovered.progress.isDone))
     }
 
     /// What a claim is when nothing is left to do for it.

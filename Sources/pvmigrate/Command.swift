@@ -15,6 +15,7 @@ struct Command: Sendable {
     let interruption: Interruption
     let log: Log
     let events: Events
+    let display: Display
 
     init(invocation: Invocation, surroundings: Surroundings, interruption: Interruption) {
         self.invocation = invocation
@@ -22,6 +23,7 @@ struct Command: Sendable {
         self.interruption = interruption
         events = Events(stream: invocation.connection.format == .jsonl ? surroundings.output : nil)
         log = Log(time: surroundings.time, events: events, write: surroundings.errors)
+        display = Display(terminal: surroundings.terminal, log: log)
     }
 
     var options: Options { invocation.options }
@@ -33,7 +35,7 @@ struct Command: Sendable {
         try invocation.files.junit?.check()
         try invocation.files.report?.check()
         events.started(invocation)
-        let outcome = try await outcome()
+        let outcome = try await display.live { try await self.outcome() }
         write(outcome)
         let json = outcome.json(options)
         surroundings.conclude(
@@ -95,7 +97,7 @@ struct Command: Sendable {
                 return refusal
             }
             discovery = discovered
-            events.planned(discovered, log.elapsed)
+            planned(discovered)
             for note in discovered.notes { log.note(.warning, note.resource, note.message) }
             switch invocation.mode {
             case .plan: return plan(discovered)
@@ -122,6 +124,11 @@ struct Command: Sendable {
         }
     }
 
+    private func planned(_ discovery: Discovery) {
+        events.planned(discovery, log.elapsed)
+        display.planned(discovery)
+    }
+
     private func migrator(on configuration: Configuration) throws -> Migrator {
         Migrator(
             client: try surroundings.client(configuration, log: log),
@@ -130,7 +137,14 @@ struct Command: Sendable {
                 time: surroundings.time,
                 start: log.start,
                 write: { [log] in log.note($0) },
-                mark: { [events] in events.note($0) }
+                mark: { [events, display] in
+                    events.note($0)
+                    display.note($0)
+                },
+                watch: { [events, display, log] in
+                    events.note($0, $1, log.elapsed)
+                    display.note($0, $1)
+                }
             )
         )
     }
@@ -271,10 +285,10 @@ struct Command: Sendable {
         let (discovery, report) = try await migrator.exclusively(
             as: Self.identity,
             interruption: interruption
-        ) { [interruption, log, events] in
+        ) { [interruption, log] in
             // Preflight takes its time, and until a moment ago another run may have been at work.
             let discovery = try await interruption.cancelling { try await migrator.discover() }
-            events.planned(discovery, log.elapsed)
+            planned(discovery)
             let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
             log.note(
                 .info,

@@ -24,8 +24,10 @@ enum Help {
         \(list(ExitCode.allCases.map { (String($0.rawValue), $0.meaning) }, width: 4))
 
         OUTPUT:
-          Progress and messages go to stderr. On stdout are results only: the rows of preflight, the plan, the final
-          table; or with --output json one JSON object with the keys
+          Progress and messages go to stderr: in a terminal with a line for each unit under way, drawn again and again;
+          with TERM=dumb, or where stderr is no terminal, as plain lines. There are no colours.
+          On stdout are results only: the rows of preflight, the plan, the final table; or with --output json one JSON
+          object with the keys
           \(Outcome.keys.prefix(6).joined(separator: ", ")),
           \(Outcome.keys.dropFirst(6).joined(separator: ", ")).
           --output jsonl streams what happens instead: one JSON object a line, the last of them with these keys, too.

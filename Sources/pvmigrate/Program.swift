@@ -17,13 +17,19 @@ enum Program {
         let interruption = Interruption()
         let results = StandardStream(STDOUT_FILENO)
         let messages = StandardStream(STDERR_FILENO)
+        let environment = ProcessInfo.processInfo.environment
+        let terminal = LiveTerminal.standardError(environment, messages)
+        let errors: @Sendable (String) -> Void = { text in
+            if let terminal { terminal.write(text) } else { messages.write(text) }
+        }
         Task.detached {
             let code = await run(
                 Array(CommandLine.arguments.dropFirst()),
                 in: Surroundings(
-                    environment: ProcessInfo.processInfo.environment,
+                    environment: environment,
                     output: { results.write($0) },
-                    errors: { messages.write($0) },
+                    errors: errors,
+                    terminal: terminal,
                     connect: { try CurlTransport.make($0, userAgent: "pvmigrate/\(version)") }
                 ),
                 interruption: interruption
@@ -32,10 +38,11 @@ enum Program {
             _exit(code.rawValue)
         }
         signals.wait()
-        messages.write("interrupted: bringing everything to a safe state; press again to exit at once\n")
+        errors("interrupted: bringing everything to a safe state; press again to exit at once\n")
         interruption.request()
         signals.wait()
-        messages.write("exiting at once; run the same command again to finish\n")
+        terminal?.erase()
+        errors("exiting at once; run the same command again to finish\n")
         _exit(ExitCode.stopped.rawValue)
     }
 }

@@ -9,6 +9,8 @@ struct Surroundings: Sendable {
     var output: @Sendable (String) -> Void
     /// Writes progress and messages: to stderr.
     var errors: @Sendable (String) -> Void
+    /// Where `errors` go, if that is one in which lines can be drawn again.
+    var terminal: LiveTerminal?
     var time: TimeSource = .continuous
     /// What the command was called with, for its report.
     var arguments: [String] = []

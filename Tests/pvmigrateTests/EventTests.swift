@@ -63,6 +63,23 @@ struct EventTests {
         #expect(events.last?["outcome"] == "failed")
     }
 
+    @Test("tells how far a copy is, while it takes more than a moment, and at most once a second")
+    func progress() throws {
+        var shop = try Shop()
+        var files: Content = [:]
+        for number in 1...1000 { files["\(number)"] = File("some text") }
+        shop.cluster.write(files, toVolumeNamed: try #require(shop.volume), node: "node-1")
+        let run = try shop.run("--output=jsonl", "--rsync-flags=--info=progress2")
+        #expect(run.code == .done, "\(run.errors)")
+        let progress = try events(run).filter { $0["type"] == "progress" }
+        let last = try #require(progress.last)
+        #expect(last["claim"] == "shop/data" && (last["bytes"]?.integer ?? 0) >= 9000)
+        #expect(last["bytesTotal"] == last["bytes"] && last["rate"] == .null && last["secondsLeft"] == .null)
+        #expect(progress.count <= 10)
+        let ends = try events(run).filter { $0["type"] == "unit-ended" }
+        #expect(ends.count == 1 && ends[0]["failed"] == false && ends[0]["unit"] == "Deployment shop/web")
+    }
+
     @Test("ends with the result when nothing could be asked, and for a rollback and an abort, too")
     func others() throws {
         var shop = try Shop()

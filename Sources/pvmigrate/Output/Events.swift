@@ -16,6 +16,9 @@ import Synchronization
 /// - `step-began`, `step-ended`: `unit`, `claims` (`NAMESPACE/NAME`), `step`; and of the end `took` in seconds,
 ///   `failed`
 /// - `outage-began`, `outage-ended`: `unit`, `claims`; and of the end `took`
+/// - `unit-ended`: `unit`, `claims`, `failed`
+/// - `progress`: of a copy, at most once a second: `claim` (`NAMESPACE/NAME`), `bytes` so far, `bytesTotal`, `rate` in
+///   bytes a second, `secondsLeft`; what is not known is null
 /// - `finished`: the last; all members of the object of `--output json`
 final class Events: Sendable {
     static let schema: JSON = 1
@@ -85,8 +88,23 @@ final class Events: Sendable {
         case .outageEnded(let took):
             type = "outage-ended"
             members["took"] = Outcome.seconds(took)
+        case .ended(let isDone):
+            type = "unit-ended"
+            members["failed"] = .bool(!isDone)
         }
         write(type, milestone.elapsed, members)
+    }
+
+    func note(_ claim: ObjectName, _ progress: CopyProgress, _ elapsed: Duration) {
+        write(
+            "progress",
+            elapsed,
+            [
+                "claim": .string("\(claim)"), "bytes": .integer(progress.bytes),
+                "bytesTotal": progress.total.map(JSON.integer) ?? .null,
+                "rate": progress.rate.map(JSON.integer) ?? .null, "secondsLeft": Outcome.seconds(progress.timeLeft),
+            ]
+        )
     }
 
     /// The last event.

@@ -49,6 +49,7 @@ extension Timeline.Row {
         case .outageEnded:
             guard let last = outages.indices.last else { return }
             outages[last].end = milestone.elapsed
+        case .ended: break
         }
     }
 }
