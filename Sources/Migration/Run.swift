@@ -71,6 +71,7 @@ extension Migrator {
             failure == nil ? done : isInterrupted ? .skipped : .failed,
             reason: failure.map { isInterrupted ? "the run was interrupted" : "\($0)" }
         )
+        journal.mark(start.unit, .ended(isDone: failure == nil))
     }
 
     private func migrate(_ start: Progress, interruption: Interruption, into report: inout Report) async {
