@@ -13,6 +13,12 @@ struct Server {
     var cluster: ClusterSimulator
     /// Signed the server's certificate and those of users.
     var authority: Authority
+    private let metrics = Metrics()
+
+    init(cluster: ClusterSimulator, authority: Authority) {
+        self.cluster = cluster
+        self.authority = authority
+    }
 
     /// The largest request body that a real API server takes (apiserver's `MaxRequestBodyBytes`).
     private static let bodyLimit = 3 << 20
@@ -60,6 +66,11 @@ struct Server {
             }
             user = known
         }
+        if request.uri.path == "/metrics", user.groups.contains("system:masters") {
+            let text = ResponseBody(byteBuffer: ByteBuffer(string: metrics.text))
+            return Response(status: .ok, headers: fields([("Content-Type", "text/plain; version=0.0.4")]), body: text)
+        }
+        metrics.count(request.method.rawValue, request.uri.path, isWatch: isWatch(request))
         guard let method = Kubernetes.Request.Method(rawValue: request.method.rawValue) else {
             return failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
         }
@@ -103,8 +114,11 @@ struct Server {
 
     /// Whether an answer may arrive bit by bit: a watch, or a log.
     private func isStreamed(_ request: Hummingbird.Request) -> Bool {
-        let watch = request.uri.queryParameters["watch"]
-        return watch == "true" || watch == "1" || request.uri.path.hasSuffix("/log")
+        isWatch(request) || request.uri.path.hasSuffix("/log")
+    }
+
+    private func isWatch(_ request: Hummingbird.Request) -> Bool {
+        ["true", "1"].contains(request.uri.queryParameters["watch"])
     }
 
     /// Passes a body on piece by piece, each sent at once, until it ends or the client goes away.
