@@ -78,6 +78,12 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        // What scripts/bench measures with.
+        .executableTarget(
+            name: "pvmigrate-bench",
+            dependencies: ["Kubernetes", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: strict
+        ),
 
         .testTarget(name: "CurlTests", dependencies: ["Curl"], swiftSettings: strict),
         .testTarget(name: "YAMLTests", dependencies: ["YAML"], swiftSettings: strict),

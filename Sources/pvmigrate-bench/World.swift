@@ -1,0 +1,135 @@
+import Kubernetes
+
+/// What a migration finds: Deployments with claims that they have filled.
+struct World: Sendable {
+    static let namespace = "bench"
+    static let sourceClass = "bench-source"
+    static let destinationClass = "bench-dest"
+    private static let limit: Duration = .seconds(600)
+
+    var client: Client
+    var claims: Int
+    var workloads: Int
+    var files: Int
+    var size: Int
+
+    var workloadNames: Set<String> { Set((0..<workloads).map(name)) }
+
+    private func name(_ number: Int) -> String { "app-\(number)" }
+
+    /// Makes everything and waits until it runs.
+    ///
+    /// - Throws: `APIError`, or `WaitTimeout` where a Deployment does not become ready.
+    func create() async throws {
+        for name in [Self.sourceClass, Self.destinationClass] { try await create(.storageClasses, name, storageClass) }
+        try await create(.namespaces, Self.namespace, [:])
+        for number in 0..<claims { try await create(.claims, "data-\(number)", claim) }
+        for number in 0..<workloads {
+            let own = stride(from: number, to: claims, by: workloads).map { "data-\($0)" }
+            try await create(.deployments, name(number), deployment(name(number), own))
+        }
+        try await waitUntilReady()
+    }
+
+    /// Looks whether the migration did what it was to do; a Deployment is ready only when all of its files are as they
+    /// were.
+    ///
+    /// - Throws: `BenchError` where it did not.
+    func verify() async throws {
+        try await waitUntilReady()
+        let claims = try await client.list(PersistentVolumeClaim.self, in: Self.namespace)
+        guard claims.count == self.claims,
+            claims.allSatisfy({ $0.storageClassName == Self.destinationClass && $0.phase == "Bound" })
+        else { throw BenchError("not every claim is bound on \(Self.destinationClass)") }
+    }
+
+    private func waitUntilReady() async throws {
+        let names = workloadNames
+        let all = names.count
+        try await client.wait(
+            for: WorkloadObject.self,
+            of: .deployments,
+            in: Self.namespace,
+            limit: Self.limit,
+            what: "\(all) Deployments to be ready"
+        ) { deployments -> Void? in
+            deployments.objects.values.count(where: \.isReady) == all ? () : nil
+        }
+    }
+
+    private func create(_ resource: APIResource, _ name: String, _ manifest: JSON) async throws {
+        var manifest = manifest
+        manifest["apiVersion"] = .string(resource.apiVersion)
+        manifest["kind"] = .string(resource.kind)
+        manifest[path: ["metadata", "name"]] = .string(name)
+        try await client.create(resource, in: resource.namespaced ? Self.namespace : nil, manifest)
+    }
+
+    /// Storage that is reached from every node: the Go tool's mover may run on another one than the workload.
+    private var storageClass: JSON {
+        ["provisioner": "network.csi.example.com", "reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"]
+    }
+
+    private var claim: JSON {
+        [
+            "spec": [
+                "accessModes": ["ReadWriteOnce"], "storageClassName": .string(Self.sourceClass),
+                "resources": ["requests": ["storage": "1Gi"]],
+            ]
+        ]
+    }
+
+    private func deployment(_ name: String, _ claims: [String]) -> JSON {
+        let labels: JSON = ["app": .string(name)]
+        let mounts = claims.map { claim -> JSON in
+            ["name": .string(claim), "mountPath": .string("/data/\(claim)")]
+        }
+        var container: JSON = [
+            "name": "main", "image": "busybox:latest", "imagePullPolicy": "IfNotPresent",
+            "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait"], "volumeMounts": .array(mounts),
+        ]
+        var pod: JSON = [
+            "terminationGracePeriodSeconds": 5,
+            "volumes": .array(
+                claims.map { ["name": .string($0), "persistentVolumeClaim": ["claimName": .string($0)]] }
+            ),
+        ]
+        if files > 0 {
+            // What the pod starts with, so that it is ready only on the files that it wrote the first time.
+            var filling = container
+            filling["name"] = "files"
+            filling["command"] = ["sh", "-c", .string(script)]
+            pod["initContainers"] = [filling]
+        } else {
+            container["command"] = ["sleep", "infinity"]
+        }
+        pod["containers"] = [container]
+        return [
+            "spec": [
+                "replicas": 1, "selector": ["matchLabels": labels], "strategy": ["type": "Recreate"],
+                "template": ["metadata": ["labels": labels], "spec": pod],
+            ]
+        ]
+    }
+
+    private var script: String {
+        """
+        set -e
+        for volume in /data/*; do
+          cd "$volume"
+          if [ -e sums ]; then sha256sum -c sums > /dev/null; continue; fi
+          i=0
+          while [ $i -lt \(files) ]; do head -c \(size) /dev/urandom > file-$i; i=$((i + 1)); done
+          sha256sum file-* > sums
+        done
+        """
+    }
+}
+
+extension WorkloadObject {
+    /// True where all its pods run and are ready.
+    var isReady: Bool {
+        guard let wanted = spec.replicas, wanted > 0 else { return false }
+        return status?.observedGeneration == metadata.generation && status?.readyReplicas == wanted
+    }
+}
