@@ -5,6 +5,8 @@ public struct Step: Sendable {
     public let name: String
     /// What it does, for `--help` and the plan.
     public let summary: String
+    /// Whether a run takes it at all.
+    var isTaken: @Sendable (Options) -> Bool = { _ in true }
     /// Brings a unit's claims and workloads past this step. Performing it twice has the effect of performing it once.
     let run: @Sendable (Migrator, inout Progress) async throws -> Void
 }
@@ -23,9 +25,11 @@ public enum Pipeline {
             try await $0.protect(&$1)
         },
         Step(name: "stage", summary: "creates the staging claims on the destination class") { try await $0.stage(&$1) },
-        Step(name: "pre-copy", summary: "with --live, copies while the workloads run, until little is left") {
-            try await $0.preCopy(&$1)
-        },
+        Step(
+            name: "pre-copy",
+            summary: "with --live, copies while the workloads run, until little is left",
+            isTaken: \.makesPasses
+        ) { try await $0.preCopy(&$1) },
     ]
 
     /// For each unit, up to the point from which it only goes forward.

@@ -134,7 +134,7 @@ extension Migrator {
         @Sendable func perform() async -> (Progress, (any Error)?) {
             var progress = start
             do {
-                for step in steps {
+                for step in steps where step.isTaken(options) {
                     try Task.checkCancellation()
                     try await take(step, &progress)
                 }

@@ -48,7 +48,6 @@ extension Migrator {
     ///
     /// Nothing durable is left behind but what was copied: a pass that is cut off is settled by the next one.
     func preCopy(_ progress: inout Progress) async throws {
-        guard options.makesPasses else { return }
         let unit = progress.unit
         // What stands still already has no outage to be shortened.
         guard options.goal == .stage || unit.workloads.contains(where: { $0.replicas > 0 }) else { return }
