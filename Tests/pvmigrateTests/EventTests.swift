@@ -19,7 +19,8 @@ struct EventTests {
     @Test("streams the start, the plan, each message, each step with its claims, the outage and the result")
     func stream() throws {
         var shop = try Shop()
-        let run = try shop.run("--output", "jsonl")
+        // Every step that there is.
+        let run = try shop.run("--output", "jsonl", "--live")
         #expect(run.code == .done, "\(run.errors)")
         let events = try events(run)
         #expect(events.first?["type"] == "started" && events.first?["command"] == "migrate")

@@ -249,11 +249,11 @@ struct HTMLReport {
         :root { color-scheme: light dark; --back: #fff; --card: #f4f5f7; --text: #1b1f24; --dim: #59636e;
           --line: #d5d9df; --good: #17713a; --bad: #b3261e; --outage: #d1242f;
           --s0: #8b95a1; --s1: #4c86d8; --s2: #d99a20; --s3: #20998c; --s4: #8a63c9; --s5: #c9568c; --s6: #7f9a2f;
-          --s7: #3d6b99; --s8: #a0522d; }
+          --s7: #3d6b99; --s8: #a0522d; --s9: #5d6b2a; }
         @media (prefers-color-scheme: dark) { :root { --back: #14171b; --card: #1f242b; --text: #e8eaed; --dim: #a0a9b4;
           --line: #363d47; --good: #5fd38a; --bad: #ff8a80; --outage: #ff5c61;
           --s0: #737d89; --s1: #5f9bf0; --s2: #e3ab3c; --s3: #2fb3a4; --s4: #a583e0; --s5: #e077a8; --s6: #9cba45;
-          --s7: #6c9bcb; --s8: #c97b52; } }
+          --s7: #6c9bcb; --s8: #c97b52; --s9: #a9b86a; } }
         * { box-sizing: border-box; }
         body { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 3rem; background: var(--back); color: var(--text);
           font: .94rem/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; overflow-wrap: anywhere; }
@@ -285,7 +285,8 @@ struct HTMLReport {
         .s2 { fill: var(--s2); background: var(--s2); } .s3 { fill: var(--s3); background: var(--s3); }
         .s4 { fill: var(--s4); background: var(--s4); } .s5 { fill: var(--s5); background: var(--s5); }
         .s6 { fill: var(--s6); background: var(--s6); } .s7 { fill: var(--s7); background: var(--s7); }
-        .s8 { fill: var(--s8); background: var(--s8); } .outage { fill: var(--outage); background: var(--outage); }
+        .s8 { fill: var(--s8); background: var(--s8); } .s9 { fill: var(--s9); background: var(--s9); }
+        .outage { fill: var(--outage); background: var(--outage); }
         .axis { display: flex; justify-content: space-between; color: var(--dim); font-size: .8rem;
           border-top: 1px solid var(--line); font-variant-numeric: tabular-nums; }
         .messages { margin: 0; padding: 0; list-style: none; } .messages li { padding: .35rem 0;
