@@ -48,7 +48,7 @@ struct HTMLReportTests {
         #expect(page.contains("<p>None.</p>") && !page.contains("Left to do"))
         #expect(page.contains("<dd>\(version)</dd>") && page.contains("eeacms/rsync:2.3"))
         #expect(page.contains("<pre>pvmigrate --source-sc slow --dest-sc fast"))
-        #expect(page.contains("--report \(file) --rsync-flags=--bwlimit=10000,-z</pre>"))
+        #expect(page.contains("--report \(file) --live --rsync-flags=--bwlimit=10000,-z</pre>"))
     }
 
     @Test("says what failed and why, what is still stopped, and that the outage goes on")
