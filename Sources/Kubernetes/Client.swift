@@ -197,6 +197,29 @@ public struct Client: Sendable {
         _ manifest: JSON,
         dryRun: Bool = false
     ) async throws -> JSON {
+        let (data, request) = try await createData(resource, in: namespace, manifest, dryRun: dryRun)
+        return try decode(JSON.self, from: data, request: request)
+    }
+
+    /// Creates an object of a kind that is read.
+    ///
+    /// - Returns: the object as the server keeps it.
+    /// - Throws: `APIError`, `.alreadyExists` where the name is taken.
+    public func create<Object: KubernetesObject>(
+        _ type: Object.Type,
+        in namespace: String?,
+        _ manifest: JSON
+    ) async throws -> Object {
+        let (data, request) = try await createData(Object.resource, in: namespace, manifest, dryRun: false)
+        return try decode(Object.self, from: data, request: request)
+    }
+
+    private func createData(
+        _ resource: APIResource,
+        in namespace: String?,
+        _ manifest: JSON,
+        dryRun: Bool
+    ) async throws -> (Data, String) {
         let name = manifest[path: ["metadata", "name"]]?.string ?? ""
         let request = "create \(resource.kind) \(ObjectName(name, in: namespace))"
         var query = [("fieldValidation", "Strict")]
@@ -207,7 +230,7 @@ public struct Client: Sendable {
             request: request,
             repeatable: dryRun
         )
-        return try decode(JSON.self, from: response.body, request: request)
+        return (response.body, request)
     }
 
     /// Changes an object.

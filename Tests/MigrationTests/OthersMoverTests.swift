@@ -75,8 +75,9 @@ struct OthersMoverTests {
     @Test("a node that comes back is waited for")
     func nodeComesBack() {
         var scene = Others()
-        let lost = Self.whileCopying { cluster, mover in
-            cluster.loseNode(cluster.get(mover)?[path: ["spec", "nodeName"]]?.string ?? "")
+        scene.addLargeFile()
+        let lost = once(when: { $1.isTransferring }) { cluster in
+            cluster.loseNode(cluster.get(cluster.moverKey)?[path: ["spec", "nodeName"]]?.string ?? "")
         }
         let back = once(when: { $1.movers.contains { $0[path: ["metadata", "deletionTimestamp"]] != nil } }) {
             for node in ["node-1", "node-2"] { $0.recoverNode(node) }

@@ -90,19 +90,17 @@ extension MoverPod {
     /// Has a mover admitted: as root, who alone keeps every owner for certain, or as the data's owner where a policy
     /// refuses root.
     ///
-    /// - Returns: the mover that was admitted.
-    func admitted(
+    /// - Returns: the mover that was admitted, and what was created.
+    func admitted<Created>(
         orAs owner: DataOwner?,
-        by create: (JSON) async throws -> Void
-    ) async throws -> MoverPod {
+        by create: (JSON) async throws -> Created
+    ) async throws -> (mover: MoverPod, created: Created) {
         do {
-            try await create(manifest)
-            return self
+            return (self, try await create(manifest))
         } catch let error as APIError {
             guard let owner, MoverExit.refusesRoot(error.message) else { throw error }
             let mover = running(as: owner)
-            try await create(mover.manifest)
-            return mover
+            return (mover, try await create(mover.manifest))
         }
     }
 }

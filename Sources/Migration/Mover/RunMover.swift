@@ -118,16 +118,16 @@ extension Migrator {
         let volumes = [server == nil ? state.source : nil, destination].compactMap(\.self)
         try await awaitDetachment(of: volumes, of: state, from: &route.mover)
         guard let namespace = state.name.namespace,
-            var mover = mover(for: state, content, route, server, task: task)
+            let mover = mover(for: state, content, route, server, task: task)
         else { throw Refusal("the claim is gone") }
         // One that an earlier run left behind copies with that run's flags.
         try await removeLeftover(mover.name)
         // What logs in to a server has to be root.
         let owner = server == nil ? state.owner : nil
-        mover = try await explaining(state) {
-            try await mover.admitted(orAs: owner) { try await client.create(.pods, in: namespace, $0) }
+        let admitted = try await explaining(state) {
+            try await mover.admitted(orAs: owner) { try await client.create(Pod.self, in: namespace, $0) }
         }
-        return (try await client.get(Pod.self, mover.name), mover)
+        return (admitted.created, admitted.mover)
     }
 
     /// Removes a pod of a copy that an earlier run left behind.

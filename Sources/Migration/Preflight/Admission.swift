@@ -83,7 +83,7 @@ extension Migrator {
         do {
             return try await mover.admitted(orAs: owner) {
                 try await client.create(.pods, in: state.name.namespace, $0, dryRun: true)
-            }
+            }.mover
         } catch let error as APIError where error.reason == .alreadyExists {
             // That of an earlier run, which the copy removes first.
             return nil

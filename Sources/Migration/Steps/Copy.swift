@@ -66,19 +66,29 @@ extension Migrator {
 
     /// What uses, or has used, the claims since the workloads were stopped: a pod, or a workload with another scale.
     func intruder(on unit: Unit) async throws -> String? {
+        if let workload = try await startedWorkload(of: unit) { return workload.title }
+        return try await pods(of: unit).first { !$0.isFinished }?.title
+    }
+
+    /// A workload of a unit that somebody has started or changed since it was stopped.
+    func startedWorkload(of unit: Unit) async throws -> Workload? {
         for workload in unit.workloads {
             guard let now = try await client.current(workload) else { continue }
-            if now.replicas > 0 || now.generation != workload.generation { return now.title }
-        }
-        let names = Set(unit.claims.map(\.name))
-        for namespace in Set(names.compactMap(\.namespace)) {
-            for pod in try await client.list(Pod.self, in: namespace) where !Self.isOurs(pod) && !pod.isFinished {
-                if pod.claimNames.contains(where: { names.contains(ObjectName($0, in: namespace)) }) {
-                    return pod.title
-                }
-            }
+            if now.replicas > 0 || now.generation != workload.generation { return now }
         }
         return nil
+    }
+
+    /// The pods but ours that mount claims of a unit.
+    func pods(of unit: Unit) async throws -> [Pod] {
+        let names = Set(unit.claims.map(\.name))
+        var pods: [Pod] = []
+        for namespace in Set(names.compactMap(\.namespace)) {
+            pods += try await client.list(Pod.self, in: namespace).filter { pod in
+                !Self.isOurs(pod) && pod.claimNames.contains { names.contains(ObjectName($0, in: namespace)) }
+            }
+        }
+        return pods
     }
 
     /// A claim that was copied.
@@ -118,8 +128,7 @@ extension Migrator {
             switch outcome {
             case .equal(let statistics):
                 try check(statistics, of: state)
-                state = try await client.observe(state)
-                state.copied = true
+                state = try await afterCopy(state)
                 let result = CopyResult(statistics: statistics, duration: time.now() - began)
                 journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
                 return Copied(state: state, result: result)
@@ -128,8 +137,7 @@ extension Migrator {
                 throw Refusal("the copy of \(statistics?.totalBytes.inBytes ?? "the claim") was not checked")
             case .different(let items):
                 try discard(items, of: state)
-                state = try await client.observe(state)
-                state.copied = true
+                state = try await afterCopy(state)
                 return Copied(state: state, result: CopyResult(statistics: nil, duration: time.now() - began))
             case .unsupported(let reduced, let lost):
                 journal.warn(
@@ -150,6 +158,16 @@ extension Migrator {
                 attempt += 1
             }
         }
+    }
+
+    /// A claim that was copied; of a class that waits for the first consumer, it is bound by now.
+    private func afterCopy(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        if state.staging?.phase != "Bound" || state.destination == nil {
+            state = try await client.observe(state, [.staging, .destination])
+        }
+        state.copied = true
+        return state
     }
 
     /// Says what a rollback gives up, where that was asked for.

@@ -483,19 +483,30 @@ struct Inventory: Sendable {
     }
 }
 
+extension ClaimState {
+    /// The objects that take part in a claim's migration.
+    enum Part: CaseIterable { case claim, staging, source, destination }
+}
+
 extension Client {
     /// Reads anew what the cluster says of a claim's migration.
     ///
+    /// - Parameter parts: those that are read; the others stay as they were read before.
     /// - Throws: `APIError`.
-    func observe(_ state: ClaimState) async throws -> ClaimState {
+    func observe(
+        _ state: ClaimState,
+        _ parts: Set<ClaimState.Part> = Set(ClaimState.Part.allCases)
+    ) async throws -> ClaimState {
         var new = state
-        async let claim = find(PersistentVolumeClaim.self, state.name)
-        async let staging = find(PersistentVolumeClaim.self, state.stagingName)
+        async let claim =
+            parts.contains(.claim) ? try find(PersistentVolumeClaim.self, state.name) : state.claim
+        async let staging =
+            parts.contains(.staging) ? try find(PersistentVolumeClaim.self, state.stagingName) : state.staging
         (new.claim, new.staging) = (try await claim, try await staging)
         let sourceName = state.seal?.sourceVolume ?? state.source?.metadata.name ?? new.claim?.spec.volumeName
         let destinationName = state.destination?.metadata.name ?? new.staging?.spec.volumeName
-        async let source = volume(sourceName)
-        async let destination = volume(destinationName)
+        async let source = parts.contains(.source) ? try volume(sourceName) : state.source
+        async let destination = parts.contains(.destination) ? try volume(destinationName) : state.destination
         (new.source, new.destination) = (try await source, try await destination)
         if let destination = new.destination { new.seal = Seal(of: destination) ?? new.seal }
         return new

@@ -1,15 +1,21 @@
+import FoundationEssentials
 import Kubernetes
 
 extension Migrator {
     /// Gives the destination volumes the old names: deletes source and staging claim, reserves the volume for the old
     /// name, creates the claim anew, and waits until it is bound.
     func rebind(_ progress: inout Progress) async throws {
-        let unit = progress.unit
         try await checkQuiet(progress)
         try await advanceAll(&progress) { state, action in
+            guard action == .deleteClaims else { return nil }
+            return try await deleteClaims(state)
+        }
+        try await attend(deletionOf: progress.unit)
+        try await advanceAll(&progress) { state, action in
             switch action {
-            case .deleteClaims: return try await deleteClaims(state, of: unit)
-            case .awaitDeletion: return try await awaitDeletion(state)
+            case .deleteClaims: return try await deleteClaims(state)
+            case .awaitDeletion:
+                return try await awaitDeletion(state, of: state.goingClaims)
             case .removeUsurper: return try await removeUsurper(state)
             case .reserve: return try await reserve(state)
             case .awaitAvailable: return try await awaitAvailable(state)
@@ -35,17 +41,34 @@ extension Migrator {
         )
     }
 
-    private func deleteClaims(_ state: ClaimState, of unit: Unit) async throws -> ClaimState {
-        var deleted: [PersistentVolumeClaim] = []
-        if let claim = state.sourceClaim, state.seal != nil { deleted.append(claim) }
-        if let staging = state.ownStaging { deleted.append(staging) }
-        for claim in deleted { try await client.delete(.claims, claim.name, uid: claim.metadata.uid) }
-        try await removeEndedPods(holding: deleted)
-        // From the deletion on no further pod can mount it; but one may have come since the copy was checked.
-        if state.sourceClaim != nil, let intruder = try await intruder(on: unit) {
-            try await keepDisturbed(state, by: intruder)
+    /// Asks for the deletion of source and staging claim.
+    private func deleteClaims(_ state: ClaimState) async throws -> ClaimState {
+        var state = state
+        let now = time.timeOfDay.formatted(.iso8601)
+        if let claim = state.sourceClaim, state.seal != nil {
+            try await client.delete(.claims, claim.name, uid: claim.metadata.uid)
+            state.claim?.metadata.deletionTimestamp = now
         }
-        return try await awaitDeletion(state, of: deleted)
+        guard let staging = state.ownStaging else { return state }
+        try await client.delete(.claims, staging.name, uid: staging.metadata.uid)
+        state.staging?.metadata.deletionTimestamp = now
+        // A late one, which nothing else waits for.
+        return state.claim?.metadata.isTerminating == false ? try await awaitDeletion(state, of: [staging]) : state
+    }
+
+    /// Sees to it that nothing holds the claims that are being deleted, and that what was written since the copy is kept:
+    /// from the deletion on no further pod can mount them, but one may have come since the copy was checked.
+    private func attend(deletionOf unit: Unit) async throws {
+        let going = unit.claims.flatMap(\.goingClaims)
+        guard !going.isEmpty else { return }
+        let workload = try await startedWorkload(of: unit)
+        let pods = try await pods(of: unit)
+        if let intruder = workload?.title ?? pods.first(where: { !$0.isFinished })?.title {
+            for state in unit.claims where state.sourceClaim?.metadata.isTerminating == true {
+                try await keepDisturbed(state, by: intruder)
+            }
+        }
+        try await removeEnded(pods, holding: going)
     }
 
     /// Keeps a source volume that was perhaps written to after the copy: what it holds more is not lost.
@@ -64,56 +87,53 @@ extension Migrator {
         )
     }
 
-    /// Waits until source and staging claim are gone, as far as they are going.
-    func awaitDeletion(_ state: ClaimState) async throws -> ClaimState {
-        let going = [state.sourceClaim, state.ownStaging].compactMap(\.self).filter(\.metadata.isTerminating)
-        try await removeEndedPods(holding: going)
-        return try await awaitDeletion(state, of: going)
-    }
-
     /// Deletes the pods that have ended, of Jobs or evicted ones: as long as they exist they hold their claims, whether
     /// they run or not (the controller behind the finalizer `pvc-protection`).
-    private func removeEndedPods(holding claims: [PersistentVolumeClaim]) async throws {
-        for namespace in Set(claims.compactMap(\.metadata.namespace)) {
-            let names = Set(claims.filter { $0.metadata.namespace == namespace }.map(\.metadata.name))
-            for pod in try await client.list(Pod.self, in: namespace) {
-                guard pod.isFinished, !Self.isOurs(pod), !names.isDisjoint(with: pod.claimNames),
-                    pod.metadata.controller != nil || options.recreatesPods
-                else { continue }
-                if try await client.delete(.pods, pod.name, uid: pod.metadata.uid) {
-                    journal.info(pod.title, "had ended (\(pod.phase)) and held its claim; deleted")
-                }
+    private func removeEnded(_ pods: [Pod], holding claims: [PersistentVolumeClaim]) async throws {
+        let names = Set(claims.map(\.name))
+        for pod in pods where pod.isFinished && (pod.metadata.controller != nil || options.recreatesPods) {
+            guard pod.claimNames.contains(where: { names.contains(ObjectName($0, in: pod.metadata.namespace)) }) else {
+                continue
+            }
+            if try await client.delete(.pods, pod.name, uid: pod.metadata.uid) {
+                journal.info(pod.title, "had ended (\(pod.phase)) and held its claim; deleted")
             }
         }
     }
 
+    /// Waits until claims of a migration are gone.
     func awaitDeletion(_ state: ClaimState, of claims: [PersistentVolumeClaim]) async throws -> ClaimState {
-        let names = claims.map(\.metadata.name).sorted()
-        let uids = Set(claims.map(\.metadata.uid))
-        var last: [PersistentVolumeClaim] = []
+        let end = time.now() + limits.rebinding
         do {
-            try await client.wait(
-                for: PersistentVolumeClaim.self,
-                in: state.name.namespace,
-                limit: limits.rebinding,
-                what: "\(names.joined(separator: " and ")) to be deleted"
-            ) { snapshot in
-                last = snapshot.objects.values.filter { uids.contains($0.metadata.uid) }
-                return last.isEmpty ? () : nil
+            for claim in claims {
+                try await client.wait(
+                    for: PersistentVolumeClaim.self,
+                    in: claim.metadata.namespace,
+                    named: claim.metadata.name,
+                    limit: end - time.now(),
+                    what: "\(claim.metadata.name) to be deleted"
+                ) { $0.objects[claim.metadata.uid] == nil ? () : nil }
             }
-        } catch let timeout as WaitTimeout {
-            let holders = await last.sorted { $0.name < $1.name }.sideBySide { await hold(on: $0) }
+        } catch is WaitTimeout {
+            let sorted = claims.sorted { $0.name < $1.name }
+            let what = "\(sorted.map(\.metadata.name).joined(separator: " and ")) to be deleted"
+            let timeout = WaitTimeout(what: what, limit: limits.rebinding)
+            let holders = await sorted.sideBySide { await hold(on: $0) }.compactMap(\.self)
             throw Failure(
                 place: state.title,
                 reason: "\(timeout): \(holders.joined(separator: "; ")). "
                     + "The data is complete on the volume \(state.safeVolume); run again to finish"
             )
         }
-        return try await client.observe(state)
+        var state = state
+        if claims.contains(where: { $0.metadata.uid == state.staging?.metadata.uid }) { state.staging = nil }
+        return try await client.observe(state, [.claim, .destination])
     }
 
-    /// What keeps a claim that is being deleted.
-    private func hold(on claim: PersistentVolumeClaim) async -> String {
+    /// What keeps a claim that is being deleted; nil where it is gone.
+    private func hold(on deleted: PersistentVolumeClaim) async -> String? {
+        let now = await orWarn(deleted.title) { try await client.find(PersistentVolumeClaim.self, deleted.name) }
+        guard let claim = now ?? deleted, claim.metadata.uid == deleted.metadata.uid else { return nil }
         let protection = "kubernetes.io/pvc-protection"
         var holders: [String] = []
         let foreign = (claim.metadata.finalizers ?? []).filter { $0 != protection }
@@ -191,9 +211,8 @@ extension Migrator {
         }
         let owners = try await validOwners(of: seal)
         let manifest = Self.successor(of: seal, volume: destination, class: options.destinationClass, owners: owners)
-        try await client.create(.claims, in: namespace, manifest)
         var state = state
-        state.claim = try await client.get(PersistentVolumeClaim.self, state.name)
+        state.claim = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
         return state
     }
 
@@ -296,7 +315,7 @@ extension Migrator {
                 patience = min(patience * 2, .seconds(10))
             }
         }
-        return try await client.observe(state)
+        return try await client.observe(state, [.source, .destination])
     }
 
     /// Changes a claim a little: sets the mark that wakes the binder, or removes it again.
@@ -334,6 +353,11 @@ extension Client {
 }
 
 extension ClaimState {
+    /// Source and staging claim, as far as they are being deleted.
+    fileprivate var goingClaims: [PersistentVolumeClaim] {
+        [sourceClaim, ownStaging].compactMap(\.self).filter(\.metadata.isTerminating)
+    }
+
     /// The name of the volume that holds a complete copy whatever becomes of the claims, for messages.
     var safeVolume: String { (seal == nil ? source : destination)?.metadata.name ?? "?" }
 }

@@ -32,6 +32,7 @@ extension Migrator {
     /// From here on the unit only goes forward. The mark left behind, in one patch: Retain, the source claim's
     /// manifest, its name, and the reclaim policy that the source volume had.
     func seal(_ progress: inout Progress) async throws {
+        let stagingBindsAtOnce = progress.stagingBindsAtOnce
         try await advanceAll(&progress) { state, action in
             guard action == .seal else {
                 if case .blocked(let why) = action { throw why }
@@ -40,9 +41,11 @@ extension Migrator {
                 }
                 return nil
             }
-            var state = state
+            // It was last looked at before it was copied.
+            let fresh = try await client.observe(state)
+            guard fresh.next(stagingBindsAtOnce: stagingBindsAtOnce) == .seal else { return fresh }
             let manifest: JSON
-            if let seal = state.seal {
+            if let seal = fresh.seal {
                 manifest = seal.manifest
             } else {
                 let claim = try await client.get(.claims, state.name)
@@ -51,7 +54,6 @@ extension Migrator {
                 }
                 manifest = Seal.manifest(of: claim)
             }
-            let fresh = try await client.observe(state)
             // Without the source claim it is a run of the Go tool that is made durable; the staging claim may be gone.
             guard let destination = fresh.destination,
                 fresh.sourceClaim == nil || destination.spec.claimRef?.uid == fresh.staging?.metadata.uid
@@ -79,7 +81,7 @@ extension Migrator {
                     ]
                 )
             )
-            state = fresh
+            var state = fresh
             state.destination = sealed
             state.seal = Seal(of: sealed)
             return state

@@ -23,8 +23,7 @@ extension Migrator {
                 guard let namespace = state.name.namespace else { return nil }
                 try checkKept(state)
                 let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
-                try await client.create(.claims, in: namespace, manifest)
-                state.staging = try await client.get(PersistentVolumeClaim.self, state.stagingName)
+                state.staging = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
                 let what = state.givenDestination.map { "on the volume \($0.metadata.name)" }
                 journal.info(
                     state.title,
@@ -34,7 +33,7 @@ extension Migrator {
             case .awaitStaging: return try await awaitBound(staging: state)
             case .awaitDeletion where state.sourceClaim?.metadata.isTerminating == false:
                 // A staging claim that is going.
-                return try await awaitDeletion(state)
+                return try await awaitDeletion(state, of: [state.ownStaging].compactMap(\.self))
             default: return nil
             }
         }
@@ -97,9 +96,10 @@ extension Migrator {
     }
 
     private func awaitBound(staging state: ClaimState) async throws -> ClaimState {
+        var state = state
         let name = state.stagingName
         do {
-            try await client.wait(
+            let bound: PersistentVolumeClaim = try await client.wait(
                 for: PersistentVolumeClaim.self,
                 in: name.namespace,
                 named: name.name,
@@ -109,13 +109,14 @@ extension Migrator {
                 guard let claim = snapshot.object(named: name.name) else {
                     throw Refusal("the staging claim \(name) was deleted by somebody")
                 }
-                return claim.phase == "Bound" ? () : nil
+                return claim.phase == "Bound" ? claim : nil
             }
+            state.staging = bound
         } catch let timeout as WaitTimeout {
             let why = await client.lastWarning(about: "PersistentVolumeClaim", name)
             throw Failure(place: state.title, reason: "\(timeout)\(why.map { ": \($0)" } ?? "")")
         }
-        return try await client.observe(state)
+        return try await client.observe(state, [.claim, .destination])
     }
 
     /// Removes the staging claim, and with it its volume, where the unit goes back. A volume that was given is kept: it
