@@ -6,6 +6,7 @@ public struct Migrator: Sendable {
     public let options: Options
     let limits: Limits
     public let journal: Journal
+    let findings = Findings()
 
     public init(client: Client, options: Options, limits: Limits = Limits(), journal: Journal) {
         self.client = client

@@ -54,9 +54,11 @@ struct MoverTemplateTests {
         #expect(spec["tolerations"]?.array?.last == ["key": "dedicated", "operator": "Exists"])
         #expect((spec["tolerations"]?.array?.count ?? 0) > 1)
         #expect(spec["volumes"]?.array?.compactMap { $0["name"]?.string } == ["source", "dest", "extra"])
-        for (list, name) in [("initContainers", MoverPod.copyContainer), ("containers", MoverPod.checkContainer)] {
+        for (list, name, program) in [
+            ("initContainers", MoverPod.copyContainer, "sh"), ("containers", MoverPod.checkContainer, "rsync"),
+        ] {
             let container = try #require(spec[list]?.array?.first)
-            #expect(container["name"]?.string == name && container["command"] == ["rsync"])
+            #expect(container["name"]?.string == name && container["command"] == [.string(program)])
             #expect(container[path: ["resources", "requests", "cpu"]] == "1")
             #expect(container[path: ["securityContext", "readOnlyRootFilesystem"]] == true)
             #expect(container[path: ["securityContext", "allowPrivilegeEscalation"]] == false)

@@ -23,7 +23,7 @@ struct ModelContainer: Sendable {
         let program = run.command[0].split(separator: "/").last.map(String.init) ?? ""
         if ["sh", "bash", "ash"].contains(program), run.command.count > 2, run.command[1].hasPrefix("-") {
             let script = run.command[2]
-            commands = ModelShell.parse(scripts[script] ?? script)[...]
+            commands = (ModelShell.wrapped(script, run.command) ?? ModelShell.parse(scripts[script] ?? script))[...]
         } else if Self.programs.contains(program) {
             commands = [ModelShell.Command(words: [program] + run.command.dropFirst(), condition: .always)]
         } else {

@@ -69,6 +69,7 @@ struct ModelRsync: Sendable {
         "timeout", "compress", "quiet", "one-file-system", "out-format", "outbuf", "no-owner", "no-group", "no-perms",
         "omit-dir-times", "ignore-errors", "force", "size-only", "ignore-times", "no-inc-recursive", "preallocate",
         "filter", "no-acls", "no-xattrs", "fsync", "msgs2stderr", "stderr", "max-alloc", "atimes", "open-noatime",
+        "modify-window",
     ]
 
     /// Reads the arguments.

@@ -14,6 +14,13 @@ enum ModelShell {
         commands(tokens(script), variables: [:])
     }
 
+    /// What a script around a program comes to: one that gives its own arguments, or those after `--`, to rsync changes
+    /// no files but by that, as far as the model has anything that it could change.
+    static func wrapped(_ script: String, _ arguments: [String]) -> [Command]? {
+        guard script.contains("rsync \"$@\""), let end = arguments.firstIndex(of: "--") else { return nil }
+        return [Command(words: ["rsync"] + arguments[(end + 1)...], condition: .always)]
+    }
+
     private enum Token: Equatable {
         case word(String)
         case separator(String)

@@ -128,5 +128,5 @@ extension DeviceScript {
     func served(at address: String) -> DeviceScript? { nil }
     func whyFinal(_ differences: [String]) -> String? { nil }
     func isHarmless(_ code: Int, output: String) -> Bool { false }
-    func reduced(after code: Int, output: String) -> (content: any MoverContent, without: [String])? { nil }
+    func reduced(after code: Int, output: String) -> (content: any MoverContent, loss: Loss)? { nil }
 }

@@ -1,4 +1,5 @@
 import Kubernetes
+import Synchronization
 
 /// What a mover copies, and with what: files with rsync (`RsyncFlags`), or a device with a script (`DeviceScript`).
 protocol MoverContent: Sendable {
@@ -32,15 +33,48 @@ protocol MoverContent: Sendable {
     func exit(_ code: Int) -> MoverExit
     /// Advice that only the output allows.
     func advice(output: String) -> String?
-    /// What the copy can do without, where a failure is about nothing else: the content to go on with, and what is lost.
-    func reduced(after code: Int, output: String) -> (content: any MoverContent, without: [String])?
+    /// What the copy can do without, where a failure is about nothing else: the content to go on with.
+    func reduced(after code: Int, output: String) -> (content: any MoverContent, loss: Loss)?
+}
+
+/// What a copy does without.
+enum Loss: Equatable {
+    /// Something that the file systems can't hold, or this rsync was not built for.
+    case metadata([String])
+    /// The image has none: there is nothing to see of the copy while it runs.
+    case shell
+}
+
+extension Migrator {
+    /// What a claim's movers copy, as far as it is known what the image has.
+    func content(of state: ClaimState) -> any MoverContent {
+        state.content(options, hasShell: !findings.lacksShell.withLock { $0 })
+    }
+
+    /// Remembers, and says once, that the image has no shell.
+    func noteMissingShell() {
+        let isNew = findings.lacksShell.withLock { lacksShell in
+            defer { lacksShell = true }
+            return !lacksShell
+        }
+        guard isNew else { return }
+        journal.warn(
+            "image \(options.rsyncImage)",
+            "has no shell: a copy is one plain rsync, which shows nothing meanwhile"
+        )
+    }
+}
+
+/// What is found out while a run goes on, for the rest of it.
+final class Findings: Sendable {
+    let lacksShell = Mutex(false)
 }
 
 extension ClaimState {
     /// What its movers copy.
-    func content(_ options: Options) -> any MoverContent {
+    func content(_ options: Options, hasShell: Bool = true) -> any MoverContent {
         if isBlock { return DeviceScript() }
-        let flags = RsyncFlags(verbose: options.verboseCopy, further: options.rsyncFlags)
+        let flags = RsyncFlags(hasShell: hasShell, verbose: options.verboseCopy, further: options.rsyncFlags)
         return options.moverTemplate?.leavesRoot == false ? flags.withoutRoot : flags
     }
 
@@ -49,10 +83,14 @@ extension ClaimState {
 
 extension RsyncFlags: MoverContent {
     var tool: String { "rsync" }
-    var copyingCommand: [String] { ["rsync"] + copying }
+    var copyingCommand: [String] { command(verbose ? .verbose : .copy, copying) }
     var checkingCommand: [String] { ["rsync"] + checking }
-    var passCommand: [String]? { ["rsync"] + copying }
-    var tryingCommand: [String] { ["rsync"] + further + ["--version"] }
+    var passCommand: [String]? { hasShell ? command(.copy, copying) : nil }
+    var tryingCommand: [String] { command(.verbose, further + ["--version"]) }
+
+    private func command(_ mode: CopyScript.Mode, _ rsync: [String]) -> [String] {
+        hasShell ? CopyScript.command(mode, rsync) : ["rsync"] + rsync
+    }
 
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON] {
         let mounts = names.map { name in
@@ -112,11 +150,16 @@ extension RsyncFlags: MoverContent {
     func exit(_ code: Int) -> MoverExit { MoverExit(rsync: code) }
     func advice(output: String) -> String? { MoverExit.advice(output: output) }
 
-    func reduced(after code: Int, output: String) -> (content: any MoverContent, without: [String])? {
+    func reduced(after code: Int, output: String) -> (content: any MoverContent, loss: Loss)? {
+        if hasShell, CopyScript.lacksShell(output) {
+            var flags = self
+            flags.hasShell = false
+            return (flags, .shell)
+        }
         guard [1, 4, 23].contains(code), let flags = MoverExit.unsupported(in: output, flags: self) else { return nil }
         let without =
             (accessControlLists && !flags.accessControlLists ? ["ACLs"] : [])
             + (extendedAttributes && !flags.extendedAttributes ? ["extended attributes"] : [])
-        return (flags, without)
+        return (flags, .metadata(without))
     }
 }

@@ -127,6 +127,8 @@ struct MoverPod {
 
 /// What rsync is called with.
 struct RsyncFlags: Equatable, Sendable {
+    /// False where the image has rsync and nothing else.
+    var hasShell = true
     /// Cleared where the file systems can't hold them.
     var accessControlLists = true
     var extendedAttributes = true

@@ -6,8 +6,8 @@ enum MoverOutcome: Sendable {
     case equal(CopyStatistics?)
     /// It only compared, and these items differ.
     case different([String])
-    /// Nothing failed but what the file systems can't hold; this content does without it.
-    case unsupported(any MoverContent, without: [String])
+    /// Nothing failed but what the copy can do without; this content does without it.
+    case unsupported(any MoverContent, Loss)
     /// A pass that copied what was there, and how long that took.
     case passed(CopyStatistics?, took: Duration)
     /// It copied all, perhaps: only a check can tell.
@@ -264,7 +264,7 @@ extension Migrator {
         let output = try await output(of: failedContainer, of: pod, failed)
         let code = failed.exitCode
         if let reduced = content.reduced(after: code, output: output) {
-            return .unsupported(reduced.content, without: reduced.without)
+            return .unsupported(reduced.content, reduced.loss)
         }
         if content.isHarmless(code, output: output) { return .unchecked(content.statistics(in: output)) }
         let exit = content.exit(code)

@@ -21,13 +21,15 @@ extension Migrator {
         let began = time.now()
         var created: String?
         var obstacles: [Obstacle] = []
+        var reduced: Trial?
         do {
             // Not given up halfway: a request might take effect after everything was removed.
             try await client.create(.claims, in: trial.namespace, trial.claim)
             let pod = try await createPod(of: trial)
             created = pod[path: ["metadata", "creationTimestamp"]]?.string
             if let why = try await interruption.cancelling({ try await awaitSuccess(of: trial) }) {
-                obstacles.append(trial.failed(why, class: options.destinationClass))
+                reduced = trial.withoutShell(after: why)
+                if reduced == nil { obstacles.append(trial.failed(why, class: options.destinationClass)) }
             } else {
                 journal.info("StorageClass \(options.destinationClass)", trial.passed(in: time.now() - began))
             }
@@ -38,6 +40,10 @@ extension Migrator {
             obstacles.append(trial.failed(reason, class: options.destinationClass))
         }
         obstacles += await remove(trial)
+        if let reduced, obstacles.isEmpty {
+            noteMissingShell()
+            return await carryOut(reduced, interruption)
+        }
         return (obstacles, created)
     }
 
@@ -142,6 +148,14 @@ struct Trial: Sendable {
                 claims: states.map(\.name.name).sorted()
             )
         }
+    }
+
+    /// The same with an image that has no shell, where this is why it failed.
+    func withoutShell(after reason: String) -> Trial? {
+        guard let reduced = content.reduced(after: 128, output: reason), reduced.loss == .shell else { return nil }
+        var trial = self
+        trial.content = reduced.content
+        return trial
     }
 
     func pod(as owner: DataOwner?) -> JSON {

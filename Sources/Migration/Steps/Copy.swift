@@ -116,7 +116,7 @@ extension Migrator {
         try checkKept(state)
         let began = time.now()
         var state = state
-        var content = state.content(options)
+        var content = content(of: state)
         var attempt = 1
         while true {
             let outcome: MoverOutcome
@@ -139,11 +139,8 @@ extension Migrator {
                 try discard(items, of: state)
                 state = try await afterCopy(state)
                 return Copied(state: state, result: CopyResult(statistics: nil, duration: time.now() - began))
-            case .unsupported(let reduced, let lost):
-                journal.warn(
-                    state.title,
-                    "the file systems can't hold \(lost.joined(separator: " and ")); copied without"
-                )
+            case .unsupported(let reduced, let loss):
+                tell(of: loss, state)
                 content = reduced
             case .again(let why, let details):
                 guard attempt < limits.copyAttempts else {
@@ -168,6 +165,14 @@ extension Migrator {
         }
         state.copied = true
         return state
+    }
+
+    private func tell(of loss: Loss, _ state: ClaimState) {
+        switch loss {
+        case .metadata(let kinds):
+            journal.warn(state.title, "the file systems can't hold \(kinds.joined(separator: " and ")); copied without")
+        case .shell: noteMissingShell()
+        }
     }
 
     /// Says what a rollback gives up, where that was asked for.

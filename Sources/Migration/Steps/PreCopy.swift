@@ -77,13 +77,13 @@ extension Migrator {
     private func preCopy(_ start: ClaimState) async throws -> PreCopied {
         var state = start
         var passes = Passes()
-        if let why = state.hindranceToPasses(options) {
-            journal.info(state.title, "\(why): it is copied only when its pods are stopped")
-            return PreCopied(state: state, passes: passes)
-        }
         var verdict = Passes.Verdict.again
         while verdict == .again {
-            let pass = try await pass(passes.made.count + 1, over: state)
+            if let why = hindrance(toPassesOver: state) {
+                journal.info(state.title, "\(why): it is copied only when its pods are stopped")
+                break
+            }
+            guard let pass = try await pass(passes.made.count + 1, over: state) else { continue }
             passes.made.append(pass)
             verdict = passes.verdict(maxOutage: options.maxOutage)
             state = try await client.observe(state)
@@ -99,9 +99,19 @@ extension Migrator {
         return PreCopied(state: state, passes: passes)
     }
 
+    /// Why a claim can't be copied while its workload runs; nil where it can.
+    private func hindrance(toPassesOver state: ClaimState) -> String? {
+        if state.isBlock { return "a block volume can't be copied while it is written to" }
+        if content(of: state).passCommand == nil { return "the image has no shell, which passes need" }
+        let modes = (state.claim?.spec.accessModes ?? []) + (state.source?.spec.accessModes ?? [])
+        return modes.contains("ReadWriteOncePod") ? "ReadWriteOncePod lets no second pod mount it" : nil
+    }
+
     /// Makes one pass, with as many movers as it takes.
-    private func pass(_ number: Int, over state: ClaimState) async throws -> Passes.Pass {
-        var content = state.content(options)
+    ///
+    /// - Returns: nil where it turned out that the image has no shell.
+    private func pass(_ number: Int, over state: ClaimState) async throws -> Passes.Pass? {
+        var content = content(of: state)
         var attempt = 1
         while true {
             let began = time.now()
@@ -117,9 +127,12 @@ extension Migrator {
                 let amount = statistics.map { ", \($0.transferredBytes.inBytes) of \($0.totalBytes.inBytes) copied" }
                 journal.info(state.title, "pass \(number) took \(copying.inWords)\(amount ?? "")")
                 return pass
-            case .unsupported(let reduced, _):
+            case .unsupported(let reduced, .metadata):
                 // The copy after the stop says so.
                 content = reduced
+            case .unsupported(_, .shell):
+                noteMissingShell()
+                return nil
             case .again(let why, let details):
                 guard attempt < limits.copyAttempts else {
                     throw Failure(
@@ -153,16 +166,5 @@ extension Migrator {
         }
         if let obstacle = now.obstacles.first { throw Failure(place: obstacle.resource, reason: obstacle.message) }
         return now
-    }
-}
-
-extension ClaimState {
-    /// Why a claim can't be copied while its workload runs; nil where it can.
-    fileprivate func hindranceToPasses(_ options: Options) -> String? {
-        if content(options).passCommand == nil {
-            return isBlock ? "a block volume can't be copied while it is written to" : "the image has no shell"
-        }
-        let modes = (claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])
-        return modes.contains("ReadWriteOncePod") ? "ReadWriteOncePod lets no second pod mount it" : nil
     }
 }
