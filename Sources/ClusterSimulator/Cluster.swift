@@ -36,6 +36,8 @@ public struct Cluster: Sendable {
     var recordedEvents: [String: String] = [:]
     /// How many events were recorded.
     var eventNumber = 0
+    /// When Events are forgotten, the next one first; one that was changed since is forgotten later.
+    var eventEnds: ArraySlice<(end: Duration, event: ObjectKey, resourceVersion: Int)> = []
     /// Container logs by pod uid.
     var logs: [String: [String: ContainerLogs]] = [:]
     /// Counts what was written to any log, so that followers can be woken.

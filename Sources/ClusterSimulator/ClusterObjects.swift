@@ -228,8 +228,21 @@ extension Cluster {
         reindexOwners(key, old: old?.json, new: new)
         history.append(Change(kind: kind, object: object, previous: old))
         if key.resource != .resourceQuotas || old == nil { refreshQuotas(key.namespace) }
+        if key.resource == .events { eventEnds.append((now + Self.eventLife, key, resourceVersion)) }
         Controllers.changed(old?.json, new, key, &self)
         return object
+    }
+
+    /// How long an API server keeps an Event after its last change, unless it is told otherwise (`--event-ttl`).
+    private static let eventLife: Duration = .seconds(3600)
+
+    /// Forgets the Events whose time is over.
+    mutating func expireEvents() {
+        while let first = eventEnds.first, first.end <= now {
+            eventEnds.removeFirst()
+            guard let event = stored(first.event), event.resourceVersion == first.resourceVersion else { continue }
+            remove(event)
+        }
     }
 
     /// Takes an object out of storage.

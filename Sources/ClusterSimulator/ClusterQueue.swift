@@ -48,5 +48,6 @@ extension Cluster {
             Controllers.perform(work, &self)
         }
         now = max(now, moment)
+        expireEvents()
     }
 }

@@ -7,12 +7,15 @@ public struct Migrator: Sendable {
     let limits: Limits
     public let journal: Journal
     let findings = Findings()
+    /// Nil where no Events are wanted.
+    let recorder: EventRecorder?
 
     public init(client: Client, options: Options, limits: Limits = Limits(), journal: Journal) {
         self.client = client
         self.options = options
         self.limits = limits
         self.journal = journal
+        recorder = options.recordsEvents ? EventRecorder() : nil
     }
 
     var time: TimeSource { client.time }

@@ -39,6 +39,8 @@ public struct Options: Sendable {
     public var recreatesPods = false
     /// Recreate the StatefulSets whose claim templates name the source class.
     public var updatesClaimTemplates = false
+    /// Tell what happens to claims and workloads by Events of the cluster, which `kubectl describe` shows.
+    public var recordsEvents = false
     /// How long a pod of preflight may take to run.
     public var podReadyTimeout: Duration = .seconds(60)
     /// How long the volume of a temporary claim may take to go.

@@ -17,6 +17,8 @@ public struct Permission: Sendable, Equatable {
         case networkCopy
         /// To know how full the volumes are that are to become smaller.
         case usage
+        /// To tell the story of claims and workloads to `kubectl describe`; `--no-events` drops it.
+        case story
         /// To stop a custom resource of a kind that only the cluster knows.
         case custom
     }
@@ -86,6 +88,12 @@ public enum Permissions {
                 otherwise: "failures are reported without the cluster's own reasons"
             ),
             Permission(
+                resource: .events,
+                verbs: ["create"],
+                purpose: .story,
+                otherwise: "kubectl describe does not tell what happens to claims and workloads"
+            ),
+            Permission(
                 resource: .resourceQuotas,
                 verbs: ["list"],
                 otherwise: "quotas are checked for each claim alone, not for all together"
@@ -128,6 +136,7 @@ public enum Permissions {
             case .defaultClass: options.setDefaults
             case .claimTemplates: options.updatesClaimTemplates
             case .usage: options.makesSmaller
+            case .story: options.recordsEvents
             // The sets are recorded before they are recreated.
             case .records: options.updatesClaimTemplates || options.recreatesPods || !options.pauses.isEmpty
             case .keda, .networkCopy, .custom: false
@@ -141,7 +150,7 @@ public enum Permissions {
         let resources = Set(recorded.map(\.resource))
         let own = all.filter {
             switch $0.purpose {
-            case .always, .defaultClass, .claimTemplates, .usage, .custom: false
+            case .always, .defaultClass, .claimTemplates, .usage, .story, .custom: false
             case .records: !recorded.isEmpty
             case .keda: resources.contains(.scaledObjects)
             case .networkCopy: discovery.routes.values.contains { $0.source != nil }

@@ -5,6 +5,10 @@ extension Migrator {
     ///
     /// A failing unit is brought back to a safe state and doesn't keep the others from being migrated.
     public func migrate(_ discovery: Discovery, interruption: Interruption) async -> Report {
+        await sendingEvents { await migrateAll(discovery, interruption: interruption) }
+    }
+
+    private func migrateAll(_ discovery: Discovery, interruption: Interruption) async -> Report {
         var report = Report()
         if options.goal != .stage { await startForgotten(discovery, into: &report) }
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer
@@ -61,20 +65,24 @@ extension Migrator {
             report.add(start, .skipped, reason: "a migration of it is under way: finish that with pvmigrate")
             return
         }
+        record(.began, of: start)
         let (progress, failure) = await run(Pipeline.whileRunning, start, until: interruption)
         let isInterrupted = failure is CancellationError
         if let failure, !isInterrupted { tell(failure, of: progress.unit) }
         let recovered = isInterrupted ? await recoverInTime(progress) : await recover(progress)
         report.stopped += recovered.stopped
+        let reason = failure.map { isInterrupted ? "the run was interrupted" : "\($0)" }
         report.add(
             recovered.progress,
             failure == nil ? done : isInterrupted ? .skipped : .failed,
-            reason: failure.map { isInterrupted ? "the run was interrupted" : "\($0)" }
+            reason: reason
         )
+        record(reason.map { .failed($0) } ?? .finished, of: recovered.progress)
         journal.mark(start.unit, .ended(isDone: failure == nil))
     }
 
     private func migrate(_ start: Progress, interruption: Interruption, into report: inout Report) async {
+        record(.began, of: start)
         var (progress, failure) = await run(Pipeline.beforeSeal, start, until: interruption)
         if failure == nil { (progress, failure) = await run(Pipeline.fromSeal, progress, until: nil) }
         if failure == nil, !progress.isDone {
@@ -85,6 +93,7 @@ extension Migrator {
         }
         guard let failure else {
             report.add(progress, done, reason: nil)
+            record(.finished, of: progress)
             journal.mark(progress.unit, .ended(isDone: true))
             await orWarn(progress.unit.title) { try await awaitFreedStorage(progress) }
             return
@@ -113,6 +122,7 @@ extension Migrator {
                 reason: isDone ? nil : reason
             )
         }
+        record(.failed(reason), of: recovered.progress)
         journal.mark(recovered.progress.unit, .ended(isDone: recovered.progress.isDone))
     }
 

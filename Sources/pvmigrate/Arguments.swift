@@ -135,6 +135,14 @@ struct StoppingArguments: ParsableArguments {
     }
 }
 
+/// Whether the cluster is told what happens.
+struct EventArguments: ParsableArguments {
+    @Flag(help: "Record no Events on claims and workloads, which `kubectl describe` would show.")
+    var noEvents = false
+
+    func apply(to options: inout Options) { options.recordsEvents = !noEvents }
+}
+
 /// The files that a run writes.
 struct FileArguments: ParsableArguments {
     @Option(
@@ -283,6 +291,7 @@ struct MigrateArguments: ParsableCommand {
     var keepSource = false
 
     @OptionGroup var stopping: StoppingArguments
+    @OptionGroup var events: EventArguments
 
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
@@ -304,6 +313,7 @@ struct MigrateArguments: ParsableCommand {
         }
         try copying.apply(to: &options)
         try stopping.apply(to: &options)
+        events.apply(to: &options)
         try checks.apply(to: &options)
         options.isLive = live
         options.keepSource = keepSource
@@ -351,6 +361,7 @@ struct RollbackArguments: ParsableCommand {
     var skipPreflightValidation = false
 
     @OptionGroup var stopping: StoppingArguments
+    @OptionGroup var events: EventArguments
 
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
@@ -364,6 +375,7 @@ struct RollbackArguments: ParsableCommand {
         options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
         try stopping.apply(to: &options)
+        events.apply(to: &options)
         options.moverTemplate = try Check.moverTemplate(moverTemplate)
         return Invocation(
             options: options,
@@ -390,6 +402,7 @@ struct StageArguments: ParsableCommand {
     var skipPreflightValidation = false
 
     @OptionGroup var stopping: StoppingArguments
+    @OptionGroup var events: EventArguments
 
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
@@ -402,6 +415,7 @@ struct StageArguments: ParsableCommand {
         options.goal = .stage
         try copying.apply(to: &options)
         try stopping.apply(to: &options)
+        events.apply(to: &options)
         try checks.apply(to: &options)
         return Invocation(
             options: options,
@@ -483,6 +497,8 @@ struct RBACArguments: ParsableCommand {
     @Flag(help: "Also what --update-claim-templates needs.")
     var updateClaimTemplates = false
 
+    @OptionGroup var events: EventArguments
+
     @Option(
         name: .customLong("dest-size"),
         help: ArgumentHelp("Also what a run with this --dest-size needs.", valueName: "percentage")
@@ -494,6 +510,7 @@ struct RBACArguments: ParsableCommand {
         options.selection.namespaces = try Check.namespaces(namespace, "--namespace")
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
+        events.apply(to: &options)
         options.destinationSize = try Check.percentage(destinationSize)
         return options
     }

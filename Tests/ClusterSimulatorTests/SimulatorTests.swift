@@ -53,6 +53,25 @@ struct SimulatorTests {
         #expect(phases.last == "Bound")
     }
 
+    @Test("an Event is forgotten an hour after its last change")
+    func forgottenEvent() throws {
+        var cluster = try Replay.makeCluster(seed: 3)
+        for name in ["first", "second"] {
+            let event: JSON = [
+                "metadata": ["name": .string(name)], "involvedObject": ["namespace": "rec"], "reason": "Told",
+            ]
+            try cluster.create(.events, namespace: "rec", event)
+        }
+        cluster.advance(to: cluster.now + .seconds(1800))
+        try cluster.update(ObjectKey(.events, "rec", "second")) { $0["count"] = 2 }
+        cluster.advance(to: cluster.now + .seconds(1799))
+        #expect(cluster.list(.events).count == 2)
+        cluster.advance(to: cluster.now + .seconds(1))
+        #expect(cluster.list(.events).map(\.name) == ["second"])
+        cluster.advance(to: cluster.now + .seconds(1800))
+        #expect(cluster.list(.events).isEmpty)
+    }
+
     @Test("a watch with a label selector sees an object come and go as its labels change")
     func selectors() throws {
         let types = try simulate { simulator in

@@ -37,6 +37,28 @@ struct MigrationTests {
         }
     }
 
+    @Test("Events on the claim and the workload tell the story, that on the new claim, too")
+    func events() async throws {
+        try await Scene.with { scene in
+            try await scene.createClaim("site")
+            let deployment = try await scene.deploy("web", claims: ["/data": "site"])
+            _ = try await scene.contents(of: deployment)
+            func reasons(_ kind: String) async throws -> [String] {
+                try await scene.client.list(Event.self, in: scene.namespace).filter {
+                    $0.involvedObject.kind == kind && $0.reason?.hasPrefix("Migration") == true
+                }.compactMap { $0.reason.map { String($0.dropFirst("Migration".count)) } }.sorted()
+            }
+            scene.expect(try await scene.migrate(), exit: 0)
+            #expect(try await reasons("PersistentVolumeClaim") == ["Finished", "Sealed", "Started"])
+            #expect(try await reasons("Deployment") == ["Finished", "Started"])
+            let claim = try await scene.claim("site")
+            let now = try await scene.client.list(Event.self, in: scene.namespace).filter {
+                $0.involvedObject.uid == claim.metadata.uid && $0.reason?.hasPrefix("Migration") == true
+            }
+            #expect(now.compactMap(\.reason) == ["MigrationFinished"])
+        }
+    }
+
     @Test("several claims of one pod move together, and none takes another's files")
     func severalClaims() async throws {
         try await Scene.with { scene in

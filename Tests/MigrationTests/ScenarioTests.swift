@@ -12,6 +12,7 @@ enum Scenario: String, CaseIterable, Sendable {
     case twoDeploymentsOnOneClaim
     case twoNamespaces
     case claimWithoutPods
+    /// With Events.
     case retain
     case waitForFirstConsumer
     case whenScaledDelete
@@ -46,6 +47,7 @@ enum Scenario: String, CaseIterable, Sendable {
         var options = Options(sourceClass: World.source, destinationClass: World.destination)
         options.keepSource = self == .keepSource
         options.setDefaults = self == .setDefaults
+        options.recordsEvents = self == .retain
         options.recreatesPods = self == .pod
         if self == .live { (options.isLive, options.maxOutage) = (true, .milliseconds(1)) }
         options.updatesClaimTemplates = self == .claimTemplates

@@ -180,9 +180,9 @@ struct Shop {
 }
 
 extension Request {
-    /// True for what a migration changes: not for reads, trials, locks and questions.
+    /// True for what a migration changes: not for reads, trials, locks, questions and Events.
     var isChange: Bool {
         method != .get && !target.contains("dryRun") && !target.contains("/leases")
-            && !target.contains("accessreviews")
+            && !target.contains("accessreviews") && !target.contains("/events")
     }
 }

@@ -84,6 +84,7 @@ extension Migrator {
             var state = fresh
             state.destination = sealed
             state.seal = Seal(of: sealed)
+            record(.sealed, of: state)
             return state
         }
     }
