@@ -13,6 +13,8 @@ public struct Client: Sendable {
     let patience: Duration
     /// How many objects a page of a list holds.
     let pageSize: Int
+    /// What waits watch with, where they share it; see `sharingWatches`.
+    var sharedWatches: SharedWatches?
 
     public init(
         transport: any Transport,

@@ -27,7 +27,8 @@ extension Client {
     /// Waits until the objects of a kind are as somebody wants them.
     ///
     /// Lists, then watches from the list's resourceVersion, and lists again where the watch has lost its place
-    /// (API concepts, "Efficient detection of changes"). `check` is called after the list and after every change.
+    /// (API concepts, "Efficient detection of changes"). `check` is called after the list and after every change. The
+    /// watch is shared with other waits within `sharingWatches`.
     ///
     /// - Parameters:
     ///   - resource: their kind, where the type stands for several.
@@ -50,33 +51,38 @@ extension Client {
         let end = time.now() + limit
         let field = name.map { "metadata.name=\($0)" }
         var backoff = Backoff()
+        var feed: Feed<Object>? = sharedWatches?.feed(of: resource, in: namespace, for: self)
+        // From before the list on, so that no change is missed between the two.
+        let listener = feed?.listen(in: namespace, named: name)
+        defer { listener?.end() }
         while true {
             let list = try await listPages(type, of: resource, in: namespace, field: field)
             var snapshot = Snapshot<Object>()
             for object in list.items { snapshot.objects[object.metadata.uid] = object }
             if let value = try await check(snapshot) { return value }
-            var version = list.metadata.resourceVersion
-            // One pass is one watch; a watch that ended in good order goes on where it was.
-            while let from = version {
-                let remaining = end - time.now()
-                guard remaining > .zero else { throw WaitTimeout(what: what, limit: limit) }
+            if feed != nil, let listener, let from = Version(list.metadata.resourceVersion) {
+                if listener.hears(allAfter: from) {
+                    switch try await follow(listener, after: from, into: &snapshot, until: end, check) {
+                    case .value(let value): return value
+                    case .limit: throw WaitTimeout(what: what, limit: limit)
+                    case .failed: feed = nil
+                    case .lost: break
+                    }
+                }
+            } else {
                 let outcome = try await watch(
-                    type,
+                    list,
                     of: resource,
                     in: namespace,
-                    field: field,
-                    from: from,
-                    for: remaining,
+                    field,
                     into: &snapshot,
-                    until: check
+                    until: end,
+                    check
                 )
                 switch outcome {
                 case .value(let value): return value
-                case .lost: version = nil
-                case .ended(let reached):
-                    // Without news and before its time: the connection breaks, so don't run against the wall.
-                    if reached == from { try await time.sleep(min(time.now() + backoff.next(), end)) }
-                    version = reached
+                case .limit: throw WaitTimeout(what: what, limit: limit)
+                case .failed, .lost: break
                 }
             }
             let pause = backoff.next()
@@ -85,27 +91,89 @@ extension Client {
         }
     }
 
-    private enum WatchOutcome<Value> {
+    private enum WaitOutcome<Value> {
         case value(Value)
-        /// Over, with everything up to this resourceVersion seen.
-        case ended(String)
+        case limit
         /// The place is lost: list again.
         case lost
+        /// There is no shared watch, for whatever reason: list again, and watch alone.
+        case failed
+    }
+
+    /// Waits for changes that a shared watch tells.
+    private func follow<Object: KubernetesObject, Value>(
+        _ listener: Feed<Object>.Listener,
+        after version: Version,
+        into snapshot: inout Snapshot<Object>,
+        until end: Duration,
+        _ check: (Snapshot<Object>) async throws -> Value?
+    ) async throws -> WaitOutcome<Value> {
+        while let news = try await listener.next(until: end, time) {
+            switch news {
+            case .change(let change):
+                // What the list has shown already, and may have shown newer.
+                guard let its = Version(change.object.metadata.resourceVersion), version < its else { continue }
+                snapshot.take(change)
+                if let value = try await check(snapshot) { return .value(value) }
+            case .lost: return .lost
+            case .failed: return .failed
+            }
+        }
+        return .limit
+    }
+
+    /// Waits for changes with a watch of its own.
+    private func watch<Object: KubernetesObject, Value>(
+        _ list: List<Object>,
+        of resource: APIResource,
+        in namespace: String?,
+        _ field: String?,
+        into snapshot: inout Snapshot<Object>,
+        until end: Duration,
+        _ check: (Snapshot<Object>) async throws -> Value?
+    ) async throws -> WaitOutcome<Value> {
+        var version = list.metadata.resourceVersion
+        var backoff = Backoff()
+        // One pass is one watch; a watch that ended in good order goes on where it was.
+        while let from = version {
+            let remaining = end - time.now()
+            guard remaining > .zero else { return .limit }
+            var value: Value?
+            version = try await watch(
+                Object.self,
+                of: resource,
+                in: namespace,
+                field: field,
+                from: from,
+                for: remaining
+            ) {
+                snapshot.take($0)
+                value = try await check(snapshot)
+                return value == nil
+            }
+            if let value { return .value(value) }
+            // Without news and before its time: the connection breaks, so don't run against the wall.
+            if version == from { try await time.sleep(min(time.now() + backoff.next(), end)) }
+        }
+        return .lost
     }
 
     /// The longest that one watch lasts; a connection that died without a word is noticed then.
     private static let longestWatch: Duration = .seconds(60)
 
-    private func watch<Object: KubernetesObject, Value>(
+    /// Watches for a while.
+    ///
+    /// - Parameter tell: is told each change, and says whether to go on.
+    /// - Returns: the version up to which every change was told; nil where the place is lost.
+    func watch<Object: KubernetesObject>(
         _ type: Object.Type,
         of resource: APIResource,
         in namespace: String?,
-        field: String?,
+        field: String? = nil,
         from start: String,
-        for remaining: Duration,
-        into snapshot: inout Snapshot<Object>,
-        until check: (Snapshot<Object>) async throws -> Value?
-    ) async throws -> WatchOutcome<Value> {
+        for remaining: Duration = longestWatch,
+        _ tell: (Change<Object>) async throws -> Bool
+    ) async throws -> String? {
         let span = min(remaining, Self.longestWatch)
         var query = [
             ("watch", "1"), ("resourceVersion", start), ("allowWatchBookmarks", "true"),
@@ -118,7 +186,7 @@ extension Client {
         do {
             response = try await open(Request(.get, target, silence: span), request: request)
         } catch let error as APIError where error.reason == .expired || error.reason == .unavailable {
-            return .lost
+            return nil
         }
         var lines = Lines(response.body)
         var version = start
@@ -127,22 +195,16 @@ extension Client {
             while time.now() < end, let line = try await lines.next() {
                 if line.isEmpty { continue }
                 switch try decode(WatchEvent<Object>.self, from: line, request: request) {
-                case .changed(let object):
-                    snapshot.objects[object.metadata.uid] = object
-                    version = object.metadata.resourceVersion
-                case .deleted(let object):
-                    snapshot.objects[object.metadata.uid] = nil
-                    version = object.metadata.resourceVersion
-                case .bookmark(let reached):
-                    version = reached
-                    continue
+                case .change(let change):
+                    version = change.object.metadata.resourceVersion
+                    guard try await tell(change) else {
+                        await response.body.close()
+                        return version
+                    }
+                case .bookmark(let reached): version = reached
                 case .failed:
                     await response.body.close()
-                    return .lost
-                }
-                if let value = try await check(snapshot) {
-                    await response.body.close()
-                    return .value(value)
+                    return nil
                 }
             }
         } catch let error as TransportError where error.kind == .tooLarge {
@@ -157,14 +219,35 @@ extension Client {
             throw error
         }
         await response.body.close()
-        return .ended(version)
+        return version
+    }
+}
+
+/// A change of one object.
+enum Change<Object: KubernetesObject>: Sendable {
+    case changed(Object)
+    case deleted(Object)
+
+    /// As it is now, or was at last.
+    var object: Object {
+        switch self {
+        case .changed(let object), .deleted(let object): object
+        }
+    }
+}
+
+extension Snapshot {
+    mutating func take(_ change: Change<Object>) {
+        switch change {
+        case .changed(let object): objects[object.metadata.uid] = object
+        case .deleted(let object): objects[object.metadata.uid] = nil
+        }
     }
 }
 
 /// One line of a watch.
 private enum WatchEvent<Object: KubernetesObject>: Decodable {
-    case changed(Object)
-    case deleted(Object)
+    case change(Change<Object>)
     /// Nothing changed, but everything up to this resourceVersion has been sent.
     case bookmark(String)
     /// The server gives the watch up, mostly with 410.
@@ -179,8 +262,8 @@ private enum WatchEvent<Object: KubernetesObject>: Decodable {
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         switch try container.decode(String.self, forKey: .type) {
-        case "ADDED", "MODIFIED": self = .changed(try container.decode(Object.self, forKey: .object))
-        case "DELETED": self = .deleted(try container.decode(Object.self, forKey: .object))
+        case "ADDED", "MODIFIED": self = .change(.changed(try container.decode(Object.self, forKey: .object)))
+        case "DELETED": self = .change(.deleted(try container.decode(Object.self, forKey: .object)))
         case "BOOKMARK":
             self = .bookmark(try container.decode(Bookmark.self, forKey: .object).metadata.resourceVersion)
         default: self = .failed

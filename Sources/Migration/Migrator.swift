@@ -2,7 +2,7 @@ public import Kubernetes
 
 /// Everything that the steps share.
 public struct Migrator: Sendable {
-    public let client: Client
+    public internal(set) var client: Client
     public let options: Options
     let limits: Limits
     public let journal: Journal

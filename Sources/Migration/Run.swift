@@ -5,10 +5,16 @@ extension Migrator {
     ///
     /// A failing unit is brought back to a safe state and doesn't keep the others from being migrated.
     public func migrate(_ discovery: Discovery, interruption: Interruption) async -> Report {
-        await sendingEvents { await migrateAll(discovery, interruption: interruption) }
+        // However many units and claims: a handful of watches.
+        await client.sharingWatches(ofAllNamespaces: options.selection.namespaces.isEmpty) { client in
+            var migrator = self
+            migrator.client = client
+            let sharing = migrator
+            return await sharing.sendingEvents { await sharing.migrateAll(discovery, interruption) }
+        }
     }
 
-    private func migrateAll(_ discovery: Discovery, interruption: Interruption) async -> Report {
+    private func migrateAll(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
         var report = Report()
         if options.goal != .stage { await startForgotten(discovery, into: &report) }
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer

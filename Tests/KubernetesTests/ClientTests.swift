@@ -249,7 +249,11 @@ extension Script {
 @Suite("Waiting by watch")
 struct WatchTests {
     private func wait(_ script: Script, limit: Duration = .seconds(30)) async throws -> String {
-        try await script.client().wait(
+        try await wait(script.client(), limit: limit)
+    }
+
+    private func wait(_ client: Client, limit: Duration = .seconds(30)) async throws -> String {
+        try await client.wait(
             for: PersistentVolumeClaim.self,
             in: "shop",
             named: "data",
@@ -315,6 +319,21 @@ struct WatchTests {
             what: "data to go"
         ) { $0.objects.isEmpty ? true : nil }
         #expect(gone)
+    }
+
+    @Test("what a shared watch tells of the time before the list is not taken for news")
+    func older() async throws {
+        let script = Script(
+            .response(200, page([claim("data", "7")], "7")),
+            .lines([
+                line("MODIFIED", claim("data", "6", phase: "Bound")), line("MODIFIED", claim("data", "8")),
+                line("MODIFIED", claim("data", "12", phase: "Bound")),
+            ])
+        )
+        let seen = await Client(transport: script).sharingWatches(ofAllNamespaces: true) { client in
+            do { return try await wait(client) } catch { return "\(error)" }
+        }
+        #expect(seen == "12")
     }
 
     @Test("a wait ends at its limit and says what it waited for")

@@ -334,6 +334,7 @@ struct World: Sendable {
         observer: Observer? = nil,
         meddler: Meddler? = nil,
         watch: (@Sendable (ObjectName, CopyProgress) -> Void)? = nil,
+        through door: (any Transport) -> any Transport = { $0 },
         work: @escaping @Sendable (Migrator, Interruption) async throws -> Report = {
             await $0.migrate(try await $0.discover(), interruption: $1)
         }
@@ -361,7 +362,7 @@ struct World: Sendable {
             },
             watch: watch
         )
-        let client = Client(transport: simulator, time: time.source)
+        let client = Client(transport: door(simulator), time: time.source)
         let migrator = Migrator(client: client, options: options, journal: journal)
         var run = Run(messages: [], world: self, requests: 0)
         do {

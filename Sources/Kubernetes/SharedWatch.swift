@@ -1,0 +1,206 @@
+import Synchronization
+
+/// The watches that the waits of a run share: one for each kind of object, however many wait.
+///
+/// They hold no objects: each wait reads what it waits for, and takes from them what has changed since. Which change came
+/// after what was read is told by resourceVersions, which are compared among objects of one kind only.
+final class SharedWatches: Sendable {
+    /// True where one watch sees all namespaces; else there is one for each namespace.
+    private let seesAll: Bool
+    private let starts: AsyncStream<@Sendable () async -> Void>.Continuation
+    private let feeds = Mutex<[String: any Sendable]>([:])
+
+    fileprivate init(seesAll: Bool, _ starts: AsyncStream<@Sendable () async -> Void>.Continuation) {
+        (self.seesAll, self.starts) = (seesAll, starts)
+    }
+
+    /// The watch of a kind; nil where that is watched for another type.
+    func feed<Object: KubernetesObject>(
+        of resource: APIResource,
+        in namespace: String?,
+        for client: Client
+    ) -> Feed<Object>? {
+        let scope = seesAll ? nil : namespace
+        return feeds.withLock { feeds in
+            let path = resource.path(namespace: scope)
+            if let feed = feeds[path] { return feed as? Feed<Object> }
+            let feed = Feed<Object>(resource, in: scope, client, starts)
+            feeds[path] = feed
+            return feed
+        }
+    }
+}
+
+extension Client {
+    /// Does some work whose waits share their watches.
+    ///
+    /// - Parameter seesAll: true where one watch may see all namespaces; else each namespace has its own.
+    public func sharingWatches<Value>(
+        ofAllNamespaces seesAll: Bool,
+        _ work: (Client) async -> Value
+    ) async -> Value {
+        let (starts, continuation) = AsyncStream<@Sendable () async -> Void>.makeStream()
+        var client = self
+        client.sharedWatches = SharedWatches(seesAll: seesAll, continuation)
+        let sharing = client
+        return await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                await withDiscardingTaskGroup { watches in
+                    for await watch in starts { watches.addTask { await watch() } }
+                }
+            }
+            defer { group.cancelAll() }
+            return await work(sharing)
+        }
+    }
+}
+
+/// One watch, and those who listen to it.
+final class Feed<Object: KubernetesObject>: Sendable {
+    enum News: Sendable {
+        case change(Change<Object>)
+        /// The watch has lost its place: what comes next is not known of.
+        case lost
+        /// It could not be opened.
+        case failed
+    }
+
+    /// Somebody who waits for changes of one object, or of all in a namespace.
+    struct Listener: Sendable {
+        fileprivate let number: Int
+        fileprivate let namespace: String?
+        fileprivate let name: String?
+        fileprivate let news: AsyncStream<News>
+        fileprivate let inbox: AsyncStream<News>.Continuation
+        fileprivate let feed: Feed
+
+        fileprivate func concerns(_ news: News) -> Bool {
+            guard case .change(let change) = news else { return true }
+            let metadata = change.object.metadata
+            return (name == nil || name == metadata.name) && (namespace == nil || namespace == metadata.namespace)
+        }
+
+        /// Makes sure that every change after a version is heard: starts the watch where it does not run.
+        ///
+        /// - Returns: false where it has begun later; read anew then.
+        func hears(allAfter version: Version) -> Bool { feed.watches(from: version) }
+
+        /// The next news, or nil at the end of the time.
+        func next(until end: Duration, _ time: TimeSource) async throws -> News? {
+            let next = await withTaskGroup(of: News?.self) { group in
+                group.addTask { await news.first { _ in true } }
+                group.addTask {
+                    do { try await time.sleep(end) } catch { return nil }
+                    return nil
+                }
+                defer { group.cancelAll() }
+                return await group.next() ?? nil
+            }
+            try Task.checkCancellation()
+            return next
+        }
+
+        func end() { feed.state.withLock { $0.listeners[number] = nil } }
+    }
+
+    private struct State {
+        /// Where the watch that runs has begun; nil where none runs.
+        var start: Version?
+        var listeners: [Int: Listener] = [:]
+        var nextNumber = 0
+    }
+
+    private let resource: APIResource
+    private let namespace: String?
+    private let client: Client
+    private let starts: AsyncStream<@Sendable () async -> Void>.Continuation
+    private let state = Mutex(State())
+
+    fileprivate init(
+        _ resource: APIResource,
+        in namespace: String?,
+        _ client: Client,
+        _ starts: AsyncStream<@Sendable () async -> Void>.Continuation
+    ) {
+        (self.resource, self.namespace, self.client, self.starts) = (resource, namespace, client, starts)
+    }
+
+    func listen(in namespace: String?, named name: String?) -> Listener {
+        let (news, inbox) = AsyncStream<News>.makeStream()
+        return state.withLock { state in
+            state.nextNumber += 1
+            let listener = Listener(
+                number: state.nextNumber,
+                namespace: namespace,
+                name: name,
+                news: news,
+                inbox: inbox,
+                feed: self
+            )
+            state.listeners[listener.number] = listener
+            return listener
+        }
+    }
+
+    private func watches(from version: Version) -> Bool {
+        state.withLock { state in
+            if let start = state.start { return start <= version }
+            state.start = version
+            starts.yield { await self.run(from: version.text) }
+            return true
+        }
+    }
+
+    /// Watches until nobody listens any more, or the place is lost.
+    private func run(from start: String) async {
+        var version = start
+        var backoff = Backoff()
+        do {
+            while true {
+                let reached = try await client.watch(Object.self, of: resource, in: namespace, from: version) {
+                    tell(.change($0))
+                    return true
+                }
+                guard let reached else { return stop(.lost) }
+                let isIdle = state.withLock { state in
+                    if state.listeners.isEmpty { state.start = nil }
+                    return state.start == nil
+                }
+                if isIdle { return }
+                // Without news and before its time: the connection breaks, so don't run against the wall.
+                if reached == version {
+                    try await client.time.sleep(client.time.now() + backoff.next())
+                } else {
+                    backoff = Backoff()
+                }
+                version = reached
+            }
+        } catch {
+            stop(.failed)
+        }
+    }
+
+    private func tell(_ news: News) {
+        let listeners = state.withLock { $0.listeners.values.filter { $0.concerns(news) } }
+        for listener in listeners { listener.inbox.yield(news) }
+    }
+
+    private func stop(_ last: News) {
+        state.withLock { $0.start = nil }
+        tell(last)
+    }
+}
+
+/// A resourceVersion that can be compared with others of the same kind of object.
+struct Version: Comparable {
+    let text: String
+    private let number: UInt64
+
+    /// Nil where it is no number: then it tells nothing about what came first.
+    init?(_ text: String?) {
+        guard let text, let number = UInt64(text) else { return nil }
+        (self.text, self.number) = (text, number)
+    }
+
+    static func < (one: Version, other: Version) -> Bool { one.number < other.number }
+}
