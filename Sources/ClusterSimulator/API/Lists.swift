@@ -101,7 +101,14 @@ extension Cluster {
                 }
                 if query["resourceVersionMatch"] == "Exact" { version = asked }
             }
-            objects = try storedObjects(resource, namespace: target.namespace, at: version)
+            if version == resourceVersion, let name = filter.fields.name,
+                target.namespace != nil || !resource.namespaced
+            {
+                // The real one reads no more than that object either.
+                objects = [stored(ObjectKey(resource, target.namespace, name))].compactMap(\.self)
+            } else {
+                objects = try storedObjects(resource, namespace: target.namespace, at: version)
+            }
         }
         func position(_ key: ObjectKey) -> String {
             target.namespace == nil && resource.namespaced ? (key.namespace ?? "") + "/" + key.name : key.name
