@@ -42,7 +42,7 @@ struct CopyScriptTests {
             #expect(flags.statistics(in: lines.joined(separator: "\n"))?.files == 1404)
             let arguments = try bench.shell("cat arguments")
             #expect(arguments.hasPrefix("--info=progress2 -aHSAX --numeric-ids"))
-            #expect(arguments.hasSuffix("--stats \(bench.source)/ \(bench.dest)\n"))
+            #expect(arguments.hasSuffix("--modify-window=-1 --stats \(bench.source)/ \(bench.dest)\n"))
             #expect(try bench.shell("ls tmp") == "")
         }
     }
@@ -105,5 +105,153 @@ struct CopyScriptTests {
         #expect(CopyScript.lacksShell("container create failed: executable file `sh` not found in $PATH: No such file"))
         #expect(!CopyScript.lacksShell(runc.replacing("sh\"", with: "rsync\"")))
         #expect(!CopyScript.lacksShell("sh: rsync: not found"))
+    }
+}
+
+@Suite("Passes while the workload runs", .timeLimit(.minutes(3)))
+struct PassTests {
+    private static let flags = RsyncFlags()
+    private static let pass = flags.passCommand ?? []
+
+    /// A real rsync with something that happens after it, while the pass goes on.
+    private static func rsync(and then: String) -> String {
+        """
+        [ "$1" != --info=progress2 ] || \(Self.hasHappened)
+        /usr/bin/rsync "$@"
+        code=$?
+        [ -z "$happens" ] || { \(then); }
+        exit $code
+        """
+    }
+    private static let hasHappened =
+        "[ -e $(dirname $0)/../happened ] || { happens=yes; touch $(dirname $0)/../happened; }"
+
+    /// Overwrites a file, which keeps its size, and its time as if the clock had not ticked.
+    private static func overwrite(_ file: String) -> String {
+        "touch -r '\(file)' /tmp/copy-$$ && printf B | dd of='\(file)' conv=notrunc 2>/dev/null && "
+            + "touch -r /tmp/copy-$$ '\(file)' && rm /tmp/copy-$$"
+    }
+
+    @Test("a file that is written to right after it was read is copied again", arguments: CopyBench.Image.here)
+    func sameTime(image: CopyBench.Image) async throws {
+        try await CopyBench.with(image) { bench in
+            let files = ["plain", "-in/a\n b/new\nline", "under/link/x"]
+            for file in files {
+                let path = "\(bench.source)/\(file)"
+                try FileManager.default.createDirectory(
+                    atPath: URL(filePath: path).deletingLastPathComponent().path,
+                    withIntermediateDirectories: true
+                )
+                try Data("Abc".utf8).write(to: URL(filePath: path))
+            }
+            let writes = files.map { Self.overwrite("\(bench.source)/\($0)") }.joined(separator: " && ")
+            try bench.install("rsync", Self.rsync(and: writes))
+            var (code, output) = try bench.run(Self.pass)
+            #expect(code == 0, "\(output)")
+            #expect(Self.flags.statistics(in: output)?.transferredFiles == 3, "\(output)")
+            #expect(try bench.shell("ls -A dest").contains("unsettled") == false)
+            (code, output) = try bench.run(Self.pass)
+            #expect(code == 0 && Self.flags.statistics(in: output)?.transferredFiles == 3, "\(output)")
+            // Without the pass's guard rsync sees nothing to do: the test would not test anything.
+            #expect(try bench.shell("diff -r source dest && cat dest/plain") == "Bbc")
+            (code, output) = try bench.run(Self.flags.copyingCommand)
+            #expect(code == 0, "\(output)")
+            try bench.expectEqual(Self.flags)
+            #expect(try bench.shell("diff -r source dest") == "")
+        }
+    }
+
+    @Test("a pass that is killed leaves nothing half copied", arguments: CopyBench.Image.here)
+    func killed(image: CopyBench.Image) async throws {
+        try await CopyBench.with(image) { bench in
+            try bench.shell("printf Abc >source/file && ln source/file source/name")
+            // The pass's whole process group.
+            try bench.install("rsync", Self.rsync(and: Self.overwrite("\(bench.source)/file") + "; kill -9 0"))
+            let (code, _) = try bench.run(["/usr/bin/setsid", "--wait"] + Self.pass)
+            #expect(code != 0)
+            #expect(try bench.shell("ls -A dest").contains(CopyScript.stamp))
+            #expect(try bench.shell("cat dest/file") == "Abc")
+            // Nobody who can't settle it takes it for a copy.
+            var withoutShell = Self.flags
+            withoutShell.hasShell = false
+            #expect(try bench.run(withoutShell.copyingCommand).code == 0)
+            let check = try bench.run(withoutShell.checkingCommand).output
+            #expect(withoutShell.differences(in: check) == ["*deleting   \(CopyScript.stamp)"], "\(check)")
+            let (end, output) = try bench.run(Self.flags.copyingCommand)
+            #expect(end == 0, "\(output)")
+            try bench.expectEqual(Self.flags)
+            #expect(try bench.shell("cat dest/file dest/name") == "BbcBbc")
+        }
+    }
+
+    @Test("what is written through a mapping is copied again")
+    func mapping() async throws {
+        try await CopyBench.with { bench in
+            let kind = try bench.shell("stat -f -c %T . && command -v python3 || true")
+            if kind.hasPrefix("tmpfs") || !kind.contains("python3") { try Test.cancel("needs a disk and python3") }
+            try bench.shell("head -c 8192 /dev/zero >source/mapped")
+            let writer = """
+                import mmap, os, sys
+                file = open("\(bench.source)/mapped", "r+b")
+                pages = mmap.mmap(file.fileno(), 8192)
+                pages[0:1] = b"A"
+                # From now on nothing tells that the page is written to, until it is flushed.
+                os.utime(file.fileno(), (1000000000, 1000000000))
+                print("written", flush=True)
+                sys.stdin.readline()
+                pages[0:1] = b"B"
+                """
+            try Data(writer.utf8).write(to: URL(filePath: bench.root + "/writer.py"))
+            try bench.shell("mkfifo go")
+            let (process, handle) = try bench.start([
+                "bash", "-c",
+                "exec 3<>\(bench.root)/go; python3 \(bench.root)/writer.py <&3; touch \(bench.root)/written",
+            ])
+            #expect(String(decoding: handle.availableData, as: UTF8.self) == "written\n")
+            // Long enough ago that only the flush makes the file's time change.
+            try bench.shell("until [ $(($(date +%s) - $(stat -c %Z source/mapped))) -ge 4 ]; do sleep 0.1; done")
+            let go = "echo >\(bench.root)/go; while [ ! -e \(bench.root)/written ]; do sleep 0.05; done"
+            try bench.install("rsync", Self.rsync(and: go))
+            let (code, output) = try bench.run(Self.pass)
+            process.waitUntilExit()
+            #expect(code == 0, "\(output)")
+            #expect(try bench.shell("head -c 1 dest/mapped") == "A")
+            #expect(try bench.run(Self.flags.copyingCommand).code == 0)
+            #expect(try bench.shell("cmp source/mapped dest/mapped && head -c 1 dest/mapped") == "B")
+        }
+    }
+
+    @Test("files may vanish while they are copied; what fails otherwise is settled, too")
+    func exits() async throws {
+        try await CopyBench.with { bench in
+            for (exit, expected) in [(24, 0), (23, 23), (0, 0)] {
+                try bench.shell("rm -rf happened dest/* && echo a >source/file")
+                try bench.install("rsync", Self.rsync(and: "code=\(exit)"))
+                #expect(try bench.run(Self.pass).code == expected)
+                #expect(try bench.shell("ls -A dest && stat -c %Y dest/file") == "file\n1234567\n")
+            }
+        }
+    }
+
+    @Test("a source that has a file of the stamp's name keeps it")
+    func stamp() async throws {
+        try await CopyBench.with { bench in
+            try bench.shell("echo mine >source/\(CopyScript.stamp)")
+            for command in [Self.pass, Self.flags.copyingCommand, Self.flags.copyingCommand] {
+                let (code, output) = try bench.run(command)
+                #expect(code == 0, "\(output)")
+            }
+            try bench.expectEqual(Self.flags)
+            #expect(try bench.shell("cat dest/\(CopyScript.stamp)") == "mine\n")
+        }
+    }
+
+    @Test("there are no passes over devices, or without a shell")
+    func none() {
+        var withoutShell = Self.flags
+        withoutShell.hasShell = false
+        #expect(withoutShell.passCommand == nil)
+        #expect(DeviceScript().passCommand == nil)
+        #expect(!Self.pass.isEmpty)
     }
 }

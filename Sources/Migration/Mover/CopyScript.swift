@@ -3,7 +3,24 @@
 /// rsync's own arguments follow a `--`, so that nothing has to be quoted.
 enum CopyScript {
     enum Mode: String {
-        /// Runs rsync, and prints a line of its `--info=progress2` at most once a second, while it happens:
+        /// Only runs rsync.
+        case plain
+        /// The copy of a source that nobody writes to.
+        case copy
+        /// A copy while the source is written to, after which a later copy finds all that this one may have missed.
+        ///
+        /// rsync takes a file for unchanged that has the same size and time. One that is written to while it is copied
+        /// can keep its time: when the clock hasn't ticked, and through a mapping, whose time is set when a page of it is
+        /// first written, and again only after that page was flushed. So first of all the source is flushed (where it is
+        /// served, by who serves it); and afterwards each copy whose time is of the last moments before that, or later,
+        /// gets one that fits no file. A stamp at the destination says since when, until that is done. The clocks of
+        /// nodes and storage have to agree within two seconds; and a writer that sets times back is not seen.
+        case pass
+    }
+
+    /// What is shown of rsync's output.
+    enum Output: String {
+        /// At most once a second a line of its `--info=progress2`, while it happens:
         ///
         ///     44,302,336  42%   21.11MB/s    0:00:02 (xfr#169, to-chk=1234/1404)
         ///
@@ -11,14 +28,16 @@ enum CopyScript {
         /// end), files transferred, and how many of all entries are yet to be looked at. It is `ir-chk` for as long as
         /// rsync has not seen all of them, and the bracket is missing while a file is on its way. A line that was cut is
         /// possible. What rsync says last, its statistics, follows whole.
-        case copy
-        /// Runs rsync, and prints all it says.
-        case verbose
+        case progress
+        case all
     }
 
-    static func command(_ mode: Mode, _ rsync: [String]) -> [String] {
-        ["sh", "-c", text, "sh", mode.rawValue, "--"] + rsync
+    static func command(_ mode: Mode, _ output: Output, _ rsync: [String]) -> [String] {
+        ["sh", "-c", text, "sh", mode.rawValue, output.rawValue, "--"] + rsync
     }
+
+    /// The name of the stamp: no file of anybody's. It must not be deleted by who can't settle what it stands for.
+    static let stamp = ".pvmigrate-unsettled-4f9c1d7ab2e6"
 
     /// True where a container could not start because its image has no shell, in the words of runc and of crun.
     static func lacksShell(_ words: String) -> Bool {
@@ -31,10 +50,10 @@ enum CopyScript {
     /// each second's output goes to a file, of which the last line is shown. What fails here only costs the progress.
     static let text = #"""
         set -u
-        mode=$1; shift 2
-        shown() {
+        mode=$1 output=$2 stamp=/dest/\#(stamp); shift 3
+        run() {
           # The second is writable where the image's own files are not.
-          work=$(mktemp -d 2>/dev/null || mktemp -d -p /dev/shm 2>/dev/null) &&
+          [ "$output" = progress ] && work=$(mktemp -d 2>/dev/null || mktemp -d -p /dev/shm 2>/dev/null) &&
             [ "$(echo x | timeout -s KILL 9 cat 2>/dev/null)" = x ] || { rsync "$@"; return; }
           { rsync --info=progress2 "$@"; echo $? >"$work/code"; } | {
             cd "$work" && : >before
@@ -48,9 +67,23 @@ enum CopyScript {
           read -r code <"$work/code"; rm -r "$work"
           return "$code"
         }
+        settle() {
+          find /dest -type f -newer "$stamp" -exec touch -c -d @1234567 {} + && rm "$stamp" && return
+          echo "copy: cannot mark what was copied while it was written to" >&2
+          return 23
+        }
         case $mode in
-          copy) shown "$@" ;;
-          verbose) exec rsync "$@" ;;
+          plain) exec rsync "$@" ;;
+          copy)
+            [ ! -e "$stamp" ] || settle || exit
+            run "$@" ;;
+          pass)
+            [ -e "$stamp" ] || touch -d "@$(($(date +%s) - 2))" "$stamp" || exit 23
+            [ ! -d /source ] || sync -f /source 2>/dev/null || sync
+            run "--filter=P /${stamp##*/}" "--filter=H /${stamp##*/}" "$@"
+            code=$?
+            settle || exit
+            [ "$code" -eq 24 ] || exit "$code" ;;
         esac
         """#
 }

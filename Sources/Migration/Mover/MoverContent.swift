@@ -83,13 +83,19 @@ extension ClaimState {
 
 extension RsyncFlags: MoverContent {
     var tool: String { "rsync" }
-    var copyingCommand: [String] { command(verbose ? .verbose : .copy, copying) }
+    var copyingCommand: [String] {
+        // Without a shell an interrupted pass can't be settled: its stamp stays, and the check sees it.
+        hasShell ? command(.copy, copying) : ["rsync", "--filter=P /\(CopyScript.stamp)"] + copying
+    }
+    var passCommand: [String]? { hasShell ? command(.pass, copying) : nil }
     var checkingCommand: [String] { ["rsync"] + checking }
-    var passCommand: [String]? { hasShell ? command(.copy, copying) : nil }
-    var tryingCommand: [String] { command(.verbose, further + ["--version"]) }
+    var tryingCommand: [String] {
+        let trial = further + ["--version"]
+        return hasShell ? command(.plain, trial) : ["rsync"] + trial
+    }
 
     private func command(_ mode: CopyScript.Mode, _ rsync: [String]) -> [String] {
-        hasShell ? CopyScript.command(mode, rsync) : ["rsync"] + rsync
+        CopyScript.command(mode, verbose ? .all : .progress, rsync)
     }
 
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON] {

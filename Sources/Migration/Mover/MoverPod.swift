@@ -152,7 +152,10 @@ struct RsyncFlags: Equatable, Sendable {
     }
 
     var copying: [String] {
-        common + ["--stats"] + (verbose ? ["-v", "--progress"] : []) + further + [source, "/dest"]
+        // Times are compared whole, not in seconds: where a file system holds less of them, files are copied again.
+        common + ["--modify-window=-1", "--stats"] + (verbose ? ["-v", "--progress"] : []) + further + [
+            source, "/dest",
+        ]
     }
 
     /// The statistics prove that the check was made, and that nothing silenced it. The format is the one of

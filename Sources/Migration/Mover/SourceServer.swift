@@ -125,7 +125,9 @@ struct SourceServer {
     /// The Secret with new keys. It belongs to the pod: whatever happens, it goes with it.
     func secretManifest(owner: Pod) throws -> JSON {
         let (host, mover) = (try SSHKey(), try SSHKey())
-        let command = "rsync --server --daemon --config=/\(Self.keys)/rsyncd.conf ."
+        // A pass over what is written to needs it flushed (`CopyScript.Mode.pass`).
+        let command =
+            "{ sync -f /source || sync; } >/dev/null 2>&1; exec rsync --server --daemon --config=/\(Self.keys)/rsyncd.conf ."
         let files = [
             "sshd_config": Self.sshdConfiguration, "host": host.privateFile,
             "authorized_keys": "restrict,command=\"\(command)\" \(mover.publicLine)\n",
