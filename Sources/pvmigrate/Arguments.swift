@@ -497,7 +497,8 @@ struct RBACArguments: ParsableCommand {
     @Flag(help: "Also what --update-claim-templates needs.")
     var updateClaimTemplates = false
 
-    @OptionGroup var events: EventArguments
+    @Flag(help: "Only what a run with --no-events needs.")
+    var noEvents = false
 
     @Option(
         name: .customLong("dest-size"),
@@ -510,7 +511,7 @@ struct RBACArguments: ParsableCommand {
         options.selection.namespaces = try Check.namespaces(namespace, "--namespace")
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
-        events.apply(to: &options)
+        options.recordsEvents = !noEvents
         options.destinationSize = try Check.percentage(destinationSize)
         return options
     }

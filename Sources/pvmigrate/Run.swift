@@ -24,6 +24,10 @@ struct Surroundings: Sendable {
 func run(_ arguments: [String], in surroundings: Surroundings, interruption: Interruption) async -> ExitCode {
     var surroundings = surroundings
     surroundings.arguments = arguments
+    if arguments.first == Completion.hiddenCommand {
+        surroundings.output(await Completion(surroundings: surroundings).lines(for: Array(arguments.dropFirst())))
+        return .done
+    }
     let subcommand = Subcommands.find(in: arguments)
     do {
         if let (type, arguments) = subcommand {

@@ -18,7 +18,7 @@ enum Subcommands {
     static var all: [any Subcommand.Type] {
         [
             StageArguments.self, StatusArguments.self, AbortArguments.self, RollbackArguments.self,
-            CleanupArguments.self, RBACArguments.self,
+            CleanupArguments.self, RBACArguments.self, CompletionArguments.self,
         ]
     }
 
@@ -30,7 +30,8 @@ enum Subcommands {
 
 extension RBACArguments: Subcommand {
     static let name = "rbac"
-    static let flags = "[--namespace <names>] [--set-defaults] [--update-claim-templates] [--dest-size <percentage>]"
+    static let flags =
+        "[--namespace <names>] [flags]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
         surroundings.output(Permissions.rbac(for: try checked()))

@@ -84,5 +84,5 @@ struct ProgramTests {
     }
 
     /// Where the package's products are: beside the tests.
-    private static let directory = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    static let directory = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
 }

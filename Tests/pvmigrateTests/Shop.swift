@@ -120,6 +120,15 @@ struct Shop {
         }
     }
 
+    /// What shells call, with the words before and at the cursor.
+    func complete(_ words: [String], fault: @escaping Interceptor = { _, _ in nil }) throws -> Run {
+        var shop = self
+        return try shop.run([Completion.hiddenCommand], words) { request, number in
+            #expect(request.method == .get)
+            return await fault(request, number)
+        }
+    }
+
     /// Runs a command line as `pvmigrate status` proposes it.
     mutating func run(proposed line: String) throws -> Run {
         try run(line.split(separator: " ").dropFirst().map(String.init), [])
@@ -149,7 +158,8 @@ struct Shop {
     ) throws -> Run {
         let folder = try TemporaryFolder()
         let file = try folder.write("config", kubeconfig())
-        let arguments = command + ["--kubeconfig", file] + flags
+        let isCompletion = command.first == Completion.hiddenCommand
+        let arguments = command + (isCompletion ? [] : ["--kubeconfig", file]) + flags
         let time = VirtualTime()
         let simulator = ClusterSimulator(
             cluster,
@@ -159,7 +169,9 @@ struct Shop {
             observer: observer
         )
         let console = Console()
-        let surroundings = console.surroundings(time: time.source) { _ in simulator }
+        let surroundings = console.surroundings(environment: ["KUBECONFIG": file], time: time.source) { _ in
+            simulator
+        }
         let (code, cluster) = try time.run {
             try await withThrowingTaskGroup(of: ExitCode?.self) { group in
                 group.addTask {

@@ -22,27 +22,24 @@ extension Configuration {
         serviceAccount: String = "/var/run/secrets/kubernetes.io/serviceaccount"
     ) throws(ConfigurationError) -> Configuration {
         let context = context.flatMap { $0.isEmpty ? nil : $0 }
-        let files: Kubeconfig
-        if let kubeconfig, !kubeconfig.isEmpty {
-            files = try Kubeconfig(paths: [kubeconfig], skipMissing: false)
-        } else if let list = environment["KUBECONFIG"], !list.isEmpty {
-            var paths: [String] = []
-            for path in list.split(separator: ":").map(String.init) where !paths.contains(path) { paths.append(path) }
-            files = try Kubeconfig(paths: paths, skipMissing: true)
-        } else if context == nil,
+        let isNamed = kubeconfig?.isEmpty == false || environment["KUBECONFIG"]?.isEmpty == false
+        if !isNamed, context == nil,
             let configuration = try inCluster(environment: environment, folder: serviceAccount)
         {
             return configuration
-        } else {
-            let path = (home.map { $0 + "/" } ?? "") + ".kube/config"
-            guard LocalFile(path: path).exists else {
-                throw ConfigurationError(
-                    message: "no kubeconfig: \(path) does not exist; name one with --kubeconfig or KUBECONFIG"
-                )
-            }
-            files = try Kubeconfig(paths: [path], skipMissing: false)
         }
+        let files = try Kubeconfig(kubeconfig: kubeconfig, environment: environment, home: home)
         return try files.configuration(context: context, environment: environment)
+    }
+
+    /// The contexts that `load` would know; the parameters are the same.
+    public static func contexts(
+        kubeconfig: String?,
+        environment: [String: String],
+        home: String?
+    ) throws(ConfigurationError) -> [String] {
+        let files = try Kubeconfig(kubeconfig: kubeconfig, environment: environment, home: home)
+        return files.contexts.byName.keys.sorted()
     }
 
     /// The service account of the pod that this runs in; nil outside of pods.
@@ -76,6 +73,29 @@ extension Configuration {
 }
 
 extension Kubeconfig {
+    /// Reads the files that are meant: `kubeconfig`, those of `$KUBECONFIG`, or `~/.kube/config`.
+    fileprivate init(
+        kubeconfig: String?,
+        environment: [String: String],
+        home: String?
+    ) throws(ConfigurationError) {
+        if let kubeconfig, !kubeconfig.isEmpty {
+            try self.init(paths: [kubeconfig], skipMissing: false)
+        } else if let list = environment["KUBECONFIG"], !list.isEmpty {
+            var paths: [String] = []
+            for path in list.split(separator: ":").map(String.init) where !paths.contains(path) { paths.append(path) }
+            try self.init(paths: paths, skipMissing: true)
+        } else {
+            let path = (home.map { $0 + "/" } ?? "") + ".kube/config"
+            guard LocalFile(path: path).exists else {
+                throw ConfigurationError(
+                    message: "no kubeconfig: \(path) does not exist; name one with --kubeconfig or KUBECONFIG"
+                )
+            }
+            try self.init(paths: [path], skipMissing: false)
+        }
+    }
+
     /// What a context says.
     ///
     /// - Parameters:
