@@ -65,6 +65,8 @@ struct CopyProgressTests {
         #expect(say(110, at: 10.5) == nil)
         let second = say(200, at: 12)
         #expect(second?.rate == 50_000_000 && second?.timeLeft == .seconds(16))
+        // A line whose beginning was cut off.
+        #expect(say(3, at: 13) == nil)
         // Twenty seconds later the old rate is forgotten.
         #expect(say(220, at: 32)?.rate == nil)
         #expect(say(221, at: 33)?.rate == 1_000_000)

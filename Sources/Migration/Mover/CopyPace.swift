@@ -16,13 +16,15 @@ struct CopyPace {
     /// - Parameter now: when it said so.
     /// - Returns: how the copy goes, or nil where that was told a moment ago.
     mutating func add(_ amount: CopyAmount, at now: Duration) -> CopyProgress? {
+        // What is less was cut off at its beginning: a mover copies ever more.
+        guard amount.bytes >= last?.bytes ?? 0 else { return nil }
         last = amount
         if let known = amount.isTotalKnown { isTotalKnown = known }
         if let before = samples.last, now - before.time < Self.interval { return nil }
         samples.append((now, amount.bytes))
         samples.removeAll { now - $0.time > Self.window }
         let total = isTotalKnown ? amount.total : nil
-        guard let first = samples.first, now > first.time, amount.bytes >= first.bytes else {
+        guard let first = samples.first, now > first.time else {
             return CopyProgress(bytes: amount.bytes, total: total)
         }
         let rate = Double(amount.bytes - first.bytes) / ((now - first.time) / .seconds(1))
