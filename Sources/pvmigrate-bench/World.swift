@@ -89,7 +89,8 @@ struct World: Sendable {
             "command": ["sh", "-c", "trap 'exit 0' TERM; sleep 1000000 & wait"], "volumeMounts": .array(mounts),
         ]
         var pod: JSON = [
-            "terminationGracePeriodSeconds": 5,
+            // The model's processes do not hear that they are to end.
+            "terminationGracePeriodSeconds": files > 0 ? 5 : 1,
             "volumes": .array(
                 claims.map { ["name": .string($0), "persistentVolumeClaim": ["claimName": .string($0)]] }
             ),
