@@ -33,6 +33,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "How many bytes each file has.")
     var size = 64 << 10
 
+    @Flag(help: "Let the Deployment write all the time; for one claim.")
+    var writes = false
+
     @Argument(help: "Further arguments for pvmigrate, after --.")
     var arguments: [String] = []
 
@@ -42,8 +45,11 @@ struct Bench: AsyncParsableCommand {
             userAgent: "pvmigrate-bench"
         )
         let client = Client(transport: transport)
-        let world = World(client: client, claims: claims, workloads: workloads ?? claims, files: files, size: size)
+        var world = World(client: client, claims: claims, workloads: workloads ?? claims, files: files, size: size)
+        world.writes = writes
         try await world.create()
+        let witness = Witness(client: client)
+        async let wrote = writes ? witness.wrote() : 0
         let watch = OutageWatch(client: client, workloads: world.workloadNames)
         async let outages = watch.observe()
         try await watch.begin()
@@ -60,6 +66,12 @@ struct Bench: AsyncParsableCommand {
         let requests = try await RequestCounts(of: transport) - before
         let moments = try await outages
         try await world.verify()
+        if writes {
+            let (wrote, found) = (try await wrote, try await witness.found())
+            guard wrote > 0, found >= wrote else {
+                throw BenchError("the writer had written \(wrote) rows, and found \(found)")
+            }
+        }
         var result: JSON = [
             "claims": .integer(Int64(claims)), "wall": wall.json, "requests": requests.json,
             "outage": .number(median(moments.compactMap(\.untilStarted))),

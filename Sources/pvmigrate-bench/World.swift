@@ -12,6 +12,8 @@ struct World: Sendable {
     var workloads: Int
     var files: Int
     var size: Int
+    /// Whether the Deployments write all the time.
+    var writes = false
 
     var workloadNames: Set<String> { Set((0..<workloads).map(name)) }
 
@@ -99,11 +101,12 @@ struct World: Sendable {
             // What the pod starts with, so that it is ready only on the files that it wrote the first time.
             var filling = container
             filling["name"] = "files"
-            filling["command"] = ["sh", "-c", .string(script)]
+            filling["command"] = ["python3", "-c", .string(PodScripts.files), .string("\(files)"), .string("\(size)")]
             pod["initContainers"] = [filling]
         } else {
             container["command"] = ["sleep", "infinity"]
         }
+        if writes { container["command"] = ["python3", "-c", .string(PodScripts.writer)] }
         pod["containers"] = [container]
         return [
             "spec": [
@@ -111,19 +114,6 @@ struct World: Sendable {
                 "template": ["metadata": ["labels": labels], "spec": pod],
             ]
         ]
-    }
-
-    private var script: String {
-        """
-        set -e
-        for volume in /data/*; do
-          cd "$volume"
-          if [ -e sums ]; then sha256sum -c sums > /dev/null; continue; fi
-          i=0
-          while [ $i -lt \(files) ]; do head -c \(size) /dev/urandom > file-$i; i=$((i + 1)); done
-          sha256sum file-* > sums
-        done
-        """
     }
 }
 
