@@ -13,6 +13,8 @@ public struct Client: Sendable {
     let patience: Duration
     /// How many objects a page of a list holds.
     let pageSize: Int
+    /// How many requests it begins; nil for as many as there are.
+    let rate: RequestRate?
     /// What waits watch with, where they share it; see `sharingWatches`.
     var sharedWatches: SharedWatches?
 
@@ -21,12 +23,14 @@ public struct Client: Sendable {
         time: TimeSource = .continuous,
         patience: Duration = .seconds(60),
         pageSize: Int = 500,
+        rate: RequestRate? = nil,
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.transport = transport
         self.time = time
         self.patience = patience
         self.pageSize = pageSize
+        self.rate = rate
         self.onWarning = onWarning
     }
 
@@ -416,6 +420,7 @@ public struct Client: Sendable {
             var failure: APIError
             var retryAfter: Duration?
             let harmless: Bool
+            try await rate?.turn(time)
             do {
                 let (status, answer, whole) = try await attempt()
                 if (200..<300).contains(status) { return answer }

@@ -23,6 +23,9 @@ struct ConnectionArguments: ParsableArguments {
     @Option(help: ArgumentHelp("The kubeconfig's context. (default: its current one)", valueName: "name"))
     var context: String?
 
+    @Option(help: ArgumentHelp("How many requests a second the API server is sent at most.", valueName: "number"))
+    var qps = 100
+
     @Option(help: ArgumentHelp("How results are written on stdout.", valueName: "format"))
     var output = OutputFormat.text
 
@@ -34,7 +37,8 @@ struct ConnectionArguments: ParsableArguments {
         return Connection(
             kubeconfig: try Check.notEmpty(kubeconfig, "--kubeconfig"),
             context: try Check.notEmpty(context, "--context"),
-            format: output
+            format: output,
+            rate: RequestRate(perSecond: try Check.requestsPerSecond(qps))
         )
     }
 }
@@ -654,6 +658,11 @@ private enum Check {
             throw UsageError("--rsync-flags \"\(first)\" is no flag of rsync: it must begin with a dash")
         }
         return real
+    }
+
+    static func requestsPerSecond(_ number: Int) throws(UsageError) -> Int {
+        guard 1...10_000 ~= number else { throw UsageError("--qps must be from 1 to 10000, not \(number)") }
+        return number
     }
 
     static func parallel(_ number: Int) throws(UsageError) -> Int {

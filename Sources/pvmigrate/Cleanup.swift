@@ -15,7 +15,7 @@ extension CleanupArguments: Subcommand {
             let found = try connection.configuration(in: surroundings)
             configuration = found
             let migrator = Migrator(
-                client: try surroundings.client(found, log: log),
+                client: try surroundings.client(found, connection.rate, log: log),
                 options: options,
                 journal: Journal(time: surroundings.time) { log.note($0) }
             )

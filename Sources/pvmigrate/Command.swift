@@ -131,7 +131,7 @@ struct Command: Sendable {
 
     private func migrator(on configuration: Configuration) throws -> Migrator {
         Migrator(
-            client: try surroundings.client(configuration, log: log),
+            client: try surroundings.client(configuration, invocation.connection.rate, log: log),
             options: options,
             journal: Journal(
                 time: surroundings.time,

@@ -7,6 +7,8 @@ struct Connection: Sendable {
     var kubeconfig: String?
     var context: String?
     var format: OutputFormat
+    /// How many requests a second are sent, in the long run.
+    var rate: RequestRate
 
     /// Finds out where the cluster is and who asks.
     ///
@@ -23,11 +25,12 @@ struct Connection: Sendable {
 
 extension Surroundings {
     /// A client that passes each different warning of the server on once.
-    func client(_ configuration: Configuration, log: Log) throws -> Client {
+    func client(_ configuration: Configuration, _ rate: RequestRate, log: Log) throws -> Client {
         let warnings = Mutex<Set<String>>([])
         return Client(
             transport: try connect(configuration),
             time: time,
+            rate: rate,
             onWarning: { text in
                 guard warnings.withLock({ $0.insert(text).inserted }) else { return }
                 log.note(.warning, "", "the API server says: \(text)")
