@@ -26,6 +26,8 @@ public struct Options: Sendable {
     /// How many units are migrated side by side. Each makes the controller manager write, which it does at most 20 times
     /// a second for the whole cluster: with many more each of them is down for longer.
     public var parallel = 4
+    /// How many of them have their pods, and so their movers, on the same node.
+    public var parallelPerNode = 4
     /// Copy while the workloads run, and stop them only for what has changed since.
     public var isLive = false
     /// How long the copy after the stop may take, as far as passes before it can make it so.

@@ -18,26 +18,10 @@ extension Migrator {
         var report = Report()
         if options.goal != .stage { await startForgotten(discovery, into: &report) }
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer
-        let reports = await discovery.lanes.sideBySide(atMost: options.parallel) { units in
-            var report = Report()
-            for unit in units {
-                let progress = Progress(unit: unit, stagingBindsAtOnce: binding != true)
-                if let obstacle = unit.obstacles.first {
-                    report.add(progress, .skipped, reason: "\(obstacle.resource): \(obstacle.message)")
-                } else if interruption.isRequested {
-                    report.add(progress, .skipped, reason: "the run was interrupted")
-                } else if options.goal == .stage {
-                    await stage(progress, interruption: interruption, into: &report)
-                } else {
-                    await migrate(progress, interruption: interruption, into: &report)
-                }
-            }
-            return report
-        }
-        for lane in reports {
-            report.claims += lane.claims
-            report.stopped += lane.stopped
-            report.failures += lane.failures
+        for unit in await reports(of: discovery, stagingBindsAtOnce: binding != true, interruption) {
+            report.claims += unit.claims
+            report.stopped += unit.stopped
+            report.failures += unit.failures
         }
         report.wasInterrupted = interruption.isRequested
         if options.updatesClaimTemplates, !report.wasInterrupted {
@@ -47,6 +31,51 @@ extension Migrator {
             do { try await setDefaultClass() } catch {
                 report.failures.append("the default class was not changed: \(error)")
             }
+        }
+        return report
+    }
+
+    /// A unit's report. A struct: with tuples the optimiser of Swift 6.3 made programs that trapped.
+    private struct UnitReport: Sendable {
+        var unit: Int
+        var report: Report
+    }
+
+    /// Migrates the units, as the schedule has them.
+    ///
+    /// - Returns: what became of each, in the units' order.
+    private func reports(
+        of discovery: Discovery,
+        stagingBindsAtOnce: Bool,
+        _ interruption: Interruption
+    ) async -> [Report] {
+        await withTaskGroup(of: UnitReport.self) { group in
+            var schedule = Schedule(discovery, atMost: options.parallel, perNode: options.parallelPerNode)
+            var reports: [UnitReport] = []
+            while true {
+                while let number = schedule.next() {
+                    let progress = Progress(unit: discovery.units[number], stagingBindsAtOnce: stagingBindsAtOnce)
+                    group.addTask { UnitReport(unit: number, report: await report(of: progress, interruption)) }
+                }
+                guard let ended = await group.next() else { break }
+                schedule.end(ended.unit)
+                reports.append(ended)
+            }
+            return reports.sorted { $0.unit < $1.unit }.map(\.report)
+        }
+    }
+
+    /// Migrates one unit, unless something stands in its way.
+    private func report(of progress: Progress, _ interruption: Interruption) async -> Report {
+        var report = Report()
+        if let obstacle = progress.unit.obstacles.first {
+            report.add(progress, .skipped, reason: "\(obstacle.resource): \(obstacle.message)")
+        } else if interruption.isRequested {
+            report.add(progress, .skipped, reason: "the run was interrupted")
+        } else if options.goal == .stage {
+            await stage(progress, interruption: interruption, into: &report)
+        } else {
+            await migrate(progress, interruption: interruption, into: &report)
         }
         return report
     }

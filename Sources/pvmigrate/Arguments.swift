@@ -213,6 +213,9 @@ struct CopyArguments: ParsableArguments {
     @Option(help: ArgumentHelp("How many units are migrated side by side.", valueName: "number"))
     var parallel = Options(sourceClass: "", destinationClass: "").parallel
 
+    @Option(help: ArgumentHelp("How many of them may have their pods on the same node.", valueName: "number"))
+    var parallelPerNode = Options(sourceClass: "", destinationClass: "").parallelPerNode
+
     @Option(
         help: ArgumentHelp(
             "How long the copy after the stop may take, where passes before it can make it so: 10s, 2m.",
@@ -231,7 +234,8 @@ struct CopyArguments: ParsableArguments {
         options.rsyncImage = try Check.image(rsyncImage)
         options.rsyncFlags = try Check.rsyncFlags(rsyncFlags)
         options.moverTemplate = try Check.moverTemplate(moverTemplate)
-        options.parallel = try Check.parallel(parallel)
+        options.parallel = try Check.parallel(parallel, "--parallel")
+        options.parallelPerNode = try Check.parallel(parallelPerNode, "--parallel-per-node")
         options.maxOutage = try Check.duration(maxOutage, "--max-outage")
         options.verboseCopy = verboseCopy
     }
@@ -665,8 +669,8 @@ private enum Check {
         return number
     }
 
-    static func parallel(_ number: Int) throws(UsageError) -> Int {
-        guard 1...64 ~= number else { throw UsageError("--parallel must be from 1 to 64, not \(number)") }
+    static func parallel(_ number: Int, _ flag: String) throws(UsageError) -> Int {
+        guard 1...64 ~= number else { throw UsageError("\(flag) must be from 1 to 64, not \(number)") }
         return number
     }
 

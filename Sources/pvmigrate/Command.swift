@@ -164,11 +164,10 @@ struct Command: Sendable {
             )
         }
         if discovery.isEmpty { return nothingToDo(discovery) }
-        let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
         return Outcome(
             kind: .planned,
             code: .done,
-            message: "dry run: \(claims.of("claim")) in \(discovery.units.count.of("unit")); nothing was changed"
+            message: "dry run: \(discovery.amountInWords(options)); nothing was changed"
                 + leftStopped(discovery),
             discovery: discovery
         )
@@ -289,12 +288,8 @@ struct Command: Sendable {
             // Preflight takes its time, and until a moment ago another run may have been at work.
             let discovery = try await interruption.cancelling { try await migrator.discover() }
             planned(discovery)
-            let claims = discovery.units.reduce(0) { $0 + $1.claims.count }
-            log.note(
-                .info,
-                "",
-                "\(migrator.options.goal.inWords.doing) \(claims.of("claim")) in \(discovery.units.count.of("unit"))"
-            )
+            let doing = migrator.options.goal.inWords.doing
+            log.note(.info, "", "\(doing) \(discovery.amountInWords(migrator.options))")
             return (discovery, await migrator.migrate(discovery, interruption: interruption))
         }
         return outcome(
@@ -379,6 +374,17 @@ extension Client {
     fileprivate func isStoppedByMigration(_ workload: Workload) async throws -> Bool {
         let now = try await current(workload)
         return now?.isStoppedByMigration == true
+    }
+}
+
+extension Discovery {
+    /// How much there is to do, and how much of it at a time.
+    fileprivate func amountInWords(_ options: Options) -> String {
+        let claims = units.reduce(0) { $0 + $1.claims.count }
+        let amount = "\(claims.of("claim")) in \(units.count.of("unit"))"
+        guard units.count > 1 else { return amount }
+        let atATime = min(options.parallel, units.count)
+        return "\(amount), \(atATime) at a time, \(min(options.parallelPerNode, atATime)) on one node"
     }
 }
 

@@ -42,6 +42,42 @@ struct ParallelTests {
         #expect(mostStopped(run) == parallel)
     }
 
+    @Test("are no more on one node than asked for", arguments: [1, 2])
+    func nodes(limit: Int) {
+        var world = World()
+        for number in 1...Self.count {
+            world.addClaim("data-\(number)")
+            let node = JSON.string("node-\(number % 2 + 1)")
+            world.addDeployment(
+                "web-\(number)",
+                claims: ["data-\(number)"],
+                nodeSelector: ["kubernetes.io/hostname": node]
+            )
+        }
+        world.settle()
+        var options = Scenario.deployment.options
+        options.parallelPerNode = limit
+        let run = world.migrate(options)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(mostStopped(run) == 2 * limit)
+    }
+
+    @Test("begin with the largest")
+    func largest() {
+        var world = World()
+        for number in 1...3 {
+            let claims = (1...number).map { "data-\(number)-\($0)" }
+            for claim in claims { world.addClaim(claim) }
+            world.addDeployment("web-\(number)", claims: claims)
+        }
+        world.settle()
+        var options = Scenario.deployment.options
+        options.parallel = 1
+        let stopped = world.migrate(options).messages.filter { $0.contains(": stopped:") }
+        #expect(stopped.map { $0.contains("web-3") } == [true, false, false], "\(stopped)")
+        #expect(stopped.map { $0.contains("web-1") } == [false, false, true], "\(stopped)")
+    }
+
     @Test("go one after the other where a quota leaves only so much room")
     func quota() throws {
         var world = world()

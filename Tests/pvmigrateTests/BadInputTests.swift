@@ -115,6 +115,11 @@ struct BadInputTests {
                 "--dest-size must be a percentage from 1% to 1000%, such as 120%, not \"0%\""
             ),
             .flags("--source-sc a --dest-sc b --qps 0", "--qps must be from 1 to 10000, not 0"),
+            .flags("--source-sc a --dest-sc b --parallel 65", "--parallel must be from 1 to 64, not 65"),
+            .flags(
+                "--source-sc a --dest-sc b --parallel-per-node=0",
+                "--parallel-per-node must be from 1 to 64, not 0"
+            ),
             .flags("-source-sc a -dest-sc b --pvc a", "--pvc \"a\" is not a claim's NAMESPACE/NAME"),
             .flags("-source-sc a -dest-sc b --exclude a/B", "--exclude \"a/B\" is not a claim's NAMESPACE/NAME"),
             .flags("-source-sc a -dest-sc b -n shop,,bank", "--namespace \"\" is not the name of a namespace"),

@@ -22,21 +22,6 @@ public struct Discovery: Sendable {
     var routes: [ObjectName: Route] = [:]
     /// The namespaces in which units go one after the other, since a quota leaves no more than so much room at a time.
     var oneByOne: Set<String> = []
-    /// The units that can go side by side; those of a lane go one after the other.
-    var lanes: [[Unit]] {
-        var lanes: [[Unit]] = []
-        var laneOfNamespace: [String: Int] = [:]
-        for unit in units {
-            let namespace = unit.claims.first?.name.namespace ?? ""
-            if let lane = laneOfNamespace[namespace] {
-                lanes[lane].append(unit)
-            } else {
-                if oneByOne.contains(namespace) { laneOfNamespace[namespace] = lanes.count }
-                lanes.append([unit])
-            }
-        }
-        return lanes
-    }
     /// True where there is nothing to migrate and nothing to start again.
     public var isEmpty: Bool { units.isEmpty && forgotten.isEmpty }
 
