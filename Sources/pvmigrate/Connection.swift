@@ -7,8 +7,8 @@ struct Connection: Sendable {
     var kubeconfig: String?
     var context: String?
     var format: OutputFormat
-    /// How many requests a second are sent, in the long run.
-    var rate: RequestRate
+    /// How many requests a second are sent, in the long run; nil for as many as there are.
+    var rate: RequestRate?
 
     /// Finds out where the cluster is and who asks.
     ///
@@ -25,7 +25,7 @@ struct Connection: Sendable {
 
 extension Surroundings {
     /// A client that passes each different warning of the server on once.
-    func client(_ configuration: Configuration, _ rate: RequestRate, log: Log) throws -> Client {
+    func client(_ configuration: Configuration, _ rate: RequestRate?, log: Log) throws -> Client {
         let warnings = Mutex<Set<String>>([])
         return Client(
             transport: try connect(configuration),
