@@ -24,6 +24,7 @@ extension Migrator {
     /// serves it the source.
     ///
     /// - Throws: `Failure` where another attempt would fail too.
+    @inline(never)  // Inlined, its closure makes the optimiser of Swift 6.3 fail (in CopyPropagation).
     func runMover(
         for state: ClaimState,
         _ content: any MoverContent,
