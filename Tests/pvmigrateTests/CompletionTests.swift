@@ -43,7 +43,7 @@ struct CompletionTests {
         #expect(try complete("completion", "") == ["bash", "zsh", "fish"])
         #expect(try complete("--junit=x") == [Completion.files])
         // A flag that takes no value is not waiting for one.
-        #expect(try complete("--live", "--par") == ["--parallel"])
+        #expect(try complete("--live", "--par") == ["--parallel", "--parallel-per-node"])
         // After any of them.
         for name in try complete("") { _ = try complete(name, "") }
     }
