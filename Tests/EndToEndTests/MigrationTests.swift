@@ -59,6 +59,26 @@ struct MigrationTests {
         }
     }
 
+    @Test("--output jsonl tells how far a copy is while it happens, and a pipe sees nothing of a terminal's drawing")
+    func progress() async throws {
+        try await Scene.with { scene in
+            try await scene.createClaim("site")
+            let deployment = try await scene.deploy("web", claims: ["/data": "site"])
+            _ = try await scene.contents(of: deployment)
+            let run = try await scene.migrate("--output=jsonl", "--rsync-flags=--bwlimit=6000")
+            scene.expect(run, exit: 0)
+            let events = try run.output.split(separator: "\n").map { try JSON(parsing: Data($0.utf8)) }
+            let progress = events.filter { $0["type"]?.string == "progress" }
+            let claims = Set(progress.compactMap { $0["claim"]?.string })
+            #expect(claims == ["\(scene.namespace)/site"])
+            // Only what has been watched for a while has a rate.
+            let rates = progress.compactMap { $0["rate"]?.integer }
+            #expect(rates.contains { $0 > 0 })
+            let drawing = "\u{1B}"
+            #expect(!run.errors.contains(drawing))
+        }
+    }
+
     @Test("several claims of one pod move together, and none takes another's files")
     func severalClaims() async throws {
         try await Scene.with { scene in

@@ -56,11 +56,15 @@ struct EventRecorderTests {
         let now = uid(.persistentVolumeClaims, "data", in: run.world)
         let last = story("PersistentVolumeClaim", uid: now, in: run.world)
         #expect(now != before && last.count == 1)
-        #expect(last[0].hasPrefix("Normal MigrationFinished: Migration \(way) is done, 6 files, "), "\(last)")
-        #expect(last[0].contains(", down for "))
+        let end = try #require(last.first)
+        #expect(end.hasPrefix("Normal MigrationFinished: Migration \(way) is done, 6 files, "), "\(end)")
+        #expect(end.contains(", down for "))
         let web = story("Deployment", uid: uid(.deployments, "web", in: run.world), in: run.world)
-        #expect(web.count == 2 && web[0] == "Normal MigrationStarted: Migration of data \(way) has begun")
-        #expect(web[1].hasPrefix("Normal MigrationFinished: Migration of data \(way) is done, down for "), "\(web)")
+        #expect(web.count == 2 && web.first == "Normal MigrationStarted: Migration of data \(way) has begun")
+        #expect(
+            web.last?.hasPrefix("Normal MigrationFinished: Migration of data \(way) is done, down for ") == true,
+            "\(web)"
+        )
     }
 
     @Test("a unit that could not be migrated has the reason as a warning, on its claims and its workload")
