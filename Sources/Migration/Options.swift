@@ -19,6 +19,8 @@ public struct Options: Sendable {
     /// Keep each source volume, so that a rollback can swap its claim back to it.
     public var keepSource = false
     public var rsyncImage = "eeacms/rsync:2.3"
+    /// How many copiers fill an empty volume side by side, before rsync goes over it; nil for as many as suit the node.
+    public var streams: Int?
     /// Appended to rsync's own flags.
     public var rsyncFlags: [String] = []
     /// Merged into every mover and into preflight's pods.

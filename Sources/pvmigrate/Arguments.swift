@@ -226,6 +226,15 @@ struct CopyArguments: ParsableArguments {
     )
     var maxOutage = "10s"
 
+    @Option(
+        help: ArgumentHelp(
+            "How many copiers fill an empty volume side by side, before rsync goes over it. (default: as suits the node)",
+            discussion: "With --rsync-flags or --verbose-copy there is one rsync, which does all.",
+            valueName: "number"
+        )
+    )
+    var streams: Int?
+
     @Flag(help: "Show rsync's own output, complete.")
     var verboseCopy = false
 
@@ -237,6 +246,7 @@ struct CopyArguments: ParsableArguments {
         options.parallel = try Check.parallel(parallel, "--parallel")
         options.parallelPerNode = try Check.parallel(parallelPerNode, "--parallel-per-node")
         options.maxOutage = try Check.duration(maxOutage, "--max-outage")
+        options.streams = try streams.map { number throws(UsageError) in try Check.parallel(number, "--streams") }
         options.verboseCopy = verboseCopy
     }
 }

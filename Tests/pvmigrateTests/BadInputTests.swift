@@ -115,6 +115,7 @@ struct BadInputTests {
                 "--dest-size must be a percentage from 1% to 1000%, such as 120%, not \"0%\""
             ),
             .flags("--source-sc a --dest-sc b --qps 0", "--qps must be from 1 to 10000, not 0"),
+            .flags("--source-sc a --dest-sc b --streams 0", "--streams must be from 1 to 64, not 0"),
             .flags("--source-sc a --dest-sc b --parallel 65", "--parallel must be from 1 to 64, not 65"),
             .flags(
                 "--source-sc a --dest-sc b --parallel-per-node=0",

@@ -74,7 +74,12 @@ extension ClaimState {
     /// What its movers copy.
     func content(_ options: Options, hasShell: Bool = true) -> any MoverContent {
         if isBlock { return DeviceScript() }
-        let flags = RsyncFlags(hasShell: hasShell, verbose: options.verboseCopy, further: options.rsyncFlags)
+        let flags = RsyncFlags(
+            hasShell: hasShell,
+            verbose: options.verboseCopy,
+            streams: options.streams,
+            further: options.rsyncFlags
+        )
         return options.moverTemplate?.leavesRoot == false ? flags.withoutRoot : flags
     }
 
@@ -95,7 +100,9 @@ extension RsyncFlags: MoverContent {
     }
 
     private func command(_ mode: CopyScript.Mode, _ rsync: [String]) -> [String] {
-        CopyScript.command(mode, verbose ? .all : .progress, rsync)
+        // What the person's own flags select, or ask for, is rsync's alone.
+        let streams = verbose || !further.isEmpty ? "1" : streams.map(String.init) ?? "auto"
+        return CopyScript.command(mode, verbose ? .all : .progress, streams: streams, rsync)
     }
 
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON] {

@@ -135,6 +135,8 @@ struct RsyncFlags: Equatable, Sendable {
     /// False where it runs as somebody who can't give files away.
     var isRoot = true
     var verbose = false
+    /// How many copiers fill an empty destination side by side; as many as suit the node where it is nil.
+    var streams: Int?
     /// Where the source's files are: mounted, or with the pod that serves them.
     var source = "/source/"
     /// The person's own.
