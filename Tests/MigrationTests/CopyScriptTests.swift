@@ -63,6 +63,24 @@ struct CopyScriptTests {
         }
     }
 
+    @Test(
+        "what is copied is on the disk before the copy counts, and one that can't be flushed fails",
+        arguments: ["case $* in *dest*) exit 1 ;; esac", "[ $# -eq 0 ]", "exit 0"]
+    )
+    func flushed(sync: String) async throws {
+        try await CopyBench.with { bench in
+            try bench.shell("seq 5000 >source/numbers")
+            try bench.install("sync", "echo \"sync $*\" >>\(bench.root)/syncs; \(sync)")
+            let flags = RsyncFlags()
+            for command in [flags.copyingCommand, flags.passCommand ?? []] {
+                let (code, output) = try bench.run(command)
+                #expect(code == (sync.contains("dest") ? 11 : 0), "\(output)")
+                #expect(output.contains("cannot be flushed") == sync.contains("dest"))
+            }
+            #expect(try bench.shell("cat syncs").contains("sync -f \(bench.dest)"))
+        }
+    }
+
     @Test("with --verbose-copy all that rsync says is shown")
     func verbose() async throws {
         try await CopyBench.with { bench in

@@ -131,6 +131,14 @@ enum CopyScript {
           [ -z "$meter" ] || kill "$meter" 2>/dev/null
           run "$@"
         }
+        # What is copied has to outlive its node: the source may be freed moments after the swap.
+        flush() {
+          sync -f /dest 2>/dev/null && return
+          # One that doesn't know of file systems can't fail.
+          ! sync -f /proc 2>/dev/null && sync && return
+          echo "copy: what was copied cannot be flushed to the volume" >&2
+          return 11
+        }
         settle() {
           find /dest -type f -newer "$stamp" -exec touch -c -d @1234567 {} + && rm "$stamp" && return
           echo "copy: cannot mark what was copied while it was written to" >&2
@@ -140,13 +148,13 @@ enum CopyScript {
           plain) exec rsync "$@" ;;
           copy)
             [ ! -e "$stamp" ] || settle || exit
-            copy "$@" ;;
+            copy "$@" && flush ;;
           pass)
             [ -e "$stamp" ] || touch -d "@$(($(date +%s) - 2))" "$stamp" || exit 23
             [ ! -d /source ] || sync -f /source 2>/dev/null || sync
             copy "--filter=P /${stamp##*/}" "--filter=H /${stamp##*/}" "$@"
             code=$?
-            settle || exit
+            settle && flush || exit
             [ "$code" -eq 24 ] || exit "$code" ;;
         esac
         """#
