@@ -23,7 +23,9 @@ struct Command: Sendable {
         self.interruption = interruption
         events = Events(stream: invocation.connection.format == .jsonl ? surroundings.output : nil)
         log = Log(time: surroundings.time, events: events, write: surroundings.errors)
-        display = Display(terminal: surroundings.terminal, log: log)
+        // What is streamed to stdout may go to the same terminal, and would be drawn over.
+        let isStreaming = invocation.connection.format == .jsonl
+        display = Display(terminal: isStreaming ? nil : surroundings.terminal, log: log)
     }
 
     var options: Options { invocation.options }

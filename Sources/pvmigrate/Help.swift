@@ -25,7 +25,7 @@ enum Help {
 
         OUTPUT:
           Progress and messages go to stderr: in a terminal with a line for each unit under way, drawn again and again;
-          with TERM=dumb, or where stderr is no terminal, as plain lines. There are no colours.
+          with TERM=dumb or --output jsonl, or where stderr is no terminal, as plain lines. There are no colours.
           On stdout are results only: the rows of preflight, the plan, the final table; or with --output json one JSON
           object with the keys
           \(Outcome.keys.prefix(6).joined(separator: ", ")),

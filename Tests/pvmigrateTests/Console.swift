@@ -18,13 +18,18 @@ final class Console: Sendable {
 
     func surroundings(
         environment: [String: String] = [:],
+        terminal: LiveTerminal? = nil,
         time: TimeSource,
         connect: @escaping @Sendable (Configuration) throws -> any Transport
     ) -> Surroundings {
         Surroundings(
             environment: environment,
             output: { line in self.text.withLock { $0.output += line } },
-            errors: { line in self.text.withLock { $0.errors += line } },
+            errors: { line in
+                self.text.withLock { $0.errors += line }
+                terminal?.write(line)
+            },
+            terminal: terminal,
             time: time,
             connect: connect
         )

@@ -122,6 +122,27 @@ struct OverviewTests {
         )
     }
 
+    @Test("a whole run shows its units while they are under way, and leaves nothing but its messages")
+    func wholeRun() throws {
+        var shop = try Shop()
+        let screen = Screen(columns: 1000)
+        shop.terminal = screen.terminal
+        let run = try shop.run()
+        #expect(run.code == .done && screen.lines == run.errorLines.map(String.init))
+        #expect(screen.seen.contains { $0.hasPrefix("Deployment shop/web copy") })
+        #expect(screen.seen.contains { $0.hasPrefix("0 of 1 claim done, 1 unit under way, ") })
+    }
+
+    @Test("events that are streamed, to the same terminal perhaps, are not drawn over")
+    func streaming() throws {
+        var shop = try Shop()
+        let screen = Screen(columns: 1000)
+        shop.terminal = screen.terminal
+        let run = try shop.run("--output=jsonl")
+        #expect(run.code == .done && screen.lines == run.errorLines.map(String.init))
+        #expect(!screen.seen.contains { $0.contains("under way") })
+    }
+
     @Test("what is the same is not drawn again")
     func same() {
         let screen = Screen(columns: 40)
@@ -185,6 +206,7 @@ private final class Screen: Sendable {
         var lines: [[Character]] = [[]]
         var cursor = (line: 0, column: 0)
         var writes = 0
+        var seen: Set<String> = []
     }
 
     private let state: Mutex<State>
@@ -204,6 +226,9 @@ private final class Screen: Sendable {
         }
     }
     private let stored = Mutex<LiveTerminal?>(nil)
+
+    /// Every line that was there at some time.
+    var seen: Set<String> { state.withLock { $0.seen } }
 
     var writes: Int { state.withLock { $0.writes } }
 
@@ -235,6 +260,7 @@ private final class Screen: Sendable {
     private func write(_ text: String) {
         state.withLock { state in
             state.writes += 1
+            defer { for line in state.lines { state.seen.insert(String(line)) } }
             var rest = Array(text.unicodeScalars)[...]
             while let scalar = rest.popFirst() {
                 switch scalar {

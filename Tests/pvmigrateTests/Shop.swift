@@ -10,6 +10,8 @@ import Testing
 /// two pods that mount the claim `shop/data`.
 struct Shop {
     var cluster = Cluster()
+    /// The terminal that the commands' messages go to.
+    var terminal: LiveTerminal?
 
     init() throws {
         for node in ["node-1", "node-2"] { cluster.addNode(node) }
@@ -169,9 +171,11 @@ struct Shop {
             observer: observer
         )
         let console = Console()
-        let surroundings = console.surroundings(environment: ["KUBECONFIG": file], time: time.source) { _ in
-            simulator
-        }
+        let surroundings = console.surroundings(
+            environment: ["KUBECONFIG": file],
+            terminal: terminal,
+            time: time.source
+        ) { _ in simulator }
         let (code, cluster) = try time.run {
             try await withThrowingTaskGroup(of: ExitCode?.self) { group in
                 group.addTask {

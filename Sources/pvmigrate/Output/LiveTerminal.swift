@@ -45,7 +45,10 @@ final class LiveTerminal: Sendable {
 
     /// Writes whole lines above those that are drawn.
     func write(_ text: String) {
-        drawn.withLock { drawn in output(up(over: drawn) + "\u{1B}[J" + text + drawn.map { $0 + "\n" }.joined()) }
+        drawn.withLock { drawn in
+            guard !drawn.isEmpty else { return output(text) }
+            output(up(over: drawn) + "\u{1B}[J" + text + drawn.map { $0 + "\n" }.joined())
+        }
     }
 
     /// Draws lines in place of those that are drawn.
