@@ -103,8 +103,51 @@ public struct Cluster: Sendable {
 
 /// The objects of one resource.
 struct Store: Sendable {
-    /// By namespace ("" for objects outside namespaces) and name.
-    var objects: [String: [String: StoredObject]] = [:]
+    private struct Shelf: Sendable {
+        var objects: [String: StoredObject] = [:]
+        /// In their order, since all of them are asked for far more often than one comes or goes.
+        var names: [String] = []
+
+        /// Where a name is, or would be.
+        func place(of name: String) -> Int {
+            var (low, high) = (0, names.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if names[middle] < name { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
+    }
+
+    /// By namespace; "" for objects outside namespaces.
+    private var shelves: [String: Shelf] = [:]
+
+    subscript(namespace: String?, name: String) -> StoredObject? {
+        shelves[namespace ?? ""]?.objects[name]
+    }
+
+    mutating func put(_ object: StoredObject) {
+        let (namespace, name) = (object.key.namespace ?? "", object.key.name)
+        guard shelves[namespace, default: Shelf()].objects.updateValue(object, forKey: name) == nil else { return }
+        let place = shelves[namespace]?.place(of: name) ?? 0
+        shelves[namespace]?.names.insert(name, at: place)
+    }
+
+    mutating func remove(_ key: ObjectKey) {
+        let namespace = key.namespace ?? ""
+        guard shelves[namespace]?.objects.removeValue(forKey: key.name) != nil else { return }
+        if let place = shelves[namespace]?.place(of: key.name) { shelves[namespace]?.names.remove(at: place) }
+        if shelves[namespace]?.names.isEmpty == true { shelves[namespace] = nil }
+    }
+
+    /// The objects of a namespace, by name.
+    func objects(in namespace: String) -> [StoredObject] {
+        guard let shelf = shelves[namespace] else { return [] }
+        return shelf.names.compactMap { shelf.objects[$0] }
+    }
+
+    /// All objects, by namespace and name.
+    var objects: [StoredObject] { shelves.keys.sorted().flatMap(objects(in:)) }
 }
 
 /// One version of an object, as stored. Its text is made once, when it is first asked for.

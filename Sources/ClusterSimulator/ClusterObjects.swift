@@ -44,17 +44,12 @@ extension Cluster {
     }
 
     func stored(_ key: ObjectKey) -> StoredObject? {
-        stores[key.resource]?.objects[key.namespace ?? ""]?[key.name]
+        stores[key.resource]?[key.namespace, key.name]
     }
 
     func storedObjects(_ resource: Resource, namespace: String?) -> [StoredObject] {
         guard let store = stores[resource] else { return [] }
-        if let namespace {
-            return (store.objects[namespace] ?? [:]).values.sorted { $0.key.name < $1.key.name }
-        }
-        return store.objects.keys.sorted().flatMap { namespace in
-            (store.objects[namespace] ?? [:]).values.sorted { $0.key.name < $1.key.name }
-        }
+        return namespace.map(store.objects(in:)) ?? store.objects
     }
 
     // MARK: Writing
@@ -223,7 +218,7 @@ extension Cluster {
         resourceVersion += 1
         new["metadata"]?["resourceVersion"] = .string(String(resourceVersion))
         let object = StoredObject(key: key, json: new, resourceVersion: resourceVersion)
-        stores[key.resource, default: Store()].objects[key.namespace ?? "", default: [:]][key.name] = object
+        stores[key.resource, default: Store()].put(object)
         if old == nil { keysByUID[new.uid] = key }
         reindexOwners(key, old: old?.json, new: new)
         history.append(Change(kind: kind, object: object, previous: old))
@@ -254,10 +249,7 @@ extension Cluster {
         var last = old.json
         resourceVersion += 1
         last["metadata"]?["resourceVersion"] = .string(String(resourceVersion))
-        stores[key.resource]?.objects[key.namespace ?? ""]?[key.name] = nil
-        if stores[key.resource]?.objects[key.namespace ?? ""]?.isEmpty == true {
-            stores[key.resource]?.objects[key.namespace ?? ""] = nil
-        }
+        stores[key.resource]?.remove(key)
         let uid = old.json.uid
         keysByUID[uid] = nil
         appliedFields[uid] = nil

@@ -16,11 +16,21 @@ struct WorkQueue: Sendable {
     mutating func add(_ work: Work, at due: Duration, tie: UInt64) {
         if let waiting = moments[work] {
             if waiting <= due { return }
-            entries.removeAll { $0.work == work }
+            let index = place { $0.due <= waiting }
+            if let index = entries[index...].firstIndex(where: { $0.work == work }) { entries.remove(at: index) }
         }
         moments[work] = due
-        let index = entries.firstIndex { ($0.due, $0.tie) < (due, tie) } ?? entries.endIndex
-        entries.insert(Entry(due: due, tie: tie, work: work), at: index)
+        entries.insert(Entry(due: due, tie: tie, work: work), at: place { ($0.due, $0.tie) < (due, tie) })
+    }
+
+    /// Where the first entry is of those for which something holds, which it does for all after it, too.
+    private func place(where holds: (Entry) -> Bool) -> Int {
+        var (low, high) = (0, entries.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if holds(entries[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 
     mutating func takeNext(until moment: Duration) -> (due: Duration, work: Work)? {

@@ -79,7 +79,7 @@ extension Cluster {
     private func usage(of namespace: String, _ names: [String]) -> [String: Amount] {
         var used: [String: Amount] = [:]
         for (resource, store) in stores where resource.namespaced && resource != .events {
-            for object in (store.objects[namespace] ?? [:]).values {
+            for object in store.objects(in: namespace) {
                 for (name, amount) in Self.charges(of: object.json, resource) where names.contains(name) {
                     used[name] = (used[name] ?? .zero) + amount
                 }
@@ -90,7 +90,7 @@ extension Cluster {
 
     /// Brings the quotas of a namespace up to date after something in it changed.
     mutating func refreshQuotas(_ namespace: String?) {
-        guard let namespace, stores[.resourceQuotas]?.objects[namespace] != nil else { return }
+        guard let namespace, stores[.resourceQuotas]?.objects(in: namespace).isEmpty == false else { return }
         for quota in storedObjects(.resourceQuotas, namespace: namespace) {
             guard let hard = quota.json["spec"]?["hard"]?.object else { continue }
             let used = usage(of: namespace, Array(hard.keys))

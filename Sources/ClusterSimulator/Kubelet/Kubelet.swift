@@ -47,7 +47,7 @@ enum Kubelet {
 
     /// Tries the pods again that wait for volumes.
     static func wakeWaiting(_ cluster: inout Cluster) {
-        for (_, state) in cluster.controllers.pods.sorted(by: { $0.key < $1.key }) where !state.isSetUp {
+        for state in cluster.controllers.pods.values.filter({ !$0.isSetUp }).sorted(by: { $0.uid < $1.uid }) {
             cluster.soon(.sync(.kubelet, state.key), 100...300)
         }
     }
