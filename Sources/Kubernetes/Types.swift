@@ -325,7 +325,12 @@ public struct Node: KubernetesObject {
     public static let resource = APIResource.nodes
 
     public struct Spec: Decodable, Sendable { public var unschedulable: Bool? }
-    public struct Status: Decodable, Sendable { public var conditions: [Pod.Condition]? }
+    public struct Status: Decodable, Sendable {
+        public struct Image: Decodable, Sendable { public var names: [String]? }
+        public var conditions: [Pod.Condition]?
+        /// Some of the images that are there: the 50 largest, unless the kubelet is configured otherwise.
+        public var images: [Image]?
+    }
 
     public var metadata: ObjectMeta
     public var spec: Spec?

@@ -6,6 +6,7 @@ public struct Migrator: Sendable {
     public let options: Options
     let limits: Limits
     public let journal: Journal
+    let nodesWithImage = NodesWithImage()
     let findings = Findings()
     /// Nil where no Events are wanted.
     let recorder: EventRecorder?

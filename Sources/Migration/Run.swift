@@ -17,6 +17,7 @@ extension Migrator {
     private func migrateAll(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
         var report = Report()
         if options.goal != .stage { await startForgotten(discovery, into: &report) }
+        if !options.makesPasses, discovery.units.contains(where: \.isRunning) { await learnImages() }
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer
         for unit in await reports(of: discovery, stagingBindsAtOnce: binding != true, interruption) {
             report.claims += unit.claims

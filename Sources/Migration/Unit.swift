@@ -10,6 +10,9 @@ public struct Unit: Sendable {
     /// Who else sets the workloads' scale, by their UID.
     public internal(set) var managers: [String: [Manager]] = [:]
 
+    /// True where it has a workload that is to be stopped.
+    var isRunning: Bool { workloads.contains { $0.replicas > 0 } }
+
     /// How messages name the unit: by its first workload, else by its first claim.
     public var title: String {
         if let workload = workloads.first { return workload.title }

@@ -13,6 +13,8 @@ struct MoverPod {
         case pass
         /// Only compares.
         case compare
+        /// Is there, with volumes and image.
+        case nothing
     }
 
     static let copyContainer = "copy"
@@ -65,7 +67,11 @@ struct MoverPod {
             "containers": [
                 task == .pass
                     ? copying(content.passCommand ?? content.copyingCommand)
-                    : container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)
+                    : container(
+                        Self.checkContainer,
+                        task == .nothing ? content.tryingCommand : content.checkingCommand,
+                        readOnly: Self.volumes
+                    )
             ],
             "volumes": [
                 server?.moverKeys ?? ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]],
@@ -90,7 +96,7 @@ struct MoverPod {
     }
 
     /// The name of the container that runs first, and of the one with whose end all is done.
-    var firstContainer: String { task == .compare ? Self.checkContainer : Self.copyContainer }
+    var firstContainer: String { task == .copy || task == .pass ? Self.copyContainer : Self.checkContainer }
     var lastContainer: String { task == .pass ? Self.copyContainer : Self.checkContainer }
 
     private func copying(_ command: [String]) -> JSON {

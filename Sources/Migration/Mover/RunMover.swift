@@ -107,7 +107,7 @@ extension Migrator {
         )
     }
 
-    private func createMover(
+    func createMover(
         for state: ClaimState,
         _ content: any MoverContent,
         _ route: Route,
@@ -167,6 +167,7 @@ extension Migrator {
             case .copy: "copying"
             case .pass: "copying while it is in use"
             case .compare: "comparing"
+            case .nothing: "running"
             }
         let began = time.now()
         journal.info(state.title, "\(what) on node \(node)\(who)")
@@ -201,7 +202,7 @@ extension Migrator {
     /// Waits until the mover's first container has started; it may have ended by then.
     ///
     /// - Returns: the mover as it is then; where somebody deletes it, it is terminating, or nil.
-    private func awaitStart(of pod: Pod, _ mover: MoverPod) async throws -> Pod? {
+    func awaitStart(of pod: Pod, _ mover: MoverPod) async throws -> Pod? {
         var last: Pod = pod
         do {
             let started: Pod? = try await client.wait(
@@ -217,6 +218,7 @@ extension Migrator {
                 let isOver = now.isFinished || now.metadata.isTerminating
                 return isOver || state?.running != nil || state?.terminated != nil ? .some(now) : nil
             }
+            if let node = started?.spec.nodeName { nodesWithImage.insert(node) }
             return started
         } catch let timeout as WaitTimeout {
             let why = await client.hindrance(of: last)

@@ -1,7 +1,8 @@
 import Kubernetes
 
 extension Migrator {
-    /// Creates the staging claims and waits until they are bound, unless their class waits for the first consumer.
+    /// Creates the staging claims and waits until they are bound; where their class waits for the first consumer, a pod
+    /// that mounts them sees to that.
     ///
     /// The mark left behind: the source claim's name and UID, on the staging claim.
     func stage(_ progress: inout Progress) async throws {
@@ -37,6 +38,7 @@ extension Migrator {
             default: return nil
             }
         }
+        try await makeReady(&progress)
     }
 
     /// Removes a staging claim of the wrong size, so that it is made anew.

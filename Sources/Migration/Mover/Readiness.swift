@@ -1,0 +1,85 @@
+import Kubernetes
+import Synchronization
+
+/// The nodes that are known to have the movers' image.
+final class NodesWithImage: Sendable {
+    private let names = Mutex<Set<String>>([])
+
+    func insert(_ node: String) { names.withLock { _ = $0.insert(node) } }
+    func contains(_ node: String) -> Bool { names.withLock { $0.contains(node) } }
+}
+
+extension Migrator {
+    /// How long making ready may take; provisioning storage is most of it.
+    private static let readiness: Duration = .seconds(120)
+
+    /// Has the staging claims bound and the image pulled while the workloads run, so that it is not part of their outage:
+    /// by a pod at each mover's place that copies nothing. With passes it is done already.
+    ///
+    /// Nothing depends on it: where it fails, the mover does the same later.
+    func makeReady(_ progress: inout Progress) async throws {
+        let unit = progress.unit
+        guard !options.makesPasses, unit.isRunning else { return }
+        let open = unit.claims.filter { state in
+            guard state.seal == nil, progress.next(state) == .copy, let node = state.nodeOfUse else { return false }
+            return state.staging?.phase != "Bound" || !nodesWithImage.contains(node)
+        }
+        let ready = await open.sideBySide { await makeReady($0) }
+        try Task.checkCancellation()
+        progress.unit.claims = unit.claims.map { state in ready.first { $0.name == state.name } ?? state }
+    }
+
+    private func makeReady(_ state: ClaimState) async -> ClaimState {
+        do {
+            return try await time.within(Self.readiness, what: "a pod to be where the mover will be") {
+                let route = state.route(in: try await surroundings(of: state, isInUse: true), isInUse: true)
+                // The pods of a copy over the network are elsewhere, each with one of the volumes only.
+                guard route.source == nil else { return state }
+                let (pod, mover) = try await createMover(for: state, state.content(options), route, nil, .nothing)
+                let node = try await awaitStart(of: pod, mover)?.spec.nodeName
+                try await remove(pod)
+                if let node { journal.info(state.title, "made ready to be copied on node \(node)") }
+                return try await client.observe(state)
+            }
+        } catch {
+            // Whoever cancelled removes the movers.
+            guard !Task.isCancelled else { return state }
+            journal.warn(state.title, "not made ready before its pods stop, which then takes longer: \(error)")
+            if let uid = state.claim?.metadata.uid {
+                let name = ObjectName(Marks.moverName(of: state.name.name, uid: uid), in: state.name.namespace)
+                await orWarn(state.title) { try await removeLeftover(name) }
+            }
+            return state
+        }
+    }
+
+    /// Asks which nodes have the movers' image; where that may not be asked, none is known to.
+    func learnImages() async {
+        do {
+            for node in try await client.list(Node.self) where node.hasImage(options.rsyncImage) {
+                nodesWithImage.insert(node.metadata.name)
+            }
+        } catch {
+            // A pod pulls it, or finds it there.
+        }
+    }
+}
+
+extension ClaimState {
+    /// The node on which its pods run, and its mover will; nil where no mover can run beside them.
+    fileprivate var nodeOfUse: String? {
+        let modes = (claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])
+        // As it was when its volume was protected; where that is another than when it was discovered, it is on its way.
+        guard !modes.contains("ReadWriteOncePod"), let node = source?.metadata.annotation(Marks.sourceNode),
+            node == consumer?.nodeName
+        else { return nil }
+        return node
+    }
+}
+
+extension Node {
+    /// True where the kubelet says that the image is there; it only tells of the largest.
+    fileprivate func hasImage(_ image: String) -> Bool {
+        status?.images?.contains { $0.names?.contains { $0 == image || $0.hasSuffix("/" + image) } == true } == true
+    }
+}

@@ -1,0 +1,83 @@
+import ClusterSimulator
+import FoundationEssentials
+import Kubernetes
+import Synchronization
+import Testing
+
+@testable import Migration
+
+@Suite("Made ready before the stop")
+struct ReadinessTests {
+    private static let staging = ObjectKey(.persistentVolumeClaims, "shop", Marks.stagingName(of: "data"))
+    private static let deployment = ObjectKey(.deployments, "shop", "web")
+
+    private func world(waitForFirstConsumer: Bool = true) -> World {
+        var world = World(waitForFirstConsumer: waitForFirstConsumer)
+        world.addClaim("data")
+        world.addDeployment("web", claims: ["data"])
+        world.settle()
+        return world
+    }
+
+    /// What was true when the workload was stopped.
+    private final class Stop: Sendable {
+        private let seen = Mutex<String?>(nil)
+
+        var phase: String? { seen.withLock { $0 } }
+
+        var observer: Observer {
+            { [self] _, _, cluster in
+                guard cluster.get(ReadinessTests.deployment)?[path: ["spec", "replicas"]] == 0 else { return }
+                let phase = cluster.get(ReadinessTests.staging)?[path: ["status", "phase"]]?.string
+                seen.withLock { $0 = $0 ?? phase ?? "none" }
+            }
+        }
+    }
+
+    @Test("a staging claim is bound before the workload stops, though its class waits for the first consumer")
+    func bound() {
+        let stop = Stop()
+        let run = world().migrate(observer: stop.observer)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(stop.phase == "Bound")
+    }
+
+    /// The number of pods that were made ready.
+    private func made(_ run: World.Run) -> Int { run.messages.count { $0.contains("made ready to be copied on node") } }
+
+    @Test("a node that has the image is not made to pull it, one of which that isn't known is, once")
+    func image() throws {
+        #expect(made(world(waitForFirstConsumer: false).migrate()) == 0)
+        var world = World()
+        for number in 1...3 {
+            world.addClaim("data-\(number)")
+            world.addDeployment("web-\(number)", claims: ["data-\(number)"])
+        }
+        world.settle()
+        for node in ["node-1", "node-2"] {
+            _ = try world.cluster.update(ObjectKey(.nodes, nil, node), subresource: "status") {
+                $0[path: ["status", "images"]] = []
+            }
+        }
+        var options = Scenario.deployment.options
+        options.parallel = 1
+        let run = world.migrate(options)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(made(run) == 1)
+    }
+
+    @Test("where it can't be made ready the migration goes on")
+    func failure() {
+        let isFirst = Mutex(true)
+        let forbidden = Data(#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403}"#.utf8)
+        let run = world().migrate(interceptor: { request, _ in
+            guard request.method == .post, request.target.contains("/pods") else { return nil }
+            return isFirst.withLock { isFirst in
+                defer { isFirst = false }
+                return isFirst ? .answer(Response(status: 403, body: forbidden)) : nil
+            }
+        })
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.messages.contains { $0.contains("not made ready before its pods stop") })
+    }
+}
