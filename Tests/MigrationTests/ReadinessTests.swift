@@ -66,6 +66,21 @@ struct ReadinessTests {
         #expect(made(run) == 1)
     }
 
+    @Test("nothing mounts a claim that is in use")
+    func beside() {
+        let mounted = Mutex(false)
+        let run = world().migrate(observer: { _, _, cluster in
+            guard cluster.get(Self.deployment)?[path: ["spec", "replicas"]] == 1 else { return }
+            let sources = cluster.list(.pods, namespace: "shop").filter {
+                $0[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.mover
+            }.flatMap { $0[path: ["spec", "volumes"]]?.array ?? [] }
+                .filter { $0[path: ["persistentVolumeClaim", "claimName"]] == "data" }
+            if cluster.get(Self.staging) != nil, !sources.isEmpty { mounted.withLock { $0 = true } }
+        })
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(!mounted.withLock { $0 })
+    }
+
     @Test("where it can't be made ready the migration goes on")
     func failure() {
         let isFirst = Mutex(true)

@@ -13,7 +13,8 @@ struct MoverPod {
         case pass
         /// Only compares.
         case compare
-        /// Is there, with volumes and image.
+        /// Only is there, with the image and the destination. Not with the source, which is in use: where SELinux is in
+        /// force, mounting it could take it from its pods.
         case nothing
     }
 
@@ -70,13 +71,13 @@ struct MoverPod {
                     : container(
                         Self.checkContainer,
                         task == .nothing ? content.tryingCommand : content.checkingCommand,
-                        readOnly: Self.volumes
+                        readOnly: task == .nothing ? [] : Self.volumes
                     )
             ],
-            "volumes": [
-                server?.moverKeys ?? ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]],
-                ["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]],
-            ],
+            "volumes": .array(
+                (task == .nothing ? [] : [sourceVolume])
+                    + [["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]]]
+            ),
         ]
         if task == .copy { spec["initContainers"] = [copying(content.copyingCommand)] }
         let selector = placement.nodeSelector
@@ -95,6 +96,10 @@ struct MoverPod {
         return template?.applied(to: pod) ?? pod
     }
 
+    private var sourceVolume: JSON {
+        server?.moverKeys ?? ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]]
+    }
+
     /// The name of the container that runs first, and of the one with whose end all is done.
     var firstContainer: String { task == .copy || task == .pass ? Self.copyContainer : Self.checkContainer }
     var lastContainer: String { task == .pass ? Self.copyContainer : Self.checkContainer }
@@ -108,7 +113,10 @@ struct MoverPod {
             name,
             image: image,
             command,
-            content.volumes([server == nil ? "source" : SourceServer.keys, "dest"], readOnly: readOnly),
+            content.volumes(
+                (task == .nothing ? [] : [server == nil ? "source" : SourceServer.keys]) + ["dest"],
+                readOnly: readOnly
+            ),
             isRoot: owner == nil
         )
     }

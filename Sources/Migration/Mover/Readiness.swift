@@ -33,8 +33,9 @@ extension Migrator {
         do {
             return try await time.within(Self.readiness, what: "a pod to be where the mover will be") {
                 let route = state.route(in: try await surroundings(of: state, isInUse: true), isInUse: true)
-                // The pods of a copy over the network are elsewhere, each with one of the volumes only.
-                guard route.source == nil else { return state }
+                // Without the source nothing but the route keeps the destination where both can be mounted; the pods of a
+                // copy over the network are elsewhere anyway.
+                guard route.source == nil, route.mover.onlyThere || !state.hasBoundSource else { return state }
                 let (pod, mover) = try await createMover(for: state, state.content(options), route, nil, .nothing)
                 let node = try await awaitStart(of: pod, mover)?.spec.nodeName
                 try await remove(pod)
@@ -66,14 +67,11 @@ extension Migrator {
 }
 
 extension ClaimState {
-    /// The node on which its pods run, and its mover will; nil where no mover can run beside them.
+    /// The node on which its pods run, and its mover will; nil where it is not known for sure.
     fileprivate var nodeOfUse: String? {
-        let modes = (claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])
         // As it was when its volume was protected; where that is another than when it was discovered, it is on its way.
-        guard !modes.contains("ReadWriteOncePod"), let node = source?.metadata.annotation(Marks.sourceNode),
-            node == consumer?.nodeName
-        else { return nil }
-        return node
+        let node = source?.metadata.annotation(Marks.sourceNode)
+        return node == consumer?.nodeName ? node : nil
     }
 }
 
