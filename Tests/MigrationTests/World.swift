@@ -415,12 +415,20 @@ struct World: Sendable {
                 found.owner == file.owner
             else { return nil }
         }
-        // Each pod counts from one; a line that is missing in the middle was lost.
-        var (lines, last, number) = (0, 0, 0)
+        // Each pod counts from one; a line that is missing in the middle was lost. A pod that ends may write beside the
+        // next one for a moment.
+        var (lines, number) = (0, 0)
+        var last: [Int] = []
         for byte in Array((content["log"]?.content ?? "").utf8) {
             if byte == UInt8(ascii: "\n") {
-                guard number == last + 1 || number == 1 else { return nil }
-                (lines, last, number) = (lines + 1, number, 0)
+                if number == 1 {
+                    last.append(1)
+                } else if let pod = last.lastIndex(of: number - 1) {
+                    last[pod] = number
+                } else {
+                    return nil
+                }
+                (lines, number) = (lines + 1, 0)
             } else {
                 number = number * 10 + Int(byte) - Int(UInt8(ascii: "0"))
             }
