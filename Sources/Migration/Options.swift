@@ -21,6 +21,8 @@ public struct Options: Sendable {
     public var rsyncImage = "eeacms/rsync:2.3"
     /// How many copiers fill an empty volume side by side, before rsync goes over it; nil for as many as suit the node.
     public var streams: Int?
+    /// How many bytes a second all movers together may copy.
+    public var bandwidthLimit: Int64?
     /// Appended to rsync's own flags.
     public var rsyncFlags: [String] = []
     /// Merged into every mover and into preflight's pods.

@@ -1,4 +1,5 @@
 import Kubernetes
+import Synchronization
 
 extension Migrator {
     /// Migrates what discovery found, a few units side by side, and always says what became of each.
@@ -16,6 +17,7 @@ extension Migrator {
 
     private func migrateAll(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
         var report = Report()
+        findings.movers.withLock { $0 = max(1, discovery.moversAtOnce(options.parallel)) }
         if options.goal != .stage { await startForgotten(discovery, into: &report) }
         if !options.makesPasses, discovery.units.contains(where: \.isRunning) { await learnImages() }
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer
@@ -386,5 +388,12 @@ extension Report {
                 reason: reason
             )
         )
+    }
+}
+
+extension Discovery {
+    /// How many claims are copied side by side at most, where so many units are.
+    func moversAtOnce(_ parallel: Int) -> Int {
+        units.map(\.claims.count).sorted(by: >).prefix(parallel).reduce(0, +)
     }
 }

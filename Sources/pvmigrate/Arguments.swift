@@ -235,6 +235,15 @@ struct CopyArguments: ParsableArguments {
     )
     var streams: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "How many bytes a second all movers together may copy: 50M, 1.5G. (default: no limit)",
+            discussion: "Each mover has a fixed share of it, whether the others use theirs or not.",
+            valueName: "bytes"
+        )
+    )
+    var bandwidthLimit: String?
+
     @Flag(help: "Show rsync's own output, complete.")
     var verboseCopy = false
 
@@ -247,6 +256,7 @@ struct CopyArguments: ParsableArguments {
         options.parallelPerNode = try Check.parallel(parallelPerNode, "--parallel-per-node")
         options.maxOutage = try Check.duration(maxOutage, "--max-outage")
         options.streams = try streams.map { number throws(UsageError) in try Check.parallel(number, "--streams") }
+        options.bandwidthLimit = try Check.bandwidth(bandwidthLimit, with: options)
         options.verboseCopy = verboseCopy
     }
 }
@@ -682,6 +692,28 @@ private enum Check {
     static func parallel(_ number: Int, _ flag: String) throws(UsageError) -> Int {
         guard 1...64 ~= number else { throw UsageError("\(flag) must be from 1 to 64, not \(number)") }
         return number
+    }
+
+    /// A number of bytes: `50M`, `1.5G`; of binary units, as rsync has them.
+    static func bandwidth(_ text: String?, with options: Options) throws(UsageError) -> Int64? {
+        guard let text else { return nil }
+        let units: [Character: Double] = ["K": 1024, "M": 1_048_576, "G": 1_073_741_824]
+        let unit = text.last.flatMap { units[$0] }
+        let digits = unit == nil ? text[...] : text.dropLast()
+        guard digits.allSatisfy({ $0.isASCII && $0.isNumber || $0 == "." }), let number = Double(digits),
+            (65_536...1e15).contains(number * (unit ?? 1))
+        else {
+            throw UsageError(
+                "--bandwidth-limit must be bytes a second, 64K or more, such as 50M or 1.5G, not \"\(text)\""
+            )
+        }
+        if options.rsyncFlags.contains(where: { $0.hasPrefix("--bwlimit") }) {
+            throw UsageError("--bandwidth-limit and a --bwlimit in --rsync-flags exclude each other")
+        }
+        if let streams = options.streams, streams > 1 {
+            throw UsageError("--bandwidth-limit and --streams exclude each other: only rsync keeps to a limit")
+        }
+        return Int64(number * (unit ?? 1))
     }
 
     /// A number of seconds, or with a unit as Go writes it: `90`, `90s`, `2m`, `1h`.

@@ -1,4 +1,7 @@
+import ClusterSimulator
 import Foundation
+import Kubernetes
+import Synchronization
 import Testing
 
 @testable import Migration
@@ -90,8 +93,8 @@ struct StreamsTests {
         try await CopyBench.with(image) { bench in
             try plant(Self.trees[1], in: bench)
             let damage = """
-                file=\(bench.dest)/one/9; touch -r $file \(bench.root)/time; printf x | dd of=$file conv=notrunc
-                touch -r \(bench.root)/time $file; exit 1
+                printf x | dd of=\(bench.dest)/one/9 conv=notrunc
+                touch -r \(bench.source)/one/9 \(bench.dest)/one/9; exit 1
                 """
             try stub(image, in: bench, after: "[ ! -e \(bench.dest)/one/9 ] || { \(damage); }")
             let (code, output) = try bench.run(Self.flags.copyingCommand)
@@ -132,5 +135,34 @@ struct StreamsTests {
 
     private func removeStub(_ image: CopyBench.Image, from bench: CopyBench) throws {
         try bench.shell("rm bin/\(image == .gnu ? "cp" : "rsync")", of: "/bin/bash")
+    }
+}
+
+@Suite("A limit of bandwidth")
+struct BandwidthTests {
+    @Test("all movers that run at once keep to the limit together")
+    func shares() {
+        var options = Options(sourceClass: World.source, destinationClass: World.destination)
+        options.bandwidthLimit = 1_000_000
+        let limits = Mutex<Set<String>>([])
+        let run = Scenario.twoClaimsInOnePod.world(alone: true).migrate(
+            options,
+            observer: { _, _, cluster in
+                let arguments = cluster.movers.flatMap {
+                    $0[path: ["spec", "initContainers"]]?.array?.first?["args"]?.array ?? []
+                }
+                limits.withLock { $0.formUnion(arguments.compactMap(\.string).filter { $0.hasPrefix("--bwlimit") }) }
+            }
+        )
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        // Half of it, in kibibytes.
+        #expect(limits.withLock { $0 } == ["--bwlimit=488"])
+    }
+
+    @Test("only rsync copies, since others keep to no limit")
+    func alone() {
+        let command = RsyncFlags(streams: 4, bandwidthLimit: 1 << 20).copyingCommand
+        #expect(command.contains("--bwlimit=1024"))
+        #expect(command.firstIndex(of: "--") == 7 && command[6] == "1")
     }
 }

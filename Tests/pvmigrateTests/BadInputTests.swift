@@ -115,6 +115,22 @@ struct BadInputTests {
                 "--dest-size must be a percentage from 1% to 1000%, such as 120%, not \"0%\""
             ),
             .flags("--source-sc a --dest-sc b --qps 0", "--qps must be from 1 to 10000, not 0"),
+            .flags(
+                "--source-sc a --dest-sc b --bandwidth-limit 0",
+                "--bandwidth-limit must be bytes a second, 64K or more, such as 50M or 1.5G, not \"0\""
+            ),
+            .flags(
+                "--source-sc a --dest-sc b --bandwidth-limit=1.5T",
+                "--bandwidth-limit must be bytes a second, 64K or more, such as 50M or 1.5G, not \"1.5T\""
+            ),
+            .flags(
+                "--source-sc a --dest-sc b --bandwidth-limit 1.5G --rsync-flags --bwlimit=1m",
+                "--bandwidth-limit and a --bwlimit in --rsync-flags exclude each other"
+            ),
+            .flags(
+                "--source-sc a --dest-sc b --bandwidth-limit 50M --streams 2",
+                "--bandwidth-limit and --streams exclude each other: only rsync keeps to a limit"
+            ),
             .flags("--source-sc a --dest-sc b --streams 0", "--streams must be from 1 to 64, not 0"),
             .flags("--source-sc a --dest-sc b --parallel 65", "--parallel must be from 1 to 64, not 65"),
             .flags(

@@ -48,7 +48,10 @@ enum Loss: Equatable {
 extension Migrator {
     /// What a claim's movers copy, as far as it is known what the image has.
     func content(of state: ClaimState) -> any MoverContent {
-        state.content(options, hasShell: !findings.lacksShell.withLock { $0 })
+        let content = state.content(options, hasShell: !findings.lacksShell.withLock { $0 })
+        guard var flags = content as? RsyncFlags, let limit = options.bandwidthLimit else { return content }
+        flags.bandwidthLimit = limit / Int64(findings.movers.withLock { $0 })
+        return flags
     }
 
     /// Remembers, and says once, that the image has no shell.
@@ -68,6 +71,8 @@ extension Migrator {
 /// What is found out while a run goes on, for the rest of it.
 final class Findings: Sendable {
     let lacksShell = Mutex(false)
+    /// How many movers there are at once, at most.
+    let movers = Mutex(1)
 }
 
 extension ClaimState {
@@ -101,7 +106,8 @@ extension RsyncFlags: MoverContent {
 
     private func command(_ mode: CopyScript.Mode, _ rsync: [String]) -> [String] {
         // What the person's own flags select, or ask for, is rsync's alone.
-        let streams = verbose || !further.isEmpty ? "1" : streams.map(String.init) ?? "auto"
+        let isAlone = verbose || !further.isEmpty || bandwidthLimit != nil
+        let streams = isAlone ? "1" : streams.map(String.init) ?? "auto"
         return CopyScript.command(mode, verbose ? .all : .progress, streams: streams, rsync)
     }
 

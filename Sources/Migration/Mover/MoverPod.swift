@@ -151,6 +151,8 @@ struct RsyncFlags: Equatable, Sendable {
     var verbose = false
     /// How many copiers fill an empty destination side by side; as many as suit the node where it is nil.
     var streams: Int?
+    /// How many bytes a second it may copy.
+    var bandwidthLimit: Int64?
     /// Where the source's files are: mounted, or with the pod that serves them.
     var source = "/source/"
     /// The person's own.
@@ -169,9 +171,11 @@ struct RsyncFlags: Equatable, Sendable {
 
     var copying: [String] {
         // Times are compared whole, not in seconds: where a file system holds less of them, files are copied again.
-        common + ["--modify-window=-1", "--stats"] + (verbose ? ["-v", "--progress"] : []) + further + [
-            source, "/dest",
-        ]
+        common + ["--modify-window=-1", "--stats"] + (verbose ? ["-v", "--progress"] : [])
+            // In kibibytes; zero would be no limit.
+            + (bandwidthLimit.map { ["--bwlimit=\(max(1, $0 >> 10))"] } ?? []) + further + [
+                source, "/dest",
+            ]
     }
 
     /// The statistics prove that the check was made, and that nothing silenced it. The format is the one of
