@@ -43,8 +43,9 @@ struct GoSchedule {
                 pod,
                 podManifest(["tmp": name.name], command: ["sleep", "3600"], mounts: ["tmp": "/tmpmount"])
             )
-            // Looked at once a second until it is ready.
-            while try await !client.get(Pod.self, pod).isReady { try await sleep(.seconds(1)) }
+            // Looked at once a second until it is ready; after a minute it counts as failed, and the run goes on.
+            let end = client.time.now() + .seconds(60)
+            while try await !client.get(Pod.self, pod).isReady, client.time.now() < end { try await sleep(.seconds(1)) }
             try await client.delete(.pods, pod, uid: uid(of: made), grace: 0)
             let volumes = try await client.list(PersistentVolume.self)
             let trial = try await client.get(PersistentVolumeClaim.self, name)
