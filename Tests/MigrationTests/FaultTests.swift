@@ -102,7 +102,9 @@ struct FaultTests {
         }
         // What the last run did not wait for: the controllers free the old storage.
         run.world.cluster.advance(to: run.world.cluster.now + .seconds(30))
-        problems += run.world.shortcomings(keepsLines: invariants)
+        // A lock whose removal meets the fault ends by itself, and the run says so.
+        let leavesLock = run.messages.contains { $0.contains("could not be removed, it ends by itself") }
+        problems += run.world.shortcomings(keepsLines: invariants).filter { !leavesLock || $0 != World.leftLock }
         guard run.report?.succeeded == true, problems.isEmpty else {
             Issue.record(
                 """

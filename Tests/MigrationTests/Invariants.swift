@@ -291,6 +291,8 @@ extension World {
         return found
     }
 
+    static let leftLock = "the lock is still there"
+
     /// Everything of a migration's that should be gone, or should be there.
     private func leftovers() -> [String] {
         var found: [String] = []
@@ -327,7 +329,7 @@ extension World {
         if sourcesLater == .kept, sources.values.contains(where: { !exists($0.volume) }) {
             found.append("a source volume was not kept")
         }
-        if !cluster.list(.leases, namespace: Migrator.lockNamespace).isEmpty { found.append("the lock is still there") }
+        if !cluster.list(.leases, namespace: Migrator.lockNamespace).isEmpty { found.append(Self.leftLock) }
         return found
     }
 
