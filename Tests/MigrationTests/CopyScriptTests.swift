@@ -128,7 +128,7 @@ struct CopyScriptTests {
 
 @Suite("Passes while the workload runs", .timeLimit(.minutes(3)))
 struct PassTests {
-    private static let flags = RsyncFlags()
+    private static let flags = RsyncFlags(streams: 1)
     private static let pass = flags.passCommand ?? []
 
     /// A real rsync with something that happens after it, while the pass goes on.
@@ -150,8 +150,8 @@ struct PassTests {
             + "touch -r /tmp/copy-$$ '\(file)' && rm /tmp/copy-$$"
     }
 
-    @Test("a file that is written to right after it was read is copied again", arguments: CopyBench.Image.here)
-    func sameTime(image: CopyBench.Image) async throws {
+    @Test("a file that is written to right after it was read is copied again", arguments: CopyBench.Image.here, [1, 3])
+    func sameTime(image: CopyBench.Image, streams: Int) async throws {
         try await CopyBench.with(image) { bench in
             let files = ["plain", "-in/a\n b/new\nline", "under/link/x"]
             for file in files {
@@ -164,9 +164,9 @@ struct PassTests {
             }
             let writes = files.map { Self.overwrite("\(bench.source)/\($0)") }.joined(separator: " && ")
             try bench.install("rsync", Self.rsync(and: writes))
-            var (code, output) = try bench.run(Self.pass)
+            var (code, output) = try bench.run(RsyncFlags(streams: streams).passCommand ?? [])
             #expect(code == 0, "\(output)")
-            #expect(Self.flags.statistics(in: output)?.transferredFiles == 3, "\(output)")
+            #expect(Self.flags.statistics(in: output)?.transferredFiles == (streams == 1 ? 3 : 0), "\(output)")
             #expect(try bench.shell("ls -A dest").contains("unsettled") == false)
             (code, output) = try bench.run(Self.pass)
             #expect(code == 0 && Self.flags.statistics(in: output)?.transferredFiles == 3, "\(output)")

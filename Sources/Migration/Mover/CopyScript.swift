@@ -128,7 +128,8 @@ enum CopyScript {
           [ "$output" != progress ] || { measure & meter=$!; }
           # Where a copier failed, at the end of a file even, rsync compares contents.
           fill || set -- --checksum "$@"
-          [ -z "$meter" ] || kill "$meter" 2>/dev/null
+          # SIGKILL, since whoever starts a container may have blocked the others; `wait` needs one of those.
+          [ -z "$meter" ] || kill -9 "$meter"
           run "$@"
         }
         # What is copied has to outlive its node: the source may be freed moments after the swap.
