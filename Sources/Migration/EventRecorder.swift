@@ -31,26 +31,16 @@ extension Migrator {
     /// How long a run waits at its end for Events that are not sent yet.
     private static let drain: Duration = .seconds(5)
 
-    private enum Sent<Value: Sendable>: Sendable {
-        case value(Value)
-        /// All are sent, or it has taken too long.
-        case events
-    }
-
     /// Does something whose Events are sent beside it, in order and as far as the cluster takes them.
     func sendingEvents<Value: Sendable>(_ work: @escaping @Sendable () async -> Value) async -> Value {
         guard let recorder else { return await work() }
-        return await withTaskGroup(of: Sent<Value>.self) { group in
-            group.addTask {
-                await send(recorder.events)
-                return .events
-            }
+        return await withTaskGroup(of: Void.self) { group in
+            group.addTask { await send(recorder.events) }
             let value = await work()
             recorder.finish()
             group.addTask {
                 // Cancelled once all are sent.
                 do { try await time.sleep(time.now() + Self.drain) } catch {}
-                return .events
             }
             _ = await group.next()
             group.cancelAll()

@@ -6,7 +6,6 @@ public struct Migrator: Sendable {
     public let options: Options
     let limits: Limits
     public let journal: Journal
-    let nodesWithImage = NodesWithImage()
     let findings = Findings()
     /// Nil where no Events are wanted.
     let recorder: EventRecorder?
@@ -116,6 +115,23 @@ extension Migrator {
         progress.unit.claims = before.unit.claims.map { outcomes[$0.name]?.state ?? $0 }
         let failure = before.unit.claims.lazy.compactMap { outcomes[$0.name]?.failure }.first
         if let failure { throw failure }
+    }
+
+    /// Does something with several claims side by side; the first failure cancels the others.
+    func sideBySide<Result: Sendable>(
+        _ states: [ClaimState],
+        _ work: @escaping @Sendable (ClaimState) async throws -> Result
+    ) async throws -> [Result] {
+        try await withThrowingTaskGroup(of: Result.self) { group in
+            for state in states {
+                group.addTask {
+                    do { return try await work(state) } catch { throw Self.located(error, at: state.title) }
+                }
+            }
+            var results: [Result] = []
+            for try await result in group { results.append(result) }
+            return results
+        }
     }
 
     /// Says of which object an error speaks, where it doesn't itself.

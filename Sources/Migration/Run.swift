@@ -17,7 +17,7 @@ extension Migrator {
 
     private func migrateAll(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
         var report = Report()
-        findings.movers.withLock { $0 = max(1, discovery.moversAtOnce(options.parallel)) }
+        findings.note { $0.movers = max(1, discovery.moversAtOnce(options.parallel)) }
         if options.goal != .stage { await startForgotten(discovery, into: &report) }
         if !options.makesPasses, discovery.units.contains(where: \.isRunning) { await learnImages() }
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer

@@ -81,6 +81,17 @@ struct CopyScriptTests {
         }
     }
 
+    @Test("what a mover that is not root has copied is flushed though rsync failed with the volume's own directory")
+    func flushedWithoutRoot() async throws {
+        try await CopyBench.with { bench in
+            try bench.shell("echo a >source/file")
+            try bench.install("sync", "echo \"sync $*\" >>\(bench.root)/syncs")
+            try bench.install("rsync", "exit 23")
+            #expect(try bench.run(RsyncFlags(isRoot: false).copyingCommand).code == 23)
+            #expect(try bench.shell("cat syncs").contains("sync -f \(bench.dest)"))
+        }
+    }
+
     @Test("with --verbose-copy all that rsync says is shown")
     func verbose() async throws {
         try await CopyBench.with { bench in

@@ -61,6 +61,20 @@ struct RestrictedTests {
         }
     }
 
+    @Test("its passes with --live are taken for what they are, too", .enabled(if: geteuid() == 0))
+    func live() async throws {
+        try await RealScene.with(Self.setting) { scene in
+            try Self.fill(try #require(try await scene.path()))
+            var options = scene.options()
+            options.isLive = true
+            let report = try await scene.migrate(options)
+            #expect(report.succeeded, "\(report.claims) \(scene.messages)")
+            #expect(scene.messages.contains { $0.hasPrefix("pass 1 took") })
+            let folder = try #require(try await scene.path())
+            #expect(Self.status(folder + "/d/mine").st_uid == 1000)
+        }
+    }
+
     @Test("a run that goes on when the pods are gone still knows their user", .enabled(if: geteuid() == 0))
     func resumed() async throws {
         try await RealScene.with(Self.setting) { scene in

@@ -149,7 +149,9 @@ enum CopyScript {
           plain) exec rsync "$@" ;;
           copy)
             [ ! -e "$stamp" ] || settle || exit
-            copy "$@" && flush ;;
+            copy "$@"
+            code=$?
+            flush && exit "$code" ;;
           pass)
             [ -e "$stamp" ] || touch -d "@$(($(date +%s) - 2))" "$stamp" || exit 23
             [ ! -d /source ] || sync -f /source 2>/dev/null || sync

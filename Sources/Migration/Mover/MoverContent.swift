@@ -1,5 +1,4 @@
 import Kubernetes
-import Synchronization
 
 /// What a mover copies, and with what: files with rsync (`RsyncFlags`), or a device with a script (`DeviceScript`).
 protocol MoverContent: Sendable {
@@ -45,44 +44,17 @@ enum Loss: Equatable {
     case shell
 }
 
-extension Migrator {
-    /// What a claim's movers copy, as far as it is known what the image has.
-    func content(of state: ClaimState) -> any MoverContent {
-        let content = state.content(options, hasShell: !findings.lacksShell.withLock { $0 })
-        guard var flags = content as? RsyncFlags, let limit = options.bandwidthLimit else { return content }
-        flags.bandwidthLimit = limit / Int64(findings.movers.withLock { $0 })
-        return flags
-    }
-
-    /// Remembers, and says once, that the image has no shell.
-    func noteMissingShell() {
-        let isNew = findings.lacksShell.withLock { lacksShell in
-            defer { lacksShell = true }
-            return !lacksShell
-        }
-        guard isNew else { return }
-        journal.warn(
-            "image \(options.rsyncImage)",
-            "has no shell: a copy is one plain rsync, which shows nothing meanwhile"
-        )
-    }
-}
-
-/// What is found out while a run goes on, for the rest of it.
-final class Findings: Sendable {
-    let lacksShell = Mutex(false)
-    /// How many movers there are at once, at most.
-    let movers = Mutex(1)
-}
-
 extension ClaimState {
     /// What its movers copy.
-    func content(_ options: Options, hasShell: Bool = true) -> any MoverContent {
+    ///
+    /// - Parameter found: nothing yet, before the first of them.
+    func content(_ options: Options, found: Findings.All = Findings.All()) -> any MoverContent {
         if isBlock { return DeviceScript() }
         let flags = RsyncFlags(
-            hasShell: hasShell,
+            hasShell: !found.lacksShell,
             verbose: options.verboseCopy,
             streams: options.streams,
+            bandwidthLimit: options.bandwidthLimit.map { $0 / Int64(found.movers) },
             further: options.rsyncFlags
         )
         return options.moverTemplate?.leavesRoot == false ? flags.withoutRoot : flags

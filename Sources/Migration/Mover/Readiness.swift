@@ -1,13 +1,4 @@
 import Kubernetes
-import Synchronization
-
-/// The nodes that are known to have the movers' image.
-final class NodesWithImage: Sendable {
-    private let names = Mutex<Set<String>>([])
-
-    func insert(_ node: String) { names.withLock { _ = $0.insert(node) } }
-    func contains(_ node: String) -> Bool { names.withLock { $0.contains(node) } }
-}
 
 extension Migrator {
     /// How long making ready may take; provisioning storage is most of it.
@@ -20,6 +11,7 @@ extension Migrator {
     func makeReady(_ progress: inout Progress) async throws {
         let unit = progress.unit
         guard !options.makesPasses, unit.isRunning else { return }
+        let nodesWithImage = findings.all.nodesWithImage
         let open = unit.claims.filter { state in
             guard state.seal == nil, progress.next(state) == .copy, let node = state.nodeOfUse else { return false }
             return state.staging?.phase != "Bound" || !nodesWithImage.contains(node)
@@ -36,7 +28,7 @@ extension Migrator {
                 // Without the source nothing but the route keeps the destination where both can be mounted; the pods of a
                 // copy over the network are elsewhere anyway.
                 guard route.source == nil, route.mover.onlyThere || !state.hasBoundSource else { return state }
-                let (pod, mover) = try await createMover(for: state, state.content(options), route, nil, .nothing)
+                let (pod, mover) = try await createMover(for: state, content(of: state), route, nil, .nothing)
                 let node = try await awaitStart(of: pod, mover)?.spec.nodeName
                 try await remove(pod)
                 if let node { journal.info(state.title, "made ready to be copied on node \(node)") }
@@ -46,10 +38,7 @@ extension Migrator {
             // Whoever cancelled removes the movers.
             guard !Task.isCancelled else { return state }
             journal.warn(state.title, "not made ready before its pods stop, which then takes longer: \(error)")
-            if let uid = state.claim?.metadata.uid {
-                let name = ObjectName(Marks.moverName(of: state.name.name, uid: uid), in: state.name.namespace)
-                await orWarn(state.title) { try await removeLeftover(name) }
-            }
+            if let name = state.moverName { await orWarn(state.title) { try await removeLeftover(name) } }
             return state
         }
     }
@@ -58,7 +47,7 @@ extension Migrator {
     func learnImages() async {
         do {
             for node in try await client.list(Node.self) where node.hasImage(options.rsyncImage) {
-                nodesWithImage.insert(node.metadata.name)
+                findings.note { $0.nodesWithImage.insert(node.metadata.name) }
             }
         } catch {
             // A pod pulls it, or finds it there.

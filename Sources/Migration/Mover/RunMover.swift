@@ -1,31 +1,88 @@
 import Kubernetes
 
-/// How one mover ended.
-enum MoverOutcome: Sendable {
+/// What a mover has done that ended well.
+enum MoverResult: Sendable {
     /// It copied, and its check found nothing left to transfer.
     case equal(CopyStatistics?)
     /// It only compared, and these items differ.
     case different([String])
+    /// It copied what was there, which took so long; only a check can tell whether that is all.
+    case unchecked(CopyStatistics?, took: Duration)
+}
+
+/// How one mover ended.
+enum MoverOutcome: Sendable {
+    case done(MoverResult)
     /// Nothing failed but what the copy can do without; this content does without it.
     case unsupported(any MoverContent, Loss)
-    /// A pass that copied what was there, and how long that took.
-    case passed(CopyStatistics?, took: Duration)
-    /// It copied all, perhaps: only a check can tell.
-    case unchecked(CopyStatistics?)
     /// Something that another attempt may mend: what it was, and all that is known of it.
     case again(String, details: String = "")
+}
+
+/// What the last of as many movers as it took has done.
+struct MoverRun: Sendable {
+    var result: MoverResult
+    /// From its creation to its removal.
+    var duration: Duration
 }
 
 extension Migrator {
     /// How long a mover that is deleted may take to be gone: it has nothing to finish.
     private static let moverEnd: Duration = .seconds(60)
 
+    /// Runs movers of a claim until one of them ends well.
+    ///
+    /// - Parameter state: looked at again after each that failed.
+    /// - Returns: nil for a pass where it turned out that the image has no shell, which passes need.
+    /// - Throws: `Failure` where no attempt is left.
+    func runMovers(for state: inout ClaimState, task: MoverPod.Task) async throws -> MoverRun? {
+        var content = content(of: state)
+        var attempt = 1
+        while true {
+            let began = time.now()
+            let outcome: MoverOutcome
+            do {
+                outcome = try await runMover(for: state, content, task: task)
+            } catch let error as APIError where Self.isWorthAnotherLook(error) {
+                outcome = .again("\(error)")
+            }
+            switch outcome {
+            case .done(let result): return MoverRun(result: result, duration: time.now() - began)
+            case .unsupported(let reduced, let loss):
+                tell(of: loss, state, task)
+                content = reduced
+                if task == .pass, content.passCommand == nil { return nil }
+            case .again(let why, let details):
+                guard attempt < limits.copyAttempts else {
+                    throw Failure(
+                        place: state.title,
+                        reason: "\(attempt) movers have failed, the last one so: \(why)\(details)"
+                    )
+                }
+                state = try await client.observe(state)
+                if case .blocked(let why) = state.next(stagingBindsAtOnce: false) { throw why }
+                journal.warn(state.title, "\(why); the copy is repeated from where it stopped")
+                attempt += 1
+            }
+        }
+    }
+
+    private func tell(of loss: Loss, _ state: ClaimState, _ task: MoverPod.Task) {
+        switch loss {
+        // Of a pass, the copy after the stop says so.
+        case .metadata(let kinds) where task != .pass:
+            journal.warn(state.title, "the file systems can't hold \(kinds.joined(separator: " and ")); copied without")
+        case .metadata: break
+        case .shell: noteMissingShell()
+        }
+    }
+
     /// Runs one mover to its end and removes it, whatever happens; where no node can mount both volumes, with a pod that
     /// serves it the source.
     ///
     /// - Throws: `Failure` where another attempt would fail too.
     @inline(never)  // Inlined, its closure makes the optimiser of Swift 6.3 fail (in CopyPropagation).
-    func runMover(
+    private func runMover(
         for state: ClaimState,
         _ content: any MoverContent,
         task: MoverPod.Task
@@ -53,10 +110,10 @@ extension Migrator {
         task: MoverPod.Task
     ) async throws -> MoverOutcome {
         let outcome = try await runOneMover(for: state, content, route, server, task)
-        guard task == .copy, case .unchecked(let statistics) = outcome else { return outcome }
+        guard task == .copy, case .done(.unchecked(let statistics, _)) = outcome else { return outcome }
         switch try await runOneMover(for: state, content, route, server, .compare) {
-        case .equal: return .equal(statistics)
-        case .different(let items): return .again(Self.stillDifferent(items))
+        case .done(.equal): return .done(.equal(statistics))
+        case .done(.different(let items)): return .again(Self.stillDifferent(items))
         case let other: return other
         }
     }
@@ -91,9 +148,9 @@ extension Migrator {
         _ server: SourceServer? = nil,
         task: MoverPod.Task
     ) -> MoverPod? {
-        guard let claim = state.sourceClaim else { return nil }
+        guard let claim = state.sourceClaim, let name = state.moverName else { return nil }
         return MoverPod(
-            name: ObjectName(Marks.moverName(of: state.name.name, uid: claim.metadata.uid), in: state.name.namespace),
+            name: name,
             sourceClaim: state.name.name,
             sourceUID: claim.metadata.uid,
             stagingClaim: state.stagingName.name,
@@ -191,10 +248,6 @@ extension Migrator {
         return try await judge(last, mover, took: time.now() - began)
     }
 
-    private static func stillDifferent(_ items: [String]) -> String {
-        "after the copy \(items.count) entries still differ, such as: \(items.first?.shortened(to: 1000) ?? "")"
-    }
-
     private static func lost(_ pod: Pod) -> String {
         "\(pod.title) was deleted by somebody, or its node \(pod.spec.nodeName ?? "?") is lost"
     }
@@ -218,7 +271,7 @@ extension Migrator {
                 let isOver = now.isFinished || now.metadata.isTerminating
                 return isOver || state?.running != nil || state?.terminated != nil ? .some(now) : nil
             }
-            if let node = started?.spec.nodeName { nodesWithImage.insert(node) }
+            if let node = started?.spec.nodeName { findings.note { $0.nodesWithImage.insert(node) } }
             return started
         } catch let timeout as WaitTimeout {
             let why = await client.hindrance(of: last)
@@ -228,71 +281,6 @@ extension Migrator {
                 reason: "\(timeout)\(why.map { ": \($0)" } ?? "")"
                     + (isImage ? "\n  advice: another image can be given with --rsync-image" : "")
             )
-        }
-    }
-
-    private func judge(_ pod: Pod, _ mover: MoverPod, took: Duration) async throws -> MoverOutcome {
-        let content = mover.content
-        let copied = pod.state(of: MoverPod.copyContainer)?.terminated
-        let checked = pod.state(of: MoverPod.checkContainer)?.terminated
-        if mover.task == .pass, [0, MoverExit.vanished].contains(copied?.exitCode) {
-            let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
-            return .passed(content.statistics(in: output), took: took)
-        }
-        let isCopied = mover.task == .compare || mover.task == .copy && copied?.exitCode == 0
-        if isCopied, checked?.exitCode == 0 {
-            let check = try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
-            guard let differences = content.differences(in: check) else {
-                return .again("the check after the copy said nothing; do --rsync-flags silence it?")
-            }
-            if !options.rollsBack, let why = content.whyFinal(differences) {
-                let advice = MoverExit.adviceOnRoot(in: pod.metadata.namespace ?? "")
-                throw Failure(place: pod.title, reason: "\(why)\n  advice: \(advice)")
-            }
-            if mover.task == .compare {
-                return differences.isEmpty ? .equal(content.statistics(in: check)) : .different(differences)
-            }
-            if differences.isEmpty {
-                let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
-                return .equal(content.statistics(in: output))
-            }
-            return .again(Self.stillDifferent(differences))
-        }
-        // Evicted, its deadline passed, its node shut down: it says more than an exit code.
-        let end = pod.status?.reason.map { "\($0)\(pod.status?.message.map { ": \($0)" } ?? "")" }
-        let failedContainer = isCopied ? MoverPod.checkContainer : MoverPod.copyContainer
-        guard let failed = isCopied ? checked : copied else {
-            return .again("\(pod.title) failed: \(end ?? pod.failureOfOthers ?? "and nothing says why")")
-        }
-        let output = try await output(of: failedContainer, of: pod, failed)
-        let code = failed.exitCode
-        if let reduced = content.reduced(after: code, output: output) {
-            return .unsupported(reduced.content, reduced.loss)
-        }
-        if content.isHarmless(code, output: output) { return .unchecked(content.statistics(in: output)) }
-        let exit = content.exit(code)
-        let tail = MoverExit.complaints(in: output).joined(separator: "\n    ")
-        let isDenied = mover.owner != nil && output.lowercased().contains("permi")
-        let advice =
-            (isDenied ? MoverExit.adviceOnRoot(in: pod.metadata.namespace ?? "") : content.advice(output: output))
-            .map { "\n  advice: \($0)" } ?? ""
-        let why = "\(content.tool) ended with exit code \(code), \(exit.meaning)\(end.map { " (\($0))" } ?? "")"
-        let details = (tail.isEmpty ? "" : ". It says:\n    \(tail)") + advice
-        if exit.isWorthRepeating || end != nil { return .again(why, details: details) }
-        throw Failure(place: pod.title, reason: why + details)
-    }
-
-    /// What a container that failed has said; where it never ran, what the kubelet says of it.
-    private func output(
-        of container: String,
-        of pod: Pod,
-        _ end: Pod.ContainerStatus.State.Terminated
-    ) async throws -> String {
-        do {
-            let log = try await client.log(of: pod.name, container: container, tail: 200)
-            return log.isEmpty ? end.message ?? "" : log
-        } catch let error as APIError {
-            return end.message ?? "(its output could not be read: \(error))"
         }
     }
 
@@ -346,6 +334,12 @@ extension Migrator {
 }
 
 extension ClaimState {
+    /// The name of its movers, one after the other; nil where the source claim is gone.
+    var moverName: ObjectName? {
+        guard let uid = sourceClaim?.metadata.uid else { return nil }
+        return ObjectName(Marks.moverName(of: name.name, uid: uid), in: name.namespace)
+    }
+
     /// How many seconds a pod of its copy may run: a day, and one for each mebibyte.
     var deadline: Int { 86_400 + Int((size?.bytes ?? 0) >> 20) }
 }
@@ -354,15 +348,6 @@ extension Pod {
     /// True of movers, and of what serves them their source.
     fileprivate var isOfCopy: Bool {
         [Marks.Kind.mover, Marks.Kind.server].contains(metadata.annotation(Marks.kind))
-    }
-
-    /// How a container failed that is not ours: one that others put into the mover.
-    fileprivate var failureOfOthers: String? {
-        let statuses = (status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? [])
-        return statuses.lazy.compactMap { status in
-            guard let end = status.state?.terminated, end.exitCode != 0 else { return nil }
-            return "its container \(status.name), which is not of this program, ended with exit code \(end.exitCode)"
-        }.first
     }
 }
 

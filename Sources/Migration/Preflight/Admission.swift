@@ -79,7 +79,7 @@ extension Migrator {
     /// - Returns: the mover that is admitted; nil where there is none.
     private func dryRun(moverOf state: ClaimState, orAs owner: DataOwner?) async throws -> MoverPod? {
         let route = Route(mover: Placement(of: state))
-        guard let mover = mover(for: state, state.content(options), route, task: options.finalTask) else { return nil }
+        guard let mover = mover(for: state, content(of: state), route, task: options.finalTask) else { return nil }
         do {
             return try await mover.admitted(orAs: owner) {
                 try await client.create(.pods, in: state.name.namespace, $0, dryRun: true)

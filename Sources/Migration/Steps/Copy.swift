@@ -20,7 +20,7 @@ extension Migrator {
             let open = unit.claims.filter { progress.next($0) == .copy }
             guard !open.isEmpty else { return }
             let outcome = try await withThrowingTaskGroup(of: CopyOutcome.self) { group in
-                group.addTask { .copied(try await copy(open)) }
+                group.addTask { .copied(try await sideBySide(open) { try await copy($0) }) }
                 group.addTask { .intruder(try await awaitIntruder(on: unit)) }
                 defer { group.cancelAll() }
                 guard let first = try await group.next() else { throw CancellationError() }
@@ -97,64 +97,26 @@ extension Migrator {
         var result: CopyResult
     }
 
-    /// Copies several claims side by side; the first failure cancels the others.
-    private func copy(_ states: [ClaimState]) async throws -> [Copied] {
-        try await withThrowingTaskGroup(of: Copied.self) { group in
-            for state in states {
-                group.addTask {
-                    do { return try await copy(state) } catch { throw Self.located(error, at: state.title) }
-                }
-            }
-            var all: [Copied] = []
-            for try await copied in group { all.append(copied) }
-            return all
-        }
-    }
-
     /// Copies one claim, with as many movers as it takes.
     private func copy(_ state: ClaimState) async throws -> Copied {
         try checkKept(state)
-        let began = time.now()
         var state = state
-        var content = content(of: state)
-        var attempt = 1
-        while true {
-            let outcome: MoverOutcome
-            do {
-                outcome = try await runMover(for: state, content, task: options.finalTask)
-            } catch let error as APIError where Self.isWorthAnotherLook(error) {
-                outcome = .again("\(error)")
-            }
-            switch outcome {
-            case .equal(let statistics):
-                try check(statistics, of: state)
-                state = try await afterCopy(state)
-                let result = CopyResult(statistics: statistics, duration: time.now() - began)
-                journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
-                return Copied(state: state, result: result)
-            case .unchecked(let statistics), .passed(let statistics, _):
-                // Never without the check that `runMover` has made.
-                throw Refusal("the copy of \(statistics?.totalBytes.inBytes ?? "the claim") was not checked")
-            case .different(let items):
-                try discard(items, of: state)
-                state = try await afterCopy(state)
-                return Copied(state: state, result: CopyResult(statistics: nil, duration: time.now() - began))
-            case .unsupported(let reduced, let loss):
-                tell(of: loss, state)
-                content = reduced
-            case .again(let why, let details):
-                guard attempt < limits.copyAttempts else {
-                    throw Failure(
-                        place: state.title,
-                        reason: "\(attempt) movers have failed, the last one so: \(why)\(details)"
-                    )
-                }
-                state = try await client.observe(state)
-                if case .blocked(let why) = state.next(stagingBindsAtOnce: false) { throw why }
-                journal.warn(state.title, "\(why); the copy is repeated from where it stopped")
-                attempt += 1
-            }
+        let run = try await runMovers(for: &state, task: options.finalTask)
+        var statistics: CopyStatistics?
+        switch run?.result {
+        case .equal(let counted):
+            statistics = counted
+            try check(statistics, of: state)
+        case .different(let items): try discard(items, of: state)
+        // Never without the check that `runMover` makes.
+        case .unchecked, nil: throw Refusal("the copy was not checked")
         }
+        state = try await afterCopy(state)
+        let result = CopyResult(statistics: statistics, duration: run?.duration ?? .zero)
+        if case .equal = run?.result {
+            journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
+        }
+        return Copied(state: state, result: result)
     }
 
     /// A claim that was copied; of a class that waits for the first consumer, it is bound by now.
@@ -165,14 +127,6 @@ extension Migrator {
         }
         state.copied = true
         return state
-    }
-
-    private func tell(of loss: Loss, _ state: ClaimState) {
-        switch loss {
-        case .metadata(let kinds):
-            journal.warn(state.title, "the file systems can't hold \(kinds.joined(separator: " and ")); copied without")
-        case .shell: noteMissingShell()
-        }
     }
 
     /// Says what a rollback gives up, where that was asked for.

@@ -50,19 +50,10 @@ extension Migrator {
     func preCopy(_ progress: inout Progress) async throws {
         let unit = progress.unit
         // What stands still already has no outage to be shortened.
-        guard options.goal == .stage || unit.workloads.contains(where: { $0.replicas > 0 }) else { return }
+        guard options.goal == .stage || unit.isRunning else { return }
         let open = unit.claims.filter { $0.seal == nil && progress.next($0) == .copy }
         guard !open.isEmpty else { return }
-        let outcomes = try await withThrowingTaskGroup(of: PreCopied.self) { group in
-            for state in open {
-                group.addTask {
-                    do { return try await preCopy(state) } catch { throw Self.located(error, at: state.title) }
-                }
-            }
-            var all: [PreCopied] = []
-            for try await outcome in group { all.append(outcome) }
-            return all
-        }
+        let outcomes = try await sideBySide(open) { try await preCopy($0) }
         for outcome in outcomes { progress.passes[outcome.state.name] = outcome.passes }
         // Hours may have gone by, in which somebody may have begun to use the claims.
         if options.goal != .stage { progress.unit = try await lookAgain(at: unit) }
@@ -83,7 +74,7 @@ extension Migrator {
                 journal.info(state.title, "\(why): it is copied only when its pods are stopped")
                 break
             }
-            guard let pass = try await pass(passes.made.count + 1, over: state) else { continue }
+            guard let pass = try await pass(passes.made.count + 1, over: &state) else { continue }
             passes.made.append(pass)
             verdict = passes.verdict(maxOutage: options.maxOutage)
             state = try await client.observe(state)
@@ -110,41 +101,14 @@ extension Migrator {
     /// Makes one pass, with as many movers as it takes.
     ///
     /// - Returns: nil where it turned out that the image has no shell.
-    private func pass(_ number: Int, over state: ClaimState) async throws -> Passes.Pass? {
-        var content = content(of: state)
-        var attempt = 1
-        while true {
-            let began = time.now()
-            let outcome: MoverOutcome
-            do {
-                outcome = try await runMover(for: state, content, task: .pass)
-            } catch let error as APIError where Self.isWorthAnotherLook(error) {
-                outcome = .again("\(error)")
-            }
-            switch outcome {
-            case .passed(let statistics, let copying):
-                let pass = Passes.Pass(copying: copying, whole: time.now() - began)
-                let amount = statistics.map { ", \($0.transferredBytes.inBytes) of \($0.totalBytes.inBytes) copied" }
-                journal.info(state.title, "pass \(number) took \(copying.inWords)\(amount ?? "")")
-                return pass
-            case .unsupported(let reduced, .metadata):
-                // The copy after the stop says so.
-                content = reduced
-            case .unsupported(_, .shell):
-                noteMissingShell()
-                return nil
-            case .again(let why, let details):
-                guard attempt < limits.copyAttempts else {
-                    throw Failure(
-                        place: state.title,
-                        reason: "\(attempt) movers have failed, the last one so: \(why)\(details)"
-                    )
-                }
-                journal.warn(state.title, "\(why); the pass is repeated")
-                attempt += 1
-            case .equal, .different, .unchecked: throw Refusal("a pass ended as if it had been checked")
-            }
+    private func pass(_ number: Int, over state: inout ClaimState) async throws -> Passes.Pass? {
+        guard let run = try await runMovers(for: &state, task: .pass) else { return nil }
+        guard case .unchecked(let statistics, let copying) = run.result else {
+            throw Refusal("a pass ended as if it had been checked")
         }
+        let amount = statistics.map { ", \($0.transferredBytes.inBytes) of \($0.totalBytes.inBytes) copied" }
+        journal.info(state.title, "pass \(number) took \(copying.inWords)\(amount ?? "")")
+        return Passes.Pass(copying: copying, whole: run.duration)
     }
 
     /// The unit as it is now.

@@ -1,0 +1,37 @@
+import Synchronization
+
+/// What is found out while a run goes on, for the rest of it.
+final class Findings: Sendable {
+    struct All: Sendable {
+        /// Of the movers' image.
+        var lacksShell = false
+        /// The nodes that have the movers' image.
+        var nodesWithImage: Set<String> = []
+        /// How many movers there are at once, at most.
+        var movers = 1
+    }
+
+    private let mutex = Mutex(All())
+
+    var all: All { mutex.withLock { $0 } }
+    func note(_ change: (inout All) -> Void) { mutex.withLock { change(&$0) } }
+}
+
+extension Migrator {
+    /// What a claim's movers copy, as far as it is known what the image has.
+    func content(of state: ClaimState) -> any MoverContent { state.content(options, found: findings.all) }
+
+    /// Remembers, and says once, that the image has no shell.
+    func noteMissingShell() {
+        var isNew = false
+        findings.note { found in
+            isNew = !found.lacksShell
+            found.lacksShell = true
+        }
+        guard isNew else { return }
+        journal.warn(
+            "image \(options.rsyncImage)",
+            "has no shell: a copy is one plain rsync, which shows nothing meanwhile"
+        )
+    }
+}

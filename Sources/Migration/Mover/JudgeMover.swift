@@ -1,0 +1,88 @@
+import Kubernetes
+
+extension Migrator {
+    /// What a mover that has ended says of its copy.
+    ///
+    /// - Throws: `Failure` where another attempt would fail too.
+    func judge(_ pod: Pod, _ mover: MoverPod, took: Duration) async throws -> MoverOutcome {
+        let content = mover.content
+        let copied = pod.state(of: MoverPod.copyContainer)?.terminated
+        let checked = pod.state(of: MoverPod.checkContainer)?.terminated
+        if mover.task == .pass, [0, MoverExit.vanished].contains(copied?.exitCode) {
+            let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
+            return .done(.unchecked(content.statistics(in: output), took: took))
+        }
+        let isCopied = mover.task == .compare || mover.task == .copy && copied?.exitCode == 0
+        if isCopied, checked?.exitCode == 0 {
+            let check = try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
+            guard let differences = content.differences(in: check) else {
+                return .again("the check after the copy said nothing; do --rsync-flags silence it?")
+            }
+            if !options.rollsBack, let why = content.whyFinal(differences) {
+                let advice = MoverExit.adviceOnRoot(in: pod.metadata.namespace ?? "")
+                throw Failure(place: pod.title, reason: "\(why)\n  advice: \(advice)")
+            }
+            if mover.task == .compare {
+                return .done(differences.isEmpty ? .equal(content.statistics(in: check)) : .different(differences))
+            }
+            if differences.isEmpty {
+                let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
+                return .done(.equal(content.statistics(in: output)))
+            }
+            return .again(Self.stillDifferent(differences))
+        }
+        // Evicted, its deadline passed, its node shut down: it says more than an exit code.
+        let end = pod.status?.reason.map { "\($0)\(pod.status?.message.map { ": \($0)" } ?? "")" }
+        let failedContainer = isCopied ? MoverPod.checkContainer : MoverPod.copyContainer
+        guard let failed = isCopied ? checked : copied else {
+            return .again("\(pod.title) failed: \(end ?? pod.failureOfOthers ?? "and nothing says why")")
+        }
+        let output = try await output(of: failedContainer, of: pod, failed)
+        let code = failed.exitCode
+        if let reduced = content.reduced(after: code, output: output) {
+            return .unsupported(reduced.content, reduced.loss)
+        }
+        if content.isHarmless(code, output: output) {
+            return .done(.unchecked(content.statistics(in: output), took: took))
+        }
+        let exit = content.exit(code)
+        let tail = MoverExit.complaints(in: output).joined(separator: "\n    ")
+        let isDenied = mover.owner != nil && output.lowercased().contains("permi")
+        let advice =
+            (isDenied ? MoverExit.adviceOnRoot(in: pod.metadata.namespace ?? "") : content.advice(output: output))
+            .map { "\n  advice: \($0)" } ?? ""
+        let why = "\(content.tool) ended with exit code \(code), \(exit.meaning)\(end.map { " (\($0))" } ?? "")"
+        let details = (tail.isEmpty ? "" : ". It says:\n    \(tail)") + advice
+        if exit.isWorthRepeating || end != nil { return .again(why, details: details) }
+        throw Failure(place: pod.title, reason: why + details)
+    }
+
+    /// What a container that failed has said; where it never ran, what the kubelet says of it.
+    private func output(
+        of container: String,
+        of pod: Pod,
+        _ end: Pod.ContainerStatus.State.Terminated
+    ) async throws -> String {
+        do {
+            let log = try await client.log(of: pod.name, container: container, tail: 200)
+            return log.isEmpty ? end.message ?? "" : log
+        } catch let error as APIError {
+            return end.message ?? "(its output could not be read: \(error))"
+        }
+    }
+
+    static func stillDifferent(_ items: [String]) -> String {
+        "after the copy \(items.count) entries still differ, such as: \(items.first?.shortened(to: 1000) ?? "")"
+    }
+}
+
+extension Pod {
+    /// How a container failed that is not ours: one that others put into the mover.
+    fileprivate var failureOfOthers: String? {
+        let statuses = (status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? [])
+        return statuses.lazy.compactMap { status in
+            guard let end = status.state?.terminated, end.exitCode != 0 else { return nil }
+            return "its container \(status.name), which is not of this program, ended with exit code \(end.exitCode)"
+        }.first
+    }
+}
