@@ -343,7 +343,7 @@ struct KubeletTests {
 
     // MARK: Real processes
 
-    @Test("pods run as real processes behind the API, with real files in their volumes", .timeLimit(.minutes(1)))
+    @Test("pods run as real processes behind the API, with real files in their volumes", .timeLimit(.minutes(5)))
     func realProcesses() async throws {
         let root = FileManager.default.temporaryDirectory.appending(path: "kubelet-\(UUID().uuidString)")
         let runtime = try ProcessRuntime(root: root)

@@ -65,7 +65,7 @@ private func shell(_ script: String, _ mounts: [Mount] = []) -> ContainerRun {
 /// With bubblewrap, and without it, which only root can do.
 private let views = geteuid() == 0 ? [true, false] : [true]
 
-@Suite("ProcessRuntime", .timeLimit(.minutes(1)))
+@Suite("ProcessRuntime", .timeLimit(.minutes(5)))
 struct ProcessRuntimeTests {
     private let source = Storage.node(handle: "/tmp/hostpath_pv/a")
     private let destination = Storage.shared(handle: "b")

@@ -2,7 +2,7 @@ import Curl
 import Foundation
 import Testing
 
-@Suite("Answers", .timeLimit(.minutes(1)))
+@Suite("Answers", .timeLimit(.minutes(5)))
 struct AnswerTests {
     let server: TestServer
     let client: CurlClient

@@ -2,7 +2,7 @@ import Curl
 import Foundation
 import Testing
 
-@Suite("Failures", .timeLimit(.minutes(1)))
+@Suite("Failures", .timeLimit(.minutes(5)))
 struct FailureTests {
     let server: TestServer
     let client: CurlClient

@@ -2,7 +2,7 @@ import Curl
 import Foundation
 import Testing
 
-@Suite("Flow", .timeLimit(.minutes(1)))
+@Suite("Flow", .timeLimit(.minutes(5)))
 struct FlowTests {
     let server: TestServer
     let client: CurlClient

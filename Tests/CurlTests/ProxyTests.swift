@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// The proxies know every name as this machine's, so a name that does not resolve shows that a proxy was used.
-@Suite("Proxies", .timeLimit(.minutes(1)))
+@Suite("Proxies", .timeLimit(.minutes(5)))
 struct ProxyTests {
     let server: TestServer
     let client: CurlClient

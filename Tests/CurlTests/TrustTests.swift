@@ -2,7 +2,7 @@ import Curl
 import Foundation
 import Testing
 
-@Suite("Trust", .timeLimit(.minutes(1)))
+@Suite("Trust", .timeLimit(.minutes(5)))
 struct TrustTests {
     let server: TestServer
     let client: CurlClient

@@ -151,7 +151,7 @@ private final class HTTPSServer: Sendable {
     }
 }
 
-@Suite("The transport over libcurl", .timeLimit(.minutes(1)))
+@Suite("The transport over libcurl", .timeLimit(.minutes(5)))
 struct CurlTransportTests {
     private let server: HTTPSServer
 

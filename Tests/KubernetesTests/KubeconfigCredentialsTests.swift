@@ -242,7 +242,7 @@ struct KubeconfigCredentialsTests {
         )
     }
 
-    @Test("of a plugin that hangs are given up, and so is the plugin", .timeLimit(.minutes(1)))
+    @Test("of a plugin that hangs are given up, and so is the plugin", .timeLimit(.minutes(5)))
     func hangingPlugin() async throws {
         let configuration = try changed(try plugin("echo $$ > pid\nexec sleep 600")) {
             $0.hasTerminal = false
@@ -253,7 +253,7 @@ struct KubeconfigCredentialsTests {
         #expect(kill(pid, 0) == -1)
     }
 
-    @Test("of a plugin can be given up by one request while another still waits", .timeLimit(.minutes(1)))
+    @Test("of a plugin can be given up by one request while another still waits", .timeLimit(.minutes(5)))
     func cancelledPlugin() async throws {
         // The first run waits for ever, the second answers.
         try folder.write("answer", output("{\"token\":\"x\"}"))

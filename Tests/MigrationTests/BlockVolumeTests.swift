@@ -125,7 +125,7 @@ struct BlockVolumeTests {
     }
 }
 
-@Suite("The script that copies devices", .timeLimit(.minutes(3)))
+@Suite("The script that copies devices", .timeLimit(.minutes(5)))
 struct DeviceScriptTests {
     /// Two files in a directory of their own, and the exit code and the output of the script on them.
     private struct Bench {

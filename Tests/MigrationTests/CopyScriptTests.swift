@@ -5,7 +5,7 @@ import Testing
 
 @testable import Migration
 
-@Suite("The script that copies files", .timeLimit(.minutes(3)))
+@Suite("The script that copies files", .timeLimit(.minutes(5)))
 struct CopyScriptTests {
     @Test("it is seen how far a copy is while it goes on", arguments: CopyBench.Image.here)
     func progress(image: CopyBench.Image) async throws {
@@ -137,7 +137,7 @@ struct CopyScriptTests {
     }
 }
 
-@Suite("Passes while the workload runs", .timeLimit(.minutes(3)))
+@Suite("Passes while the workload runs", .timeLimit(.minutes(5)))
 struct PassTests {
     private static let flags = RsyncFlags(streams: 1)
     private static let pass = flags.passCommand ?? []

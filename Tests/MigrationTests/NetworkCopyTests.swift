@@ -17,7 +17,7 @@ private let canServe =
     .serialized
 )
 struct NetworkCopyTests {
-    @Test("what ssh-keygen reads of a key is what was made", .timeLimit(.minutes(1)))
+    @Test("what ssh-keygen reads of a key is what was made", .timeLimit(.minutes(5)))
     func keys() throws {
         for _ in 1...20 {
             let key = try SSHKey()
@@ -32,7 +32,7 @@ struct NetworkCopyTests {
         #expect(try SSHKey().publicLine != SSHKey().publicLine)
     }
 
-    @Test("local volumes of two nodes are copied over the network, byte for byte", .timeLimit(.minutes(2)))
+    @Test("local volumes of two nodes are copied over the network, byte for byte", .timeLimit(.minutes(5)))
     func copies() async throws {
         let scene = try TwoNodes()
         try await scene.run {
@@ -50,7 +50,7 @@ struct NetworkCopyTests {
 
     @Test(
         "a run that is killed while it copies leaves nothing behind when it has been run again",
-        .timeLimit(.minutes(2))
+        .timeLimit(.minutes(5))
     )
     func killed() async throws {
         let scene = try TwoNodes()
@@ -71,7 +71,7 @@ struct NetworkCopyTests {
         }
     }
 
-    @Test("preflight copies nothing over the network, and leaves nothing behind", .timeLimit(.minutes(2)))
+    @Test("preflight copies nothing over the network, and leaves nothing behind", .timeLimit(.minutes(5)))
     func passes() async throws {
         let scene = try TwoNodes()
         try await scene.run {
@@ -82,7 +82,7 @@ struct NetworkCopyTests {
         }
     }
 
-    @Test("preflight names an image that can't serve, before anything stops", .timeLimit(.minutes(2)))
+    @Test("preflight names an image that can't serve, before anything stops", .timeLimit(.minutes(5)))
     func unfitImage() async throws {
         let scene = try TwoNodes()
         try await scene.run {
@@ -94,7 +94,7 @@ struct NetworkCopyTests {
         }
     }
 
-    @Test("preflight names a policy that cuts the copy, with the one that lets it pass", .timeLimit(.minutes(2)))
+    @Test("preflight names a policy that cuts the copy, with the one that lets it pass", .timeLimit(.minutes(5)))
     func policy() async throws {
         let scene = try TwoNodes()
         try await scene.run {
@@ -116,7 +116,7 @@ struct NetworkCopyTests {
         }
     }
 
-    @Test("an image without sshd is named, and the workload is given back", .timeLimit(.minutes(2)))
+    @Test("an image without sshd is named, and the workload is given back", .timeLimit(.minutes(5)))
     func withoutServer() async throws {
         let scene = try TwoNodes()
         try await scene.run {

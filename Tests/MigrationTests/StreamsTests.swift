@@ -6,7 +6,7 @@ import Testing
 
 @testable import Migration
 
-@Suite("Copiers side by side", .timeLimit(.minutes(3)))
+@Suite("Copiers side by side", .timeLimit(.minutes(5)))
 struct StreamsTests {
     private static let flags = RsyncFlags(streams: 3)
 

@@ -83,7 +83,7 @@ private final class EchoServer: Sendable {
 }
 
 /// Secrets everywhere, and nothing that the command says may tell one of them.
-@Suite("No secret is told", .timeLimit(.minutes(1)))
+@Suite("No secret is told", .timeLimit(.minutes(5)))
 struct SecretTests {
     private static let token = "t0ken/Zq8+vK3xW5yB7nM9"
     private static let password = "passw0rd Xy7/Lm4n"
