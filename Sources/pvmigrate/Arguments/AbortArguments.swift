@@ -1,0 +1,23 @@
+import ArgumentParser
+
+/// The flags of `pvmigrate abort`.
+struct AbortArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate abort",
+        abstract: "Takes back what a run has left half done, and removes what it had copied.",
+        version: "pvmigrate \(version)"
+    )
+
+    @OptionGroup var migration: MigrationArguments
+    @OptionGroup var files: FileArguments
+    @OptionGroup var connection: ConnectionArguments
+
+    func checked() throws(UsageError) -> Invocation {
+        Invocation(
+            options: try migration.checked(),
+            connection: try connection.checked(streaming: true),
+            mode: .abort,
+            files: try files.checked()
+        )
+    }
+}

@@ -1,0 +1,33 @@
+import ArgumentParser
+import Migration
+
+/// What a person asked for, with every value checked.
+struct Invocation: Sendable {
+    /// Reads it from the command's arguments, in Go's spellings too.
+    ///
+    /// - Throws: `UsageError`, or the argument parser's own errors and requests for help.
+    static func read(_ arguments: [String]) throws -> Invocation {
+        try MigrateArguments.parse(try GoSpelling.normalise(arguments)).checked()
+    }
+
+    enum Mode: Sendable, Equatable {
+        /// `--dry-run`
+        case plan
+        /// `--preflight-validation-only`
+        case preflight
+        /// A rollback too.
+        case migrate(afterPreflight: Bool)
+        case abort
+    }
+
+    /// What a run writes at its end, however it ends.
+    struct Files: Sendable {
+        var junit: ResultFile?
+        var report: ResultFile?
+    }
+
+    var options: Options
+    var connection: Connection
+    var mode: Mode
+    var files: Files
+}

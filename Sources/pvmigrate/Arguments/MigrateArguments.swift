@@ -1,0 +1,78 @@
+import ArgumentParser
+import Migration
+
+/// The flags of `pvmigrate`.
+///
+/// What is required is checked in `checked`, together with everything else that may be wrong with a value.
+struct MigrateArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate",
+        abstract: "Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.",
+        usage: (["pvmigrate --source-sc <name> --dest-sc <name> [flags]"]
+            + Subcommands.all.map { "pvmigrate \($0.name) \($0.flags)" }).joined(separator: "\n"),
+        version: "pvmigrate \(version)"
+    )
+
+    @OptionGroup var migration: MigrationArguments
+
+    @OptionGroup var copying: CopyArguments
+
+    @Flag(help: "Copy while the workloads run, and stop them only for what has changed since.")
+    var live = false
+
+    @Flag(help: "Make the destination class the default class afterwards.")
+    var setDefaults = false
+
+    @Flag(help: "Make StatefulSets name the destination class in their claim templates afterwards.")
+    var updateClaimTemplates = false
+
+    @OptionGroup var checks: PreflightArguments
+
+    @Flag(help: "Only check whether the migration would work.")
+    var preflightValidationOnly = false
+
+    @Flag(help: "Migrate without checking first.")
+    var skipPreflightValidation = false
+
+    @Flag(help: "Keep each source volume, so that `pvmigrate rollback` can swap its claim back to it.")
+    var keepSource = false
+
+    @OptionGroup var stopping: StoppingArguments
+    @OptionGroup var events: EventArguments
+
+    @Flag(help: "Show what would be done, and change nothing.")
+    var dryRun = false
+
+    @OptionGroup var files: FileArguments
+
+    @OptionGroup var connection: ConnectionArguments
+
+    /// Checks every value, and the flags together.
+    ///
+    /// - Throws: `UsageError` with the first thing that is wrong.
+    func checked() throws(UsageError) -> Invocation {
+        var options = try migration.checked()
+        if preflightValidationOnly {
+            for (given, other) in [(skipPreflightValidation, "--skip-preflight-validation"), (dryRun, "--dry-run")]
+            where given {
+                throw UsageError("--preflight-validation-only and \(other) exclude each other")
+            }
+        }
+        try copying.apply(to: &options)
+        try stopping.apply(to: &options)
+        events.apply(to: &options)
+        try checks.apply(to: &options)
+        options.isLive = live
+        options.keepSource = keepSource
+        options.setDefaults = setDefaults
+        options.updatesClaimTemplates = updateClaimTemplates
+        return Invocation(
+            options: options,
+            connection: try connection.checked(streaming: true),
+            mode: dryRun
+                ? .plan
+                : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation),
+            files: try files.checked()
+        )
+    }
+}

@@ -1,0 +1,42 @@
+import ArgumentParser
+import Migration
+
+/// The flags of `pvmigrate rbac`.
+struct RBACArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate rbac",
+        abstract: "Prints a manifest for kubectl apply: a ServiceAccount that may do what a run does, and no more.",
+        version: "pvmigrate \(version)"
+    )
+
+    @Option(
+        name: [.customShort("n"), .customLong("namespace")],
+        help: ArgumentHelp("Only what a run with this --namespace needs.", valueName: "names")
+    )
+    var namespace: [String] = []
+
+    @Flag(help: "Also what --set-defaults needs.")
+    var setDefaults = false
+
+    @Flag(help: "Also what --update-claim-templates needs.")
+    var updateClaimTemplates = false
+
+    @Flag(help: "Only what a run with --no-events needs.")
+    var noEvents = false
+
+    @Option(
+        name: .customLong("dest-size"),
+        help: ArgumentHelp("Also what a run with this --dest-size needs.", valueName: "percentage")
+    )
+    var destinationSize: String?
+
+    func checked() throws(UsageError) -> Options {
+        var options = Options(sourceClass: "", destinationClass: "")
+        options.selection.namespaces = try Check.namespaces(namespace, "--namespace")
+        options.setDefaults = setDefaults
+        options.updatesClaimTemplates = updateClaimTemplates
+        options.recordsEvents = !noEvents
+        options.destinationSize = try Check.percentage(destinationSize)
+        return options
+    }
+}

@@ -1,0 +1,58 @@
+import ArgumentParser
+import Migration
+
+/// The flags of `pvmigrate rollback`.
+struct RollbackArguments: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pvmigrate rollback",
+        abstract: "Swaps claims back to the source volumes that were kept with --keep-source.",
+        version: "pvmigrate \(version)"
+    )
+
+    @OptionGroup var migration: MigrationArguments
+
+    @Flag(help: "Give up what was written since the migration.")
+    var discardChanges = false
+
+    @Flag(help: "Keep the volumes that the claims are on now, for a way forward again.")
+    var keepSource = false
+
+    @Option(help: ArgumentHelp("The image to compare with; must have rsync on its PATH.", valueName: "image"))
+    var rsyncImage = Options(sourceClass: "", destinationClass: "").rsyncImage
+
+    @Option(
+        help: ArgumentHelp(
+            "A partial pod manifest, in YAML or JSON, that is merged into every mover.",
+            valueName: "file"
+        )
+    )
+    var moverTemplate: String?
+
+    @Flag(help: "Roll back without checking first.")
+    var skipPreflightValidation = false
+
+    @OptionGroup var stopping: StoppingArguments
+    @OptionGroup var events: EventArguments
+
+    @Flag(help: "Show what would be done, and change nothing.")
+    var dryRun = false
+
+    @OptionGroup var files: FileArguments
+
+    @OptionGroup var connection: ConnectionArguments
+
+    func checked() throws(UsageError) -> Invocation {
+        var options = try migration.checked().back(discardingChanges: discardChanges)
+        options.keepSource = keepSource
+        options.rsyncImage = try Check.image(rsyncImage)
+        try stopping.apply(to: &options)
+        events.apply(to: &options)
+        options.moverTemplate = try Check.moverTemplate(moverTemplate)
+        return Invocation(
+            options: options,
+            connection: try connection.checked(streaming: true),
+            mode: dryRun ? .plan : .migrate(afterPreflight: !skipPreflightValidation),
+            files: try files.checked()
+        )
+    }
+}
