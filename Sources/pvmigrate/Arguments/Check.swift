@@ -134,6 +134,16 @@ enum Check {
         }
     }
 
+    static func pause(_ text: String) throws(UsageError) -> Pause {
+        guard let pause = Pause(text) else {
+            throw UsageError(
+                #"--pause "\(text)" is not of the form KIND/NAME=PATCH with a JSON object as the patch, "#
+                    + #"such as 'Kafka/main={"spec":{"pause":true}}'"#
+            )
+        }
+        return pause
+    }
+
     /// The limit keeps sums of times far from overflowing; nobody waits for eleven days.
     static func seconds(_ number: Int, _ flag: String) throws(UsageError) -> Duration {
         guard (1...1_000_000).contains(number) else {

@@ -37,15 +37,7 @@ struct MigrateArguments: ParsableCommand {
     @Flag(help: "Keep each source volume, so that `pvmigrate rollback` can swap its claim back to it.")
     var keepSource = false
 
-    @OptionGroup var stopping: StoppingArguments
-    @OptionGroup var events: EventArguments
-
-    @Flag(help: "Show what would be done, and change nothing.")
-    var dryRun = false
-
-    @OptionGroup var files: FileArguments
-
-    @OptionGroup var connection: ConnectionArguments
+    @OptionGroup var running: RunArguments
 
     /// Checks every value, and the flags together.
     ///
@@ -53,26 +45,20 @@ struct MigrateArguments: ParsableCommand {
     func checked() throws(UsageError) -> Invocation {
         var options = try migration.checked()
         if preflightValidationOnly {
-            for (given, other) in [(skipPreflightValidation, "--skip-preflight-validation"), (dryRun, "--dry-run")]
-            where given {
+            let others = [(skipPreflightValidation, "--skip-preflight-validation"), (running.dryRun, "--dry-run")]
+            for (given, other) in others where given {
                 throw UsageError("--preflight-validation-only and \(other) exclude each other")
             }
         }
         try copying.apply(to: &options)
-        try stopping.apply(to: &options)
-        events.apply(to: &options)
         try checks.apply(to: &options)
         options.isLive = live
         options.keepSource = keepSource
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
-        return Invocation(
-            options: options,
-            connection: try connection.checked(streaming: true),
-            mode: dryRun
-                ? .plan
-                : preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation),
-            files: try files.checked()
+        return try running.invocation(
+            options,
+            preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation)
         )
     }
 }

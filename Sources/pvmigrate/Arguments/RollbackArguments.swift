@@ -31,28 +31,13 @@ struct RollbackArguments: ParsableCommand {
     @Flag(help: "Roll back without checking first.")
     var skipPreflightValidation = false
 
-    @OptionGroup var stopping: StoppingArguments
-    @OptionGroup var events: EventArguments
-
-    @Flag(help: "Show what would be done, and change nothing.")
-    var dryRun = false
-
-    @OptionGroup var files: FileArguments
-
-    @OptionGroup var connection: ConnectionArguments
+    @OptionGroup var running: RunArguments
 
     func checked() throws(UsageError) -> Invocation {
         var options = try migration.checked().back(discardingChanges: discardChanges)
         options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
-        try stopping.apply(to: &options)
-        events.apply(to: &options)
         options.moverTemplate = try Check.moverTemplate(moverTemplate)
-        return Invocation(
-            options: options,
-            connection: try connection.checked(streaming: true),
-            mode: dryRun ? .plan : .migrate(afterPreflight: !skipPreflightValidation),
-            files: try files.checked()
-        )
+        return try running.invocation(options, .migrate(afterPreflight: !skipPreflightValidation))
     }
 }

@@ -1,8 +1,9 @@
 import ArgumentParser
 import Migration
 
-/// The flags that say how workloads may be stopped which can't just be scaled.
-struct StoppingArguments: ParsableArguments {
+/// What all commands that migrate have in common, one way or the other: how they stop workloads, whom they tell, and how
+/// they reach the cluster.
+struct RunArguments: ParsableArguments {
     @Flag(help: "Delete pods that nothing owns, and create them again afterwards.")
     var recreatePods = false
 
@@ -15,54 +16,26 @@ struct StoppingArguments: ParsableArguments {
     )
     var pause: [String] = []
 
-    func apply(to options: inout Options) throws(UsageError) {
-        options.recreatesPods = recreatePods
-        for text in pause {
-            guard let pause = Pause(text) else {
-                throw UsageError(
-                    #"--pause "\(text)" is not of the form KIND/NAME=PATCH with a JSON object as the patch, "#
-                        + #"such as 'Kafka/main={"spec":{"pause":true}}'"#
-                )
-            }
-            options.pauses.append(pause)
-        }
-    }
-}
-
-/// Whether the cluster is told what happens.
-struct EventArguments: ParsableArguments {
     @Flag(help: "Record no Events on claims and workloads, which `kubectl describe` would show.")
     var noEvents = false
 
-    func apply(to options: inout Options) { options.recordsEvents = !noEvents }
-}
+    @Flag(help: "Show what would be done, and change nothing.")
+    var dryRun = false
 
-/// The files that a run writes.
-struct FileArguments: ParsableArguments {
-    @Option(
-        help: ArgumentHelp(
-            "Write a test case for each claim here at the end, as CI systems read it.",
-            valueName: "file"
-        )
-    )
-    var junit: String?
+    @OptionGroup var files: FileArguments
+    @OptionGroup var connection: ConnectionArguments
 
-    @Option(
-        help: ArgumentHelp(
-            "Write a page here at the end: what was migrated, when, and for how long workloads were down.",
-            valueName: "file"
+    /// - Parameter mode: what is to be done where it is not only to be shown.
+    func invocation(_ options: Options, _ mode: Invocation.Mode) throws(UsageError) -> Invocation {
+        var options = options
+        options.recreatesPods = recreatePods
+        for text in pause { options.pauses.append(try Check.pause(text)) }
+        options.recordsEvents = !noEvents
+        return Invocation(
+            options: options,
+            connection: try connection.checked(streaming: true),
+            mode: dryRun ? .plan : mode,
+            files: try files.checked()
         )
-    )
-    var report: String?
-
-    func checked() throws(UsageError) -> Invocation.Files {
-        let files = Invocation.Files(
-            junit: try Check.notEmpty(junit, "--junit").map { ResultFile(flag: "--junit", path: $0) },
-            report: try Check.notEmpty(report, "--report").map { ResultFile(flag: "--report", path: $0) }
-        )
-        if let path = files.junit?.path, path == files.report?.path {
-            throw UsageError("--junit and --report are the same file \(path)")
-        }
-        return files
     }
 }

@@ -16,27 +16,13 @@ struct StageArguments: ParsableCommand {
     @Flag(help: "Copy without checking first.")
     var skipPreflightValidation = false
 
-    @OptionGroup var stopping: StoppingArguments
-    @OptionGroup var events: EventArguments
-
-    @Flag(help: "Show what would be done, and change nothing.")
-    var dryRun = false
-
-    @OptionGroup var files: FileArguments
-    @OptionGroup var connection: ConnectionArguments
+    @OptionGroup var running: RunArguments
 
     func checked() throws(UsageError) -> Invocation {
         var options = try migration.checked()
         options.goal = .stage
         try copying.apply(to: &options)
-        try stopping.apply(to: &options)
-        events.apply(to: &options)
         try checks.apply(to: &options)
-        return Invocation(
-            options: options,
-            connection: try connection.checked(streaming: true),
-            mode: dryRun ? .plan : .migrate(afterPreflight: !skipPreflightValidation),
-            files: try files.checked()
-        )
+        return try running.invocation(options, .migrate(afterPreflight: !skipPreflightValidation))
     }
 }

@@ -1,0 +1,31 @@
+import ArgumentParser
+
+/// The files that a run writes.
+struct FileArguments: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Write a test case for each claim here at the end, as CI systems read it.",
+            valueName: "file"
+        )
+    )
+    var junit: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Write a page here at the end: what was migrated, when, and for how long workloads were down.",
+            valueName: "file"
+        )
+    )
+    var report: String?
+
+    func checked() throws(UsageError) -> Invocation.Files {
+        let files = Invocation.Files(
+            junit: try Check.notEmpty(junit, "--junit").map { ResultFile(flag: "--junit", path: $0) },
+            report: try Check.notEmpty(report, "--report").map { ResultFile(flag: "--report", path: $0) }
+        )
+        if let path = files.junit?.path, path == files.report?.path {
+            throw UsageError("--junit and --report are the same file \(path)")
+        }
+        return files
+    }
+}
