@@ -13,6 +13,18 @@ protocol Subcommand: ParsableCommand {
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode
 }
 
+/// One that goes through the same as a migration.
+protocol RunSubcommand: Subcommand {
+    /// What is to be run, with every value checked.
+    func checked() throws(UsageError) -> Invocation
+}
+
+extension RunSubcommand {
+    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
+        try await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
+    }
+}
+
 enum Subcommands {
     /// In the order of `--help`.
     static var all: [any Subcommand.Type] {
@@ -30,8 +42,7 @@ enum Subcommands {
 
 extension RBACArguments: Subcommand {
     static let name = "rbac"
-    static let flags =
-        "[--namespace <names>] [flags]"
+    static let flags = "[--namespace <names>] [flags]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
         surroundings.output(Permissions.rbac(for: try checked()))
@@ -39,31 +50,19 @@ extension RBACArguments: Subcommand {
     }
 }
 
-extension StageArguments: Subcommand {
+extension StageArguments: RunSubcommand {
     static let name = "stage"
     static let flags = "--source-sc <name> --dest-sc <name> [flags]"
-
-    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
-        try await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
-    }
 }
 
-extension AbortArguments: Subcommand {
+extension AbortArguments: RunSubcommand {
     static let name = "abort"
     static let flags = "--source-sc <name> --dest-sc <name> [flags]"
-
-    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
-        try await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
-    }
 }
 
-extension RollbackArguments: Subcommand {
+extension RollbackArguments: RunSubcommand {
     static let name = "rollback"
     static let flags = "--source-sc <name> --dest-sc <name> [--discard-changes] [flags]"
-
-    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
-        try await Command(invocation: try checked(), surroundings: surroundings, interruption: interruption).run()
-    }
 }
 
 extension StatusArguments: Subcommand {
