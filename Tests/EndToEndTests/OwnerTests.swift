@@ -88,12 +88,7 @@ struct OwnerTests {
     @Test("a custom resource with a scale is scaled, and its operator does the rest")
     func customScale() async throws {
         try await Scene.with { scene in
-            let plural = scene.prefix.replacing("-", with: "") + "s"
-            let kind = APIResource(
-                group: "pvmigrate.example.com",
-                kind: "Roller" + scene.prefix.suffix(5),
-                plural: plural
-            )
+            let kind = scene.customKind("Roller")
             try await scene.withCustomResource(kind, hasScale: true) {
                 let owner = try await scene.create(kind, "main", ["spec": ["replicas": 1]])
                 try await scene.createClaim("data")
@@ -116,12 +111,7 @@ struct OwnerTests {
     @Test("a pod of an operator is refused with its owner's name, and --pause says what to do about it")
     func operators() async throws {
         try await Scene.with { scene in
-            let plural = scene.prefix.replacing("-", with: "") + "s"
-            let kind = APIResource(
-                group: "pvmigrate.example.com",
-                kind: "Keeper" + scene.prefix.suffix(5),
-                plural: plural
-            )
+            let kind = scene.customKind("Keeper")
             try await scene.withCustomResource(kind) {
                 let owner = try await scene.create(kind, "main", ["spec": ["size": 1]])
                 try await scene.createClaim("data")
@@ -257,6 +247,15 @@ extension Scene {
         return object["spec"] ?? .null
     }
 
+    /// A kind that no other test has.
+    fileprivate func customKind(_ name: String) -> APIResource {
+        APIResource(
+            group: "pvmigrate.example.com",
+            kind: name + prefix.suffix(5),
+            plural: prefix.replacing("-", with: "") + "s"
+        )
+    }
+
     /// Defines a kind for a test.
     fileprivate func withCustomResource(
         _ kind: APIResource,
@@ -264,14 +263,8 @@ extension Scene {
         _ body: () async throws -> Void
     ) async throws {
         let scale: JSON = ["scale": ["specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"]]
-        let definition = APIResource(
-            group: "apiextensions.k8s.io",
-            kind: "CustomResourceDefinition",
-            plural: "customresourcedefinitions",
-            namespaced: false
-        )
         let made = try await create(
-            definition,
+            Definition.resource,
             "\(kind.plural).\(kind.group)",
             [
                 "spec": [
@@ -304,10 +297,10 @@ extension Scene {
             }
             try await body()
         } catch {
-            try await client.delete(definition, name, uid: uid)
+            try await client.delete(Definition.resource, name, uid: uid)
             throw error
         }
-        try await client.delete(definition, name, uid: uid)
+        try await client.delete(Definition.resource, name, uid: uid)
     }
 }
 

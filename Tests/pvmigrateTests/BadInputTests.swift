@@ -36,6 +36,15 @@ struct BadInput: Sendable, CustomTestStringConvertible {
         )
     }
 
+    /// Flags of a migration, besides the classes.
+    static func migrate(_ arguments: String, _ message: String) -> BadInput {
+        flags("--source-sc a --dest-sc b " + arguments, message)
+    }
+
+    static func rollback(_ arguments: String, _ message: String) -> BadInput {
+        flags("rollback -source-sc a -dest-sc b " + arguments, message)
+    }
+
     private static let good = ["--source-sc", "slow", "--dest-sc", "fast"]
 
     static func environment(_ environment: [String: String], _ message: String) -> BadInput {
@@ -101,129 +110,108 @@ struct BadInputTests {
             .flags("--source-sc A --dest-sc b", "--source-sc \"A\" is not the name of a StorageClass"),
             .flags("--source-sc a/b --dest-sc b", "--source-sc \"a/b\" is not the name of a StorageClass"),
             .flags("--source-sc a --dest-sc b..c", "--dest-sc \"b..c\" is not the name of a StorageClass"),
-            .flags("--source-sc a --dest-sc b --frobnicate", "Unknown option '--frobnicate'"),
+            .migrate("--frobnicate", "Unknown option '--frobnicate'"),
             .flags("--sourcesc a --dest-sc b", "Unknown option '--sourcesc'. Did you mean '--source-sc'?"),
-            .flags("--source-sc a --dest-sc b c", "Unexpected argument 'c'"),
-            .flags("--source-sc a --dest-sc b --set-defaults true", "Unexpected argument 'true'"),
-            .flags("--source-sc a --dest-sc b --dry-run=2", "--dry-run must be true or false, not \"2\""),
-            .flags(
-                "-source-sc a -dest-sc b --dest-size 10Gi",
+            .migrate("c", "Unexpected argument 'c'"),
+            .migrate("--set-defaults true", "Unexpected argument 'true'"),
+            .migrate("--dry-run=2", "--dry-run must be true or false, not \"2\""),
+            .migrate(
+                "--dest-size 10Gi",
                 "--dest-size must be a percentage from 1% to 1000%, such as 120%, not \"10Gi\""
             ),
             .flags(
                 "rbac --dest-size=0%",
                 "--dest-size must be a percentage from 1% to 1000%, such as 120%, not \"0%\""
             ),
-            .flags("--source-sc a --dest-sc b --qps 0", "--qps must be from 1 to 10000, not 0"),
-            .flags(
-                "--source-sc a --dest-sc b --bandwidth-limit 0",
+            .migrate("--qps 0", "--qps must be from 1 to 10000, not 0"),
+            .migrate(
+                "--bandwidth-limit 0",
                 "--bandwidth-limit must be bytes a second, 64K or more, such as 50M or 1.5G, not \"0\""
             ),
-            .flags(
-                "--source-sc a --dest-sc b --bandwidth-limit=1.5T",
+            .migrate(
+                "--bandwidth-limit=1.5T",
                 "--bandwidth-limit must be bytes a second, 64K or more, such as 50M or 1.5G, not \"1.5T\""
             ),
-            .flags(
-                "--source-sc a --dest-sc b --bandwidth-limit 1.5G --rsync-flags --bwlimit=1m",
+            .migrate(
+                "--bandwidth-limit 1.5G --rsync-flags --bwlimit=1m",
                 "--bandwidth-limit and a --bwlimit in --rsync-flags exclude each other"
             ),
-            .flags(
-                "--source-sc a --dest-sc b --bandwidth-limit 50M --streams 2",
+            .migrate(
+                "--bandwidth-limit 50M --streams 2",
                 "--bandwidth-limit and --streams exclude each other: only rsync keeps to a limit"
             ),
-            .flags("--source-sc a --dest-sc b --streams 0", "--streams must be from 1 to 64, not 0"),
-            .flags("--source-sc a --dest-sc b --parallel 65", "--parallel must be from 1 to 64, not 65"),
-            .flags(
-                "--source-sc a --dest-sc b --parallel-per-node=0",
-                "--parallel-per-node must be from 1 to 64, not 0"
-            ),
-            .flags("-source-sc a -dest-sc b --pvc a", "--pvc \"a\" is not a claim's NAMESPACE/NAME"),
-            .flags("-source-sc a -dest-sc b --exclude a/B", "--exclude \"a/B\" is not a claim's NAMESPACE/NAME"),
-            .flags("-source-sc a -dest-sc b -n shop,,bank", "--namespace \"\" is not the name of a namespace"),
-            .flags("-source-sc a -dest-sc b -l=", "--selector is empty"),
-            .flags(
-                "-source-sc a -dest-sc b -n shop,bank --exclude-namespace bank",
+            .migrate("--streams 0", "--streams must be from 1 to 64, not 0"),
+            .migrate("--parallel 65", "--parallel must be from 1 to 64, not 65"),
+            .migrate("--parallel-per-node=0", "--parallel-per-node must be from 1 to 64, not 0"),
+            .migrate("--pvc a", "--pvc \"a\" is not a claim's NAMESPACE/NAME"),
+            .migrate("--exclude a/B", "--exclude \"a/B\" is not a claim's NAMESPACE/NAME"),
+            .migrate("-n shop,,bank", "--namespace \"\" is not the name of a namespace"),
+            .migrate("-l=", "--selector is empty"),
+            .migrate(
+                "-n shop,bank --exclude-namespace bank",
                 "the namespace bank is both in --namespace and in --exclude-namespace"
             ),
-            .flags("-source-sc a -dest-sc b -n shop --pvc bank/data", "--pvc bank/data is outside of --namespace"),
-            .flags(
-                "-source-sc a -dest-sc b --pvc bank/data --exclude bank/data",
-                "--pvc bank/data is left out by --exclude"
-            ),
-            .flags("-source-sc a -dest-sc b -namespace=", "--namespace is empty; leave it out for all namespaces"),
-            .flags("-source-sc a -dest-sc b -namespace a.b", "--namespace \"a.b\" is not the name of a namespace"),
-            .flags("-source-sc a -dest-sc b -namespace a/b?c", "--namespace \"a/b?c\" is not the name of a namespace"),
-            .flags("-source-sc a -dest-sc b -rsync-image=", "--rsync-image is empty"),
-            .flags("-source-sc a -dest-sc b -rsync-image ä", "--rsync-image \"ä\" is not the name of an image"),
-            .flags(
-                "-source-sc a -dest-sc b -rsync-flags bwlimit=9",
+            .migrate("-n shop --pvc bank/data", "--pvc bank/data is outside of --namespace"),
+            .migrate("--pvc bank/data --exclude bank/data", "--pvc bank/data is left out by --exclude"),
+            .migrate("-namespace=", "--namespace is empty; leave it out for all namespaces"),
+            .migrate("-namespace a.b", "--namespace \"a.b\" is not the name of a namespace"),
+            .migrate("-namespace a/b?c", "--namespace \"a/b?c\" is not the name of a namespace"),
+            .migrate("-rsync-image=", "--rsync-image is empty"),
+            .migrate("-rsync-image ä", "--rsync-image \"ä\" is not the name of an image"),
+            .migrate(
+                "-rsync-flags bwlimit=9",
                 "--rsync-flags \"bwlimit=9\" is no flag of rsync: it must begin with a dash"
             ),
-            .flags("-source-sc a -dest-sc b -kubeconfig=", "--kubeconfig is empty"),
-            .flags("-source-sc a -dest-sc b -context ''", "--context is empty"),
-            .flags(
-                "-source-sc a -dest-sc b -output yaml",
+            .migrate("-kubeconfig=", "--kubeconfig is empty"),
+            .migrate("-context ''", "--context is empty"),
+            .migrate(
+                "-output yaml",
                 "The value 'yaml' is invalid for '--output <format>'. Please provide one of 'text', 'json' or 'jsonl'"
             ),
-            .flags(
-                "-source-sc a -dest-sc b -pod-ready-timeout 1m",
-                "The value '1m' is invalid for '--pod-ready-timeout <seconds>'"
-            ),
-            .flags(
-                "-source-sc a -dest-sc b -pod-ready-timeout=-1",
+            .migrate("-pod-ready-timeout 1m", "The value '1m' is invalid for '--pod-ready-timeout <seconds>'"),
+            .migrate(
+                "-pod-ready-timeout=-1",
                 "--pod-ready-timeout must be a whole number of seconds from 1 to 1000000, not -1"
             ),
-            .flags(
-                "-source-sc a -dest-sc b -delete-pv-timeout 0",
+            .migrate(
+                "-delete-pv-timeout 0",
                 "--delete-pv-timeout must be a whole number of seconds from 1 to 1000000, not 0"
             ),
-            .flags(
-                "-source-sc a -dest-sc b -preflight-validation-only -skip-preflight-validation",
+            .migrate(
+                "-preflight-validation-only -skip-preflight-validation",
                 "--preflight-validation-only and --skip-preflight-validation exclude each other"
             ),
-            .flags(
-                "-source-sc a -dest-sc b -preflight-validation-only -dry-run",
+            .migrate(
+                "-preflight-validation-only -dry-run",
                 "--preflight-validation-only and --dry-run exclude each other"
             ),
             .flags("rbac --source-sc a", "Unknown option '--source-sc'"),
             .flags("rbac --namespace=", "--namespace is empty; leave it out for all namespaces"),
             .flags("status -source-sc=", "--source-sc is empty"),
             .flags("status -dest-sc A", "--dest-sc \"A\" is not the name of a StorageClass"),
-            .flags(
-                "status --source-sc a --dest-sc a",
-                "--source-sc and --dest-sc are both \"a\"; they must differ"
-            ),
+            .flags("status --source-sc a --dest-sc a", "--source-sc and --dest-sc are both \"a\"; they must differ"),
             .flags("status --namespace a.b", "--namespace \"a.b\" is not the name of a namespace"),
             .flags("status --kubeconfig=", "--kubeconfig is empty"),
             .flags("status --set-defaults", "Unknown option '--set-defaults'"),
             .flags("status slow", "Unexpected argument 'slow'"),
             .flags("--dry-run status", "Unexpected argument 'status'"),
-            .flags("-source-sc a -dest-sc b -keep-source=2", "--keep-source must be true or false, not \"2\""),
-            .flags("-source-sc a -dest-sc b --discard-changes", "Unknown option '--discard-changes'"),
+            .migrate("-keep-source=2", "--keep-source must be true or false, not \"2\""),
+            .migrate("--discard-changes", "Unknown option '--discard-changes'"),
             .flags("rollback", "--source-sc is missing"),
             .flags("rollback --source-sc a", "--dest-sc is missing"),
             .flags("rollback --source-sc a --dest-sc=", "--dest-sc is empty"),
-            .flags(
-                "rollback --source-sc a --dest-sc a",
-                "--source-sc and --dest-sc are both \"a\"; they must differ"
-            ),
-            .flags("rollback -source-sc a -dest-sc b -pvc", "Missing value for '--pvc <namespace/name>'"),
-            .flags("rollback -source-sc a -dest-sc b -pvc=", "--pvc \"\" is not a claim's NAMESPACE/NAME"),
-            .flags("rollback -source-sc a -dest-sc b -pvc data", "--pvc \"data\" is not a claim's NAMESPACE/NAME"),
-            .flags("rollback -source-sc a -dest-sc b -pvc /data", "--pvc \"/data\" is not a claim's NAMESPACE/NAME"),
-            .flags("rollback -source-sc a -dest-sc b -pvc shop/", "--pvc \"shop/\" is not a claim's NAMESPACE/NAME"),
-            .flags(
-                "rollback -source-sc a -dest-sc b -pvc shop/data -pvc a/b/c",
-                "--pvc \"a/b/c\" is not a claim's NAMESPACE/NAME"
-            ),
-            .flags("rollback -source-sc a -dest-sc b -pvc a.b/c", "--pvc \"a.b/c\" is not a claim's NAMESPACE/NAME"),
-            .flags(
-                "rollback -source-sc a -dest-sc b -discard-changes=maybe",
-                "--discard-changes must be true or false, not \"maybe\""
-            ),
-            .flags("rollback -source-sc a -dest-sc b -rsync-image=", "--rsync-image is empty"),
-            .flags("rollback -source-sc a -dest-sc b -set-defaults", "Unknown option '--set-defaults'"),
-            .flags("rollback -source-sc a -dest-sc b shop/data", "Unexpected argument 'shop/data'"),
+            .flags("rollback --source-sc a --dest-sc a", "--source-sc and --dest-sc are both \"a\"; they must differ"),
+            .rollback("-pvc", "Missing value for '--pvc <namespace/name>'"),
+            .rollback("-pvc=", "--pvc \"\" is not a claim's NAMESPACE/NAME"),
+            .rollback("-pvc data", "--pvc \"data\" is not a claim's NAMESPACE/NAME"),
+            .rollback("-pvc /data", "--pvc \"/data\" is not a claim's NAMESPACE/NAME"),
+            .rollback("-pvc shop/", "--pvc \"shop/\" is not a claim's NAMESPACE/NAME"),
+            .rollback("-pvc shop/data -pvc a/b/c", "--pvc \"a/b/c\" is not a claim's NAMESPACE/NAME"),
+            .rollback("-pvc a.b/c", "--pvc \"a.b/c\" is not a claim's NAMESPACE/NAME"),
+            .rollback("-discard-changes=maybe", "--discard-changes must be true or false, not \"maybe\""),
+            .rollback("-rsync-image=", "--rsync-image is empty"),
+            .rollback("-set-defaults", "Unknown option '--set-defaults'"),
+            .rollback("shop/data", "Unexpected argument 'shop/data'"),
             .flags("abort", "--source-sc is missing"),
             .flags("abort -dest-sc b", "--source-sc is missing"),
             .flags(
@@ -240,10 +228,7 @@ struct BadInputTests {
             .flags("cleanup -keep-days 7d", "The value '7d' is invalid for '--keep-days <days>'"),
             .flags("cleanup -keep-days 0.5", "The value '0.5' is invalid for '--keep-days <days>'"),
             .flags("cleanup -keep-days -1", "Missing value for '--keep-days <days>'"),
-            .flags(
-                "cleanup -keep-days=-1",
-                "--keep-days must be a whole number of days from 0 to 100000, not -1"
-            ),
+            .flags("cleanup -keep-days=-1", "--keep-days must be a whole number of days from 0 to 100000, not -1"),
             .flags(
                 "cleanup -keep-days 100001",
                 "--keep-days must be a whole number of days from 0 to 100000, not 100001"
