@@ -57,43 +57,22 @@ final class OutageWatch: Sendable {
 
     /// The first of a Deployment's pods that is asked to stop begins its outage.
     private func observePods() async throws {
-        var isUp = false
-        let _: Bool = try await client.wait(
-            for: Pod.self,
-            in: World.namespace,
-            limit: Self.limit,
-            what: "pods to stop"
-        ) { pods -> Bool? in
-            let now = client.time.now()
-            if !isUp { up.yield() }
-            isUp = true
-            let stopping = pods.objects.values.filter(\.metadata.isTerminating).compactMap {
-                $0.metadata.labels?["app"]
-            }
+        try await watch(Pod.self) { pods, now in
+            let stopping = pods.filter(\.metadata.isTerminating).compactMap { $0.metadata.labels?["app"] }
             moments.withLock { moments in
                 for name in stopping where moments[name]?.stopped == nil {
                     moments[name, default: Moments()].stopped = now
                 }
             }
-            return nil
+            return false
         }
     }
 
     private func observeDeployments() async throws {
-        var isUp = false
         var down: Set<String> = []
-        let _: Bool = try await client.wait(
-            for: WorkloadObject.self,
-            of: .deployments,
-            in: World.namespace,
-            limit: Self.limit,
-            what: "Deployments to be ready again"
-        ) { deployments -> Bool? in
-            let now = client.time.now()
-            if !isUp { up.yield() }
-            isUp = true
-            return moments.withLock { moments in
-                for deployment in deployments.objects.values {
+        try await watch(WorkloadObject.self, of: .deployments) { deployments, now in
+            moments.withLock { moments in
+                for deployment in deployments {
                     let name = deployment.metadata.name
                     if deployment.spec.replicas == 0 {
                         down.insert(name)
@@ -104,8 +83,29 @@ final class OutageWatch: Sendable {
                         moments[name] = seen
                     }
                 }
-                return moments.values.count { $0.ready != nil } == workloads.count ? true : nil
+                return moments.values.count { $0.ready != nil } == workloads.count
             }
+        }
+    }
+
+    /// Looks at all objects of a kind whenever one of them changes, until enough is seen.
+    private func watch<Object: KubernetesObject>(
+        _ type: Object.Type,
+        of resource: APIResource = Object.resource,
+        isEnough: ([Object], Duration) -> Bool
+    ) async throws {
+        var isUp = false
+        let _: Bool = try await client.wait(
+            for: type,
+            of: resource,
+            in: World.namespace,
+            limit: Self.limit,
+            what: "every Deployment to stop, start and be ready again"
+        ) { objects -> Bool? in
+            let now = client.time.now()
+            if !isUp { up.yield() }
+            isUp = true
+            return isEnough(Array(objects.objects.values), now) ? true : nil
         }
     }
 }
