@@ -39,6 +39,16 @@ struct Bench: AsyncParsableCommand {
     @Argument(help: "Further arguments for pvmigrate, after --.")
     var arguments: [String] = []
 
+    func validate() throws {
+        if claims < 1 { throw ValidationError("--claims must be at least 1") }
+        // Nobody stops a Deployment without a claim: it would be waited for.
+        if let workloads, !(1...claims).contains(workloads) {
+            throw ValidationError("--workloads must be between 1 and the number of claims")
+        }
+        if files < 0 || size < 0 { throw ValidationError("--files and --size must not be negative") }
+        if writes, claims > 1 { throw ValidationError("--writes is for one claim") }
+    }
+
     func run() async throws {
         let transport = try CurlTransport.make(
             try Configuration.load(kubeconfig: kubeconfig, context: nil, environment: [:], home: nil),
@@ -64,8 +74,9 @@ struct Bench: AsyncParsableCommand {
         }
         let wall = start.duration(to: .now)
         let requests = try await RequestCounts(of: transport) - before
-        let moments = try await outages
+        // First of all, as there is no outage to wait for where nothing was migrated.
         try await world.verify()
+        let moments = try await outages
         if writes {
             let (wrote, found) = (try await wrote, try await witness.found())
             guard wrote > 0, found >= wrote else {
