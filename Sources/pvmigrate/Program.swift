@@ -12,11 +12,11 @@ import Kubernetes
 enum Program {
     /// The main thread waits for signals and does nothing else; the command runs beside it and ends the process.
     static func main() {
-        StandardStream.openClosed()
+        Descriptor.openClosed()
         let signals = Signals()
         let interruption = Interruption()
-        let results = StandardStream(STDOUT_FILENO)
-        let messages = StandardStream(STDERR_FILENO)
+        let results = Descriptor(STDOUT_FILENO)
+        let messages = Descriptor(STDERR_FILENO)
         let environment = ProcessInfo.processInfo.environment
         let terminal = LiveTerminal.standardError(environment, messages)
         let errors: @Sendable (String) -> Void = { text in

@@ -99,6 +99,30 @@ struct HTMLReportTests {
         #expect(shop.storageClass == "slow")
     }
 
+    @Test("that finds the disk full at the end is said, in the system's words, and does not make the run fail")
+    func full() throws {
+        var shop = try Shop()
+        let run = try shop.run("--dry-run", "--report", "/dev/full")
+        #expect(run.code == .done)
+        #expect(
+            run.errors.contains("error: /dev/full: could not be written: no space left on device\n"),
+            "\(run.errors)"
+        )
+    }
+
+    @Test("goes to where a link leads, also to a file that was not there, which the trial leaves as it was")
+    func link() throws {
+        var shop = try Shop()
+        let link = folder.path + "/link"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: file)
+        #expect(try shop.run("--report", link, "--selector=app=a=b").code == .usage)
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == file)
+        #expect(!FileManager.default.fileExists(atPath: file))
+        #expect(try shop.run("--report", link, "--dry-run").code == .done)
+        #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == file)
+        #expect(try page().contains("Dry run</h1>"))
+    }
+
     @Test(
         "shows the command as it was given, but nothing that looks like a secret",
         arguments: [

@@ -29,7 +29,7 @@ final class LiveTerminal: Sendable {
     }
 
     /// The terminal behind standard error; nil where that is none, or one that can do no more than print.
-    static func standardError(_ environment: [String: String], _ stream: StandardStream) -> LiveTerminal? {
+    static func standardError(_ environment: [String: String], _ stream: Descriptor) -> LiveTerminal? {
         guard isatty(STDERR_FILENO) == 1, !["", "dumb"].contains(environment["TERM"] ?? "") else { return nil }
         return LiveTerminal(
             size: {

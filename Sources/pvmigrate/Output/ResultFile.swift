@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 #if canImport(Glibc)
     import Glibc
 #else
@@ -16,16 +14,38 @@ struct ResultFile: Sendable, Equatable {
     /// - Throws: `UsageError` where it can't be written.
     func check() throws(UsageError) {
         let exists = access(path, F_OK) == 0
-        // A pipe that nobody reads is not waited for.
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o666)
-        guard descriptor >= 0 else {
-            let why = String(cString: strerror(errno)).lowercased()
-            throw UsageError("\(flag) \(path) cannot be written: \(why)")
+        do throws(SystemError) {
+            close(try open(O_CREAT))
+        } catch {
+            throw UsageError("\(flag) \(path) cannot be written: \(error)")
         }
-        close(descriptor)
-        if !exists { unlink(path) }
+        // Not the path itself, which may be a link to a file that was not there.
+        if !exists, let made = realpath(path, nil) {
+            unlink(made)
+            free(made)
+        }
     }
 
     /// - Throws: why it can't be written.
-    func write(_ text: String) throws { try Data(text.utf8).write(to: URL(filePath: path)) }
+    func write(_ text: String) throws(SystemError) {
+        let number = try open(O_CREAT | O_TRUNC)
+        let file = Descriptor(number)
+        file.write(text)
+        let isClosed = close(number) == 0
+        let code = errno
+        if let failure = file.failure { throw failure }
+        // Some file systems tell only now that they are full.
+        if !isClosed { throw SystemError(code: code) }
+    }
+
+    /// Opens it for writing. A pipe that nobody reads is not waited for.
+    private func open(_ flags: Int32) throws(SystemError) -> Int32 {
+        #if canImport(Glibc)
+            let number = Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK | flags, 0o666)
+        #else
+            let number = Musl.open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK | flags, 0o666)
+        #endif
+        guard number >= 0 else { throw SystemError(code: errno) }
+        return number
+    }
 }
