@@ -23,7 +23,7 @@ enum Program {
             if let terminal { terminal.write(text) } else { messages.write(text) }
         }
         Task.detached {
-            let code = await run(
+            var code = await run(
                 Array(CommandLine.arguments.dropFirst()),
                 in: Surroundings(
                     environment: environment,
@@ -34,6 +34,11 @@ enum Program {
                 ),
                 interruption: interruption
             )
+            // Whoever reads no further has what they want.
+            if let failure = results.failure, failure.code != EPIPE {
+                errors("error: the results could not be written to stdout: \(failure)\n")
+                if code == .done { code = .failed }
+            }
             // Not `exit`: it would take OpenSSL down below the threads of libcurl that still run. Nothing is buffered.
             _exit(code.rawValue)
         }

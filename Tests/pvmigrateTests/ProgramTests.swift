@@ -83,6 +83,27 @@ struct ProgramTests {
         process.waitUntilExit()
     }
 
+    @Test("fails where its results find no room, and does not where nobody reads them any more")
+    func results() throws {
+        let pipe = Pipe()
+        try pipe.fileHandleForReading.close()
+        let full = try #require(FileHandle(forWritingAtPath: "/dev/full"))
+        let refusal = "error: the results could not be written to stdout: no space left on device\n"
+        for (place, code, message) in [(full, 1, refusal), (pipe.fileHandleForWriting, 0, "")] {
+            let process = Process()
+            let errors = Pipe()
+            process.executableURL = Self.directory.appending(path: "pvmigrate")
+            process.arguments = ["rbac"]
+            process.standardOutput = place
+            process.standardError = errors
+            try process.run()
+            let said = try errors.fileHandleForReading.readToEnd() ?? Data()
+            process.waitUntilExit()
+            #expect(process.terminationStatus == Int32(code))
+            #expect(String(decoding: said, as: UTF8.self) == message)
+        }
+    }
+
     /// Where the package's products are: beside the tests.
     static let directory = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
 }
