@@ -95,6 +95,13 @@ struct OverviewTests {
         #expect(overview.lines(width: 100, height: 24, now: .seconds(30))[0].contains("] 100%              checking"))
     }
 
+    @Test("of sizes that no volume has the share is still told")
+    func huge() {
+        var overview = overview()
+        overview.note(ObjectName("data", in: "shop"), CopyProgress(bytes: 1 << 60, total: 1 << 61))
+        #expect(overview.lines(width: 40, height: 24, now: .seconds(30))[0].contains(" 50%"))
+    }
+
     // MARK: The terminal itself
 
     @Test("messages scroll by above the lines, and at the end only they are left")

@@ -7,6 +7,9 @@ struct CopyAmount: Equatable, Sendable {
     /// False while the tool still looks for files, so that there is more than it knows; nil where the line doesn't say.
     var isTotalKnown: Bool?
 
+    /// No volume holds more; the hundredfold of it, and what many claims have together, must still be numbers.
+    static let most: Int64 = 10_000_000_000_000_000
+
     init(bytes: Int64, total: Int64?, isTotalKnown: Bool?) {
         self.bytes = bytes
         self.total = total
@@ -24,7 +27,7 @@ struct CopyAmount: Equatable, Sendable {
             let percent = Int64(words[1].dropLast()), 0...100 ~= percent
         else { return nil }
         self.bytes = bytes
-        total = percent > 0 ? bytes * 100 / percent : nil
+        total = percent > 0 ? min(bytes * 100 / percent, Self.most) : nil
         guard let checked = words.last, checked.hasSuffix(")") else { return }
         isTotalKnown = checked.hasPrefix("to-chk=")
     }
@@ -38,8 +41,7 @@ struct CopyAmount: Equatable, Sendable {
             } else {
                 Double(text.filter { $0 != "," && $0 != "." })
             }
-        // No volume holds more, and the hundredfold must still be a number.
-        guard let number, 0..<1e16 ~= number else { return nil }
+        guard let number, 0...Double(most) ~= number else { return nil }
         return Int64(number)
     }
 }
@@ -56,7 +58,7 @@ extension DeviceScript {
     func amount(in line: Substring) -> CopyAmount? {
         let words = line.split(separator: " ")
         guard words.count > 4, words[1] == "of", words[4].hasPrefix("compared"), let done = Int64(words[0]),
-            let total = Int64(words[2]), 0...total ~= done, total < 1 << 40
+            let total = Int64(words[2]), 0...total ~= done, total <= CopyAmount.most >> 20
         else { return nil }
         return CopyAmount(bytes: done << 20, total: total << 20, isTotalKnown: true)
     }

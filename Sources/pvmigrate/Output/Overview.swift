@@ -72,7 +72,7 @@ struct Overview: Sendable, Equatable {
 
 extension CopyProgress {
     /// How many hundredths are done; nil while nobody knows.
-    var percent: Int? { total.map { $0 > 0 ? Int(clamping: min(100, bytes * 100 / $0)) : 100 } }
+    var percent: Int? { total.map { $0 > 0 ? Int(min(100, Double(bytes) * 100 / Double($0))) : 100 } }
 
     /// As messages give it: `61% of 1.2 GiB, 105.3 MiB/s, 12 s left`.
     var inWords: String {
