@@ -90,8 +90,10 @@ struct HTMLReportTests {
     @Test("can't be written over the JUnit file, and is tried before anything starts")
     func files() throws {
         var shop = try Shop()
-        let same = try shop.run("--report", file, "--junit", file)
-        #expect(same.code == .usage && same.errors.contains("--junit and --report are the same file"))
+        for other in [file, folder.path + "/./none/../report.html"] {
+            let same = try shop.run("--report", file, "--junit", other)
+            #expect(same.code == .usage && same.errors.contains("--junit and --report are the same file"))
+        }
         let away = try shop.run("--report", folder.path)
         #expect(
             away.code == .usage && away.errors.contains("--report \(folder.path) cannot be written: is a directory")

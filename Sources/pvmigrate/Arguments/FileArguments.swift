@@ -23,8 +23,8 @@ struct FileArguments: ParsableArguments {
             junit: try Check.notEmpty(junit, "--junit").map { ResultFile(flag: "--junit", path: $0) },
             report: try Check.notEmpty(report, "--report").map { ResultFile(flag: "--report", path: $0) }
         )
-        if let path = files.junit?.path, path == files.report?.path {
-            throw UsageError("--junit and --report are the same file \(path)")
+        if let junit = files.junit, let report = files.report, junit.isSame(as: report) {
+            throw UsageError("--junit and --report are the same file \(report.path)")
         }
         return files
     }

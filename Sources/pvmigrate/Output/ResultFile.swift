@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 #if canImport(Glibc)
     import Glibc
 #else
@@ -8,6 +10,11 @@
 struct ResultFile: Sendable, Equatable {
     let flag: String
     let path: String
+
+    /// Whether it is the same file as another, as far as their paths tell.
+    func isSame(as other: ResultFile) -> Bool {
+        URL(filePath: path).standardizedFileURL == URL(filePath: other.path).standardizedFileURL
+    }
 
     /// Opens the file for writing and leaves it as it is, or away: better now than when the run is over.
     ///
