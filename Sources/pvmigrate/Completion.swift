@@ -72,7 +72,7 @@ struct Completion: Sendable {
             let namespace = begun.split(separator: "/", omittingEmptySubsequences: false).dropLast().first.map(
                 String.init
             )
-            let storageClass = Self.value("source-sc", in: words)
+            let storageClass = Self.classFlag(words).flatMap { Self.value($0, in: words) }
             all = await names(words) { client in
                 try await client.list(PersistentVolumeClaim.self, in: namespace)
                     .filter { storageClass == nil || $0.storageClassName == storageClass }
@@ -91,6 +91,16 @@ struct Completion: Sendable {
         var metadata: ObjectMeta
     }
 
+    /// The flag that names the class of the claims that a command is about: a rollback's have been migrated, and those
+    /// of what is half done may be on either class.
+    private static func classFlag(_ words: [String]) -> String? {
+        switch words.first {
+        case RollbackArguments.name: "dest-sc"
+        case AbortArguments.name, StatusArguments.name: nil
+        default: "source-sc"
+        }
+    }
+
     /// What was given for a flag before the cursor.
     private static func value(_ flag: String, in words: [String]) -> String? {
         for (word, next) in zip(words, words.dropFirst() + [""]).reversed() where word.hasPrefix("-") {
@@ -101,10 +111,18 @@ struct Completion: Sendable {
         return nil
     }
 
+    /// The kubeconfig that was given; shells pass a `~` on as it was typed.
+    private func kubeconfig(_ words: [String]) -> String? {
+        guard let path = Self.value("kubeconfig", in: words), path.hasPrefix("~/"),
+            let home = surroundings.environment["HOME"]
+        else { return Self.value("kubeconfig", in: words) }
+        return home + path.dropFirst()
+    }
+
     private func contexts(_ words: [String]) -> [String] {
         do {
             return try Configuration.contexts(
-                kubeconfig: Self.value("kubeconfig", in: words),
+                kubeconfig: kubeconfig(words),
                 environment: surroundings.environment,
                 home: surroundings.environment["HOME"]
             )
@@ -120,7 +138,7 @@ struct Completion: Sendable {
     ) async -> [String] {
         do {
             let connection = Connection(
-                kubeconfig: Self.value("kubeconfig", in: words),
+                kubeconfig: kubeconfig(words),
                 context: Self.value("context", in: words),
                 format: .text
             )

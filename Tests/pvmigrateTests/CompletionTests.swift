@@ -10,8 +10,8 @@ struct CompletionTests {
     /// The candidates for the last word, without what they mean.
     private func complete(_ words: String...) throws -> [String] { try complete(words) }
 
-    private func complete(_ words: [String]) throws -> [String] {
-        let run = try Shop().complete(words)
+    private func complete(_ words: [String], in shop: Shop? = nil) throws -> [String] {
+        let run = try (shop ?? Shop()).complete(words)
         #expect(run.code == .done && run.errors.isEmpty, "\(run.errors)")
         return run.output.split(separator: "\n").map { String($0.prefix { $0 != "\t" }) }
     }
@@ -29,6 +29,28 @@ struct CompletionTests {
         for other in [["--context", "none"], ["--context=none"], ["-kubeconfig", "/none"]] {
             #expect(try complete(other + ["--source-sc", ""]) == [])
         }
+    }
+
+    @Test("the claims that a command may be given are those of the class that they are on")
+    func claims() throws {
+        let classes = ["--source-sc", "slow", "--dest-sc", "fast", "--pvc", ""]
+        var shop = try Shop()
+        for command in [[], ["stage"], ["abort"], ["status"]] {
+            #expect(try complete(command + classes, in: shop) == ["shop/data"], "\(command)")
+        }
+        #expect(try complete(["rollback"] + classes, in: shop) == [])
+        #expect(try shop.run("--keep-source").code == .done)
+        for command in [["rollback"], ["abort"], ["status"]] {
+            #expect(try complete(command + classes, in: shop) == ["shop/data"], "\(command)")
+        }
+        #expect(try complete(["stage"] + classes, in: shop) == [])
+    }
+
+    @Test("a kubeconfig may be given as shells pass it on, with a tilde")
+    func tilde() throws {
+        #expect(try complete("--kubeconfig", "~/config", "--context", "") == ["c"])
+        #expect(try complete("--kubeconfig=~/config", "--source-sc", "") == ["fast", "slow"])
+        #expect(try complete("--kubeconfig=~/none", "--source-sc", "") == [])
     }
 
     @Test("subcommands come first, then the flags that the command has")

@@ -172,7 +172,7 @@ struct Shop {
         )
         let console = Console()
         let surroundings = console.surroundings(
-            environment: ["KUBECONFIG": file],
+            environment: ["KUBECONFIG": file, "HOME": folder.path],
             terminal: terminal,
             time: time.source
         ) { _ in simulator }
