@@ -9,6 +9,16 @@ public struct Options: Sendable {
         case rollback(discardingChanges: Bool)
     }
 
+    /// How a copy is checked before its source may be given up.
+    public enum Verification: String, Sendable, CaseIterable {
+        /// Not at all: it counts that the copy did not fail.
+        case none
+        /// Nothing is left to transfer, by names, sizes, times and all other metadata.
+        case quick
+        /// By the contents of all files too.
+        case checksum
+    }
+
     public var sourceClass: String
     public var destinationClass: String
     public var goal = Goal.migrate
@@ -21,6 +31,7 @@ public struct Options: Sendable {
     public var rsyncImage = "eeacms/rsync:2.3"
     /// How many copiers fill an empty volume side by side, before rsync goes over it; nil for as many as suit the node.
     public var streams: Int?
+    public var verification = Verification.quick
     /// How many bytes a second all movers together may copy.
     public var bandwidthLimit: Int64?
     /// Appended to rsync's own flags.

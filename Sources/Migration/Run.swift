@@ -18,6 +18,9 @@ extension Migrator {
     private func migrateAll(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
         var report = Report()
         findings.note { $0.movers = max(1, discovery.moversAtOnce(options.parallel)) }
+        if options.verification == .none {
+            journal.warn("", "--verify none: a copy counts when it ends without a failure, and is not checked")
+        }
         if options.goal != .stage { await startForgotten(discovery, into: &report) }
         if !options.makesPasses, discovery.units.contains(where: \.isRunning) { await learnImages() }
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer

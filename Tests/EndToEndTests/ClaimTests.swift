@@ -32,6 +32,19 @@ struct ClaimTests {
         }
     }
 
+    @Test("a claim moves however its copy is checked", arguments: ["checksum", "none"])
+    func verification(how: String) async throws {
+        try await Scene.with { scene in
+            try await scene.createClaim("data")
+            let deployment = try await scene.deploy("app", claims: ["/data": "data"])
+            let before = try await scene.contents(of: deployment)
+            scene.expect(try await scene.migrate("--verify", how), exit: 0)
+            try await scene.expectMigrated("data")
+            try await scene.expectRestarted(deployment, on: before)
+            try await scene.expectNothingLeft()
+        }
+    }
+
     @Test("where the policy was Delete, the old storage is freed and the new volume is to be deleted too")
     func policyDelete() async throws {
         try await Scene.with(destination: .init(reclaimPolicy: "Retain")) { scene in

@@ -92,6 +92,21 @@ struct CopyScriptTests {
         }
     }
 
+    @Test("a check by contents finds what sizes and times do not tell, and a copy after it mends that")
+    func contents() async throws {
+        try await CopyBench.with { bench in
+            try bench.shell("echo right >source/file && echo wrong >dest/file && touch -r source/file dest/file")
+            try bench.shell("touch -r source dest")
+            let flags = RsyncFlags(verification: .checksum)
+            #expect(try bench.run(flags.copyingCommand).code == 0)
+            let check = try bench.run(flags.checkingCommand).output
+            #expect(flags.differences(in: check) == [">fc........ file"])
+            #expect(try bench.run(flags.repeated.copyingCommand).code == 0)
+            #expect(flags.differences(in: try bench.run(flags.checkingCommand).output) == [])
+            #expect(try bench.shell("cat dest/file") == "right\n")
+        }
+    }
+
     @Test("with --verbose-copy all that rsync says is shown")
     func verbose() async throws {
         try await CopyBench.with { bench in

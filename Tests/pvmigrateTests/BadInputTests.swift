@@ -140,6 +140,7 @@ struct BadInputTests {
                 "--bandwidth-limit 50M --streams 2",
                 "--bandwidth-limit and --streams exclude each other: only rsync keeps to a limit"
             ),
+            .migrate("--verify=full", "--verify must be none, quick or checksum, not \"full\""),
             .migrate("--streams 0", "--streams must be from 1 to 64, not 0"),
             .migrate("--parallel 65", "--parallel must be from 1 to 64, not 65"),
             .migrate("--parallel-per-node=0", "--parallel-per-node must be from 1 to 64, not 0"),

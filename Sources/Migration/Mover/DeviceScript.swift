@@ -8,6 +8,9 @@ struct DeviceScript: MoverContent, Equatable {
     /// What has to be in the image.
     static let programs = ["sh", "dd", "cmp", "head", "wc", "sha256sum"]
 
+    /// Any but none is by contents: a device has nothing else.
+    var verification = Options.Verification.quick
+
     /// Exit codes of the script's own.
     private enum Code: Int { case empty = 65, input, tooSmall }
 
@@ -44,9 +47,12 @@ struct DeviceScript: MoverContent, Equatable {
           # What a smaller destination lacks counts as zeros.
           shared=$source
           [ "$dest" -ge "$source" ] || shared=$dest
-          sum=$(sha256sum </source) || fail 66 "/source can't be read to its end"
-          other=$({ head -c "$shared" /dest && head -c $((source - shared)) /dev/zero || echo failed; } | sha256sum)
-          echo "size $source"; echo "source ${sum%% *}"; echo "dest ${other%% *}"
+          # Both sums at once: they are of different disks, and there are several processors.
+          { head -c "$shared" /dest && head -c $((source - shared)) /dev/zero || echo failed; } | sha256sum | {
+            sum=$(sha256sum </source) || fail 66 "/source can't be read to its end"
+            read -r other _
+            echo "size $source"; echo "source ${sum%% *}"; echo "dest $other"
+          }
           exit
         fi
         [ "$dest" -ge "$source" ] || fail 67 "the destination has $dest bytes, the source $source"
@@ -126,6 +132,8 @@ struct DeviceScript: MoverContent, Equatable {
 extension DeviceScript {
     var withoutRoot: DeviceScript { self }
     func served(at address: String) -> DeviceScript? { nil }
+    var repeated: DeviceScript { self }
+    var isToBeChecked: Bool { verification != .none }
     func whyFinal(_ differences: [String]) -> String? { nil }
     func isHarmless(_ code: Int, output: String) -> Bool { false }
     func reduced(after code: Int, output: String) -> (content: any MoverContent, loss: Loss)? { nil }

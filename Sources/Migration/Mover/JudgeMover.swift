@@ -6,11 +6,16 @@ extension Migrator {
     /// - Throws: `Failure` where another attempt would fail too.
     func judge(_ pod: Pod, _ mover: MoverPod, took: Duration) async throws -> MoverOutcome {
         let content = mover.content
+        func ofCopy() async throws -> CopyStatistics? {
+            content.statistics(in: try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60))
+        }
         let copied = pod.state(of: MoverPod.copyContainer)?.terminated
         let checked = pod.state(of: MoverPod.checkContainer)?.terminated
         if mover.task == .pass, [0, MoverExit.vanished].contains(copied?.exitCode) {
-            let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
-            return .done(.unchecked(content.statistics(in: output), took: took))
+            return .done(.unchecked(try await ofCopy(), took: took))
+        }
+        if mover.task == .copy, !mover.checks, copied?.exitCode == 0 {
+            return .done(.equal(try await ofCopy()))
         }
         let isCopied = mover.task == .compare || mover.task == .copy && copied?.exitCode == 0
         if isCopied, checked?.exitCode == 0 {
@@ -25,10 +30,7 @@ extension Migrator {
             if mover.task == .compare {
                 return .done(differences.isEmpty ? .equal(content.statistics(in: check)) : .different(differences))
             }
-            if differences.isEmpty {
-                let output = try await client.log(of: pod.name, container: MoverPod.copyContainer, tail: 60)
-                return .done(.equal(content.statistics(in: output)))
-            }
+            if differences.isEmpty { return .done(.equal(try await ofCopy())) }
             return .again(Self.stillDifferent(differences))
         }
         // Evicted, its deadline passed, its node shut down: it says more than an exit code.

@@ -7,6 +7,8 @@ protocol MoverContent: Sendable {
     /// The command lines, program first, of the container that copies and of the one that checks.
     var copyingCommand: [String] { get }
     var checkingCommand: [String] { get }
+    /// Whether a copy that did not fail is to be checked all the same.
+    var isToBeChecked: Bool { get }
     /// That of a container that copies while the workload goes on writing; nil for what has to stand still.
     var passCommand: [String]? { get }
     /// The command line of preflight's trial, which has the destination only.
@@ -14,6 +16,8 @@ protocol MoverContent: Sendable {
 
     /// The same for a mover that is not root.
     var withoutRoot: Self { get }
+    /// The same for a copy that repeats one which failed, or whose check did.
+    var repeated: Self { get }
 
     /// The same with a source that another pod serves; nil for what can't be copied that way.
     func served(at address: String) -> Self?
@@ -49,12 +53,13 @@ extension ClaimState {
     ///
     /// - Parameter found: nothing yet, before the first of them.
     func content(_ options: Options, found: Findings.All = Findings.All()) -> any MoverContent {
-        if isBlock { return DeviceScript() }
+        if isBlock { return DeviceScript(verification: options.verification) }
         let flags = RsyncFlags(
             hasShell: !found.lacksShell,
             verbose: options.verboseCopy,
             streams: options.streams,
             bandwidthLimit: options.bandwidthLimit.map { $0 / Int64(found.movers) },
+            verification: options.verification,
             further: options.rsyncFlags
         )
         return options.moverTemplate?.leavesRoot == false ? flags.withoutRoot : flags
@@ -71,6 +76,8 @@ extension RsyncFlags: MoverContent {
     }
     var passCommand: [String]? { hasShell ? command(.pass, copying) : nil }
     var checkingCommand: [String] { ["rsync"] + checking }
+    /// Only the check sees owners that could not be kept.
+    var isToBeChecked: Bool { verification != .none || !isRoot }
     var tryingCommand: [String] {
         let trial = further + ["--version"]
         return hasShell ? command(.plain, trial) : ["rsync"] + trial
@@ -101,6 +108,13 @@ extension RsyncFlags: MoverContent {
     var withoutRoot: RsyncFlags {
         var flags = self
         flags.isRoot = false
+        return flags
+    }
+
+    /// By size and time rsync would pass over what only contents tell apart.
+    var repeated: RsyncFlags {
+        var flags = self
+        flags.comparesContents = verification == .checksum
         return flags
     }
 

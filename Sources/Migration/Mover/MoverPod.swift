@@ -7,7 +7,7 @@ import Kubernetes
 struct MoverPod {
     /// What one mover does.
     enum Task: Equatable {
-        /// Copies, and checks that nothing is left to transfer.
+        /// Copies, and checks that nothing is left to transfer, unless no check is wanted.
         case copy
         /// Copies what is there now, while the workload goes on writing.
         case pass
@@ -65,21 +65,13 @@ struct MoverPod {
             "restartPolicy": "Never", "automountServiceAccountToken": false, "enableServiceLinks": false,
             "securityContext": owner?.podContext ?? Self.podSecurityContext,
             "terminationGracePeriodSeconds": 1, "activeDeadlineSeconds": .integer(Int64(deadline)),
-            "containers": [
-                task == .pass
-                    ? copying(content.passCommand ?? content.copyingCommand)
-                    : container(
-                        Self.checkContainer,
-                        task == .nothing ? content.tryingCommand : content.checkingCommand,
-                        readOnly: task == .nothing ? [] : Self.volumes
-                    )
-            ],
+            "containers": [lastContainer],
             "volumes": .array(
                 (task == .nothing ? [] : [sourceVolume])
                     + [["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]]]
             ),
         ]
-        if task == .copy { spec["initContainers"] = [copying(content.copyingCommand)] }
+        if task == .copy, checks { spec["initContainers"] = [copying(content.copyingCommand)] }
         let selector = placement.nodeSelector
         if !selector.isEmpty { spec["nodeSelector"] = .object(selector.mapValues(JSON.string)) }
         if let affinity = placement.affinity { spec["affinity"] = affinity }
@@ -100,9 +92,22 @@ struct MoverPod {
         server?.moverKeys ?? ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]]
     }
 
+    private var lastContainer: JSON {
+        switch task {
+        case .pass: copying(content.passCommand ?? content.copyingCommand)
+        case .copy where !checks: copying(content.copyingCommand)
+        case .copy, .compare: container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)
+        case .nothing: container(Self.checkContainer, content.tryingCommand, readOnly: [])
+        }
+    }
+
+    /// Whether it checks, after it has copied or without that.
+    var checks: Bool { task == .compare || task == .copy && content.isToBeChecked }
     /// The name of the container that runs first, and of the one with whose end all is done.
-    var firstContainer: String { task == .copy || task == .pass ? Self.copyContainer : Self.checkContainer }
-    var lastContainer: String { task == .pass ? Self.copyContainer : Self.checkContainer }
+    var nameOfFirstContainer: String { task == .copy || task == .pass ? Self.copyContainer : Self.checkContainer }
+    var nameOfLastContainer: String {
+        task == .pass || task == .copy && !checks ? Self.copyContainer : Self.checkContainer
+    }
 
     private func copying(_ command: [String]) -> JSON {
         container(Self.copyContainer, command, readOnly: ["source", SourceServer.keys])
@@ -153,6 +158,9 @@ struct RsyncFlags: Equatable, Sendable {
     var streams: Int?
     /// How many bytes a second it may copy.
     var bandwidthLimit: Int64?
+    var verification = Options.Verification.quick
+    /// True of a copy that repeats one whose check found contents that differ.
+    var comparesContents = false
     /// Where the source's files are: mounted, or with the pod that serves them.
     var source = "/source/"
     /// The person's own.
@@ -171,7 +179,8 @@ struct RsyncFlags: Equatable, Sendable {
 
     var copying: [String] {
         // Times are compared whole, not in seconds: where a file system holds less of them, files are copied again.
-        common + ["--modify-window=-1", "--stats"] + (verbose ? ["-v", "--progress"] : [])
+        common + ["--modify-window=-1", "--stats"] + (comparesContents ? ["--checksum"] : [])
+            + (verbose ? ["-v", "--progress"] : [])
             // In kibibytes; zero would be no limit.
             + (bandwidthLimit.map { ["--bwlimit=\(max(1, $0 >> 10))"] } ?? []) + further + [
                 source, "/dest",
@@ -181,7 +190,7 @@ struct RsyncFlags: Equatable, Sendable {
     /// The statistics prove that the check was made, and that nothing silenced it. The format is the one of
     /// `--itemize-changes`, after the person's own flags: with a format of theirs no difference would be seen.
     var checking: [String] {
-        common + further
+        common + further + (verification == .checksum ? ["--checksum"] : [])
             // Without it rsync does not look at owners that it could not set.
             + (isRoot ? [] : ["--super"])
             + ["--dry-run", "--itemize-changes", "--out-format=%i %n%L", "--stats", source, "/dest"]

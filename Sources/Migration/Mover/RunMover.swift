@@ -2,7 +2,7 @@ import Kubernetes
 
 /// What a mover has done that ended well.
 enum MoverResult: Sendable {
-    /// It copied, and its check found nothing left to transfer.
+    /// It copied, and its check, unless none is wanted, found nothing left to transfer.
     case equal(CopyStatistics?)
     /// It only compared, and these items differ.
     case different([String])
@@ -63,6 +63,7 @@ extension Migrator {
                 if case .blocked(let why) = state.next(stagingBindsAtOnce: false) { throw why }
                 journal.warn(state.title, "\(why); the copy is repeated from where it stopped")
                 attempt += 1
+                content = content.repeated
             }
         }
     }
@@ -238,7 +239,7 @@ extension Migrator {
             ) { snapshot -> Pod?? in
                 guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
                 // A container that others put beside ours may keep the pod running for ever.
-                let isOver = now.isFinished || now.state(of: mover.lastContainer)?.terminated != nil
+                let isOver = now.isFinished || now.state(of: mover.nameOfLastContainer)?.terminated != nil
                 if isOver { return .some(now) }
                 return now.metadata.isTerminating ? .some(nil) : nil
             }
@@ -267,7 +268,7 @@ extension Migrator {
             ) { snapshot -> Pod?? in
                 guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
                 last = now
-                let state = now.state(of: mover.firstContainer)
+                let state = now.state(of: mover.nameOfFirstContainer)
                 let isOver = now.isFinished || now.metadata.isTerminating
                 return isOver || state?.running != nil || state?.terminated != nil ? .some(now) : nil
             }

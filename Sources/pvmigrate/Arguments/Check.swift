@@ -84,6 +84,13 @@ enum Check {
         return number
     }
 
+    static func verification(_ text: String) throws(UsageError) -> Options.Verification {
+        guard let verification = Options.Verification(rawValue: text) else {
+            throw UsageError("--verify must be none, quick or checksum, not \"\(text)\"")
+        }
+        return verification
+    }
+
     /// A number of bytes: `50M`, `1.5G`; of binary units, as rsync has them.
     static func bandwidth(_ text: String?, with options: Options) throws(UsageError) -> Int64? {
         guard let text else { return nil }

@@ -68,6 +68,15 @@ struct CopyArguments: ParsableArguments {
     )
     var bandwidthLimit: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How each copy is checked: none, quick or checksum.",
+            discussion: "quick compares sizes, times and all other metadata; checksum the contents of all files, too.",
+            valueName: "how"
+        )
+    )
+    var verify = Options.Verification.quick.rawValue
+
     @Flag(help: "Show rsync's own output, complete.")
     var verboseCopy = false
 
@@ -81,6 +90,7 @@ struct CopyArguments: ParsableArguments {
         options.maxOutage = try Check.duration(maxOutage, "--max-outage")
         options.streams = try streams.map { number throws(UsageError) in try Check.parallel(number, "--streams") }
         options.bandwidthLimit = try Check.bandwidth(bandwidthLimit, with: options)
+        options.verification = try Check.verification(verify)
         options.verboseCopy = verboseCopy
     }
 }
