@@ -103,11 +103,8 @@ struct MoverPod {
 
     /// Whether it checks, after it has copied or without that.
     var checks: Bool { task == .compare || task == .copy && content.isToBeChecked }
-    /// The name of the container that runs first, and of the one with whose end all is done.
+    /// The name of the container that runs first.
     var nameOfFirstContainer: String { task == .copy || task == .pass ? Self.copyContainer : Self.checkContainer }
-    var nameOfLastContainer: String {
-        task == .pass || task == .copy && !checks ? Self.copyContainer : Self.checkContainer
-    }
 
     private func copying(_ command: [String]) -> JSON {
         container(Self.copyContainer, command, readOnly: ["source", SourceServer.keys])

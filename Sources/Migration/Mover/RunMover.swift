@@ -127,9 +127,9 @@ extension Migrator {
         _ task: MoverPod.Task
     ) async throws -> MoverOutcome {
         let (pod, mover) = try await createMover(for: state, content, route, server, task)
-        let outcome: MoverOutcome
+        let end: (pod: Pod, outcome: MoverOutcome)
         do {
-            outcome = try await follow(pod, of: state, mover)
+            end = try await follow(pod, of: state, mover)
         } catch let error as CancellationError {
             // Whoever cancelled removes the movers: requests of this task would be cancelled too.
             throw error
@@ -137,8 +137,8 @@ extension Migrator {
             await orWarn(pod.title) { try await remove(pod) }
             throw error
         }
-        try await remove(pod)
-        return outcome
+        try await remove(end.pod)
+        return end.outcome
     }
 
     /// The mover of a claim; nil where the source claim is gone.
@@ -211,13 +211,10 @@ extension Migrator {
         }
     }
 
-    private func follow(
-        _ pod: Pod,
-        of state: ClaimState,
-        _ mover: MoverPod
-    ) async throws -> MoverOutcome {
+    /// - Returns: the pod as it was last seen, and what it has done.
+    private func follow(_ pod: Pod, of state: ClaimState, _ mover: MoverPod) async throws -> (Pod, MoverOutcome) {
         let started = try await awaitStart(of: pod, mover)
-        guard let started, !started.metadata.isTerminating else { return .again(Self.lost(started ?? pod)) }
+        guard let started, !started.metadata.isTerminating else { return (pod, .again(Self.lost(started ?? pod))) }
         let node = started.spec.nodeName ?? "?"
         let who = mover.owner.map { " as \($0.inWords)" } ?? ""
         let what =
@@ -238,15 +235,13 @@ extension Migrator {
                 what: "\(pod.title) to finish"
             ) { snapshot -> Pod?? in
                 guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
-                // A container that others put beside ours may keep the pod running for ever.
-                let isOver = now.isFinished || now.state(of: mover.nameOfLastContainer)?.terminated != nil
-                if isOver { return .some(now) }
+                if now.hasEnded { return .some(now) }
                 return now.metadata.isTerminating ? .some(nil) : nil
             }
             return last
         }
-        guard let last else { return .again(Self.lost(started)) }
-        return try await judge(last, mover, took: time.now() - began)
+        guard let last else { return (started, .again(Self.lost(started))) }
+        return (last, try await judge(last, mover, took: time.now() - began))
     }
 
     private static func lost(_ pod: Pod) -> String {
@@ -290,7 +285,8 @@ extension Migrator {
     /// - Throws: `Failure` where it is not gone in time. It may be writing still: nothing may use the staging claim
     ///   then.
     func remove(_ pod: Pod, limit: Duration? = nil) async throws {
-        try await client.delete(.pods, pod.name, uid: pod.metadata.uid, grace: pod.isFinished ? 0 : 1)
+        // What has ended writes no more: to wait for the kubelet would only prolong the outage.
+        try await client.delete(.pods, pod.name, uid: pod.metadata.uid, grace: pod.hasEnded ? 0 : 1)
         var last: Pod = pod
         do {
             try await client.wait(
@@ -349,6 +345,15 @@ extension Pod {
     /// True of movers, and of what serves them their source.
     fileprivate var isOfCopy: Bool {
         [Marks.Kind.mover, Marks.Kind.server].contains(metadata.annotation(Marks.kind))
+    }
+
+    /// True of a mover whose own containers have ended. One that others put beside them may keep it running for ever; and
+    /// the kubelet says of the pod only later that it is finished.
+    fileprivate var hasEnded: Bool {
+        isFinished
+            || status?.containerStatuses?.contains {
+                [MoverPod.copyContainer, MoverPod.checkContainer].contains($0.name) && $0.state?.terminated != nil
+            } == true
     }
 }
 
