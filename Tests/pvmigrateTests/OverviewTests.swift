@@ -167,6 +167,17 @@ struct OverviewTests {
         #expect(screen.lines == ["above", String(repeating: "b", count: 29), "total"])
     }
 
+    @Test("a window that becomes narrower and then wider again keeps the messages above the lines")
+    func resizedTwice() {
+        let screen = Screen(columns: 80)
+        screen.terminal.write("above\n")
+        for (columns, letter) in [(80, "a"), (30, "b"), (80, "c")] {
+            screen.resize(columns: columns)
+            screen.terminal.draw { size in [String(repeating: letter, count: size.columns - 1), "total"] }
+        }
+        #expect(screen.lines == ["above", String(repeating: "c", count: 79), "total"])
+    }
+
     // MARK: Without a terminal
 
     @Test("a pipe gets a line of a unit's copy at most every ten seconds")
@@ -205,15 +216,31 @@ struct OverviewTests {
     }
 }
 
-/// A terminal of a kind that wraps what it shows anew when its window changes, as most do.
+/// A terminal of a kind that wraps what it shows anew when its window changes, as most do; what belongs together it
+/// forgets only where it erases whole rows, as tmux does.
 private final class Screen: Sendable {
+    private struct Row {
+        var text: [Character] = []
+        /// Whether the next row goes on with the same line.
+        var isWrapped = false
+    }
+
     private struct State {
         var columns: Int
-        /// Whole lines, not yet wrapped.
-        var lines: [[Character]] = [[]]
+        var rows: [Row] = [Row()]
         var cursor = (line: 0, column: 0)
         var writes = 0
         var seen: Set<String> = []
+
+        mutating func nextRow() {
+            cursor = (cursor.line + 1, 0)
+            if cursor.line == rows.count { rows.append(Row()) }
+        }
+
+        /// From the cursor on.
+        mutating func eraseRow() {
+            rows[cursor.line].text.removeLast(max(0, rows[cursor.line].text.count - cursor.column))
+        }
     }
 
     private let state: Mutex<State>
@@ -242,7 +269,7 @@ private final class Screen: Sendable {
     /// What is seen, down to the cursor's line.
     var lines: [String] {
         state.withLock { state in
-            var lines = state.lines.map { String($0) }
+            var lines = state.rows.map { String($0.text) }
             while lines.last == "" { lines.removeLast() }
             return lines
         }
@@ -250,58 +277,59 @@ private final class Screen: Sendable {
 
     func resize(columns: Int) {
         state.withLock { state in
-            let before = state.lines.prefix(state.cursor.line)
-            func wrapped(_ line: [Character]) -> [[Character]] {
-                line.isEmpty
-                    ? [[]]
-                    : stride(from: 0, to: line.count, by: columns).map {
-                        Array(line[$0..<min(line.count, $0 + columns)])
-                    }
+            var rows: [Row] = []
+            var line: [Character] = []
+            var cursor = state.cursor
+            for (index, row) in state.rows.enumerated() {
+                if index == state.cursor.line {
+                    let place = line.count + state.cursor.column
+                    cursor = (rows.count + place / columns, place % columns)
+                }
+                line += row.text
+                if row.isWrapped { continue }
+                while line.count > columns {
+                    rows.append(Row(text: Array(line.prefix(columns)), isWrapped: true))
+                    line.removeFirst(columns)
+                }
+                rows.append(Row(text: line))
+                line = []
             }
-            state.cursor.line = before.reduce(0) { $0 + wrapped($1).count }
-            state.lines = state.lines.flatMap(wrapped)
-            state.columns = columns
+            (state.rows, state.cursor, state.columns) = (rows, cursor, columns)
         }
     }
 
     private func write(_ text: String) {
         state.withLock { state in
             state.writes += 1
-            defer { for line in state.lines { state.seen.insert(String(line)) } }
+            defer { for row in state.rows { state.seen.insert(String(row.text)) } }
             var rest = Array(text.unicodeScalars)[...]
             while let scalar = rest.popFirst() {
                 switch scalar {
                 case "\r": state.cursor.column = 0
-                case "\n":
-                    state.cursor = (state.cursor.line + 1, 0)
-                    if state.cursor.line == state.lines.count { state.lines.append([]) }
+                case "\n": state.nextRow()
                 case "\u{1B}":
                     let code = rest.dropFirst().prefix { "0"..."9" ~= $0 }
                     let number = Int(String(String.UnicodeScalarView(code))) ?? 1
                     rest = rest.dropFirst(code.count + 1)
                     switch rest.popFirst() {
                     case "A": state.cursor.line = max(0, state.cursor.line - number)
-                    case "K":
-                        state.lines[state.cursor.line].removeLast(
-                            max(0, state.lines[state.cursor.line].count - state.cursor.column)
-                        )
+                    case "K": state.eraseRow()
                     case "J":
-                        state.lines.removeLast(state.lines.count - state.cursor.line - 1)
-                        state.lines[state.cursor.line].removeLast(
-                            max(0, state.lines[state.cursor.line].count - state.cursor.column)
-                        )
+                        state.rows.removeLast(state.rows.count - state.cursor.line - 1)
+                        if state.cursor.column == 0 { state.rows[state.cursor.line].isWrapped = false }
+                        state.eraseRow()
                     default: Issue.record("an escape sequence that is not known")
                     }
                 default:
                     if state.cursor.column == state.columns {
-                        state.cursor = (state.cursor.line + 1, 0)
-                        if state.cursor.line == state.lines.count { state.lines.append([]) }
+                        state.rows[state.cursor.line].isWrapped = true
+                        state.nextRow()
                     }
                     let (line, column) = state.cursor
-                    if column < state.lines[line].count {
-                        state.lines[line][column] = Character(scalar)
+                    if column < state.rows[line].text.count {
+                        state.rows[line].text[column] = Character(scalar)
                     } else {
-                        state.lines[line].append(Character(scalar))
+                        state.rows[line].text.append(Character(scalar))
                     }
                     state.cursor.column += 1
                 }

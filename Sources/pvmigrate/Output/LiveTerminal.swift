@@ -17,8 +17,16 @@ final class LiveTerminal: Sendable {
 
     private let output: @Sendable (String) -> Void
     private let size: @Sendable () -> Size
-    /// The lines that are drawn; the cursor is at the beginning of the line after them.
-    private let drawn = Mutex<[String]>([])
+    private let drawn = Mutex(Drawn())
+
+    /// What is drawn; the cursor is at the beginning of the line after it.
+    private struct Drawn {
+        var lines: [String] = []
+        /// How wide the terminal was.
+        var columns = 0
+    }
+
+    private static let eraseBelow = "\u{1B}[J"
 
     /// - Parameters:
     ///   - size: asked for each time, as windows change.
@@ -46,8 +54,8 @@ final class LiveTerminal: Sendable {
     /// Writes whole lines above those that are drawn.
     func write(_ text: String) {
         drawn.withLock { drawn in
-            guard !drawn.isEmpty else { return output(text) }
-            output(up(over: drawn) + "\u{1B}[J" + text + drawn.map { $0 + "\n" }.joined())
+            guard !drawn.lines.isEmpty else { return output(text) }
+            output(up(over: drawn.lines) + Self.eraseBelow + text + drawn.lines.map { $0 + "\n" }.joined())
         }
     }
 
@@ -55,11 +63,15 @@ final class LiveTerminal: Sendable {
     ///
     /// - Parameter make: is told how large the terminal is now.
     func draw(_ make: (Size) -> [String]) {
-        let lines = make(size())
+        let size = size()
+        let lines = make(size)
         drawn.withLock { drawn in
-            guard lines != drawn else { return }
-            output(up(over: drawn) + lines.map { $0 + "\u{1B}[K\n" }.joined() + "\u{1B}[J")
-            drawn = lines
+            guard lines != drawn.lines else { return }
+            // Rows into which a line was wrapped belong together, and are joined when the window becomes wider, whatever
+            // they hold by then; unless they were erased.
+            let erasing = size.columns == drawn.columns ? "" : Self.eraseBelow
+            output(up(over: drawn.lines) + erasing + lines.map { $0 + "\u{1B}[K\n" }.joined() + Self.eraseBelow)
+            drawn = Drawn(lines: lines, columns: size.columns)
         }
     }
 
