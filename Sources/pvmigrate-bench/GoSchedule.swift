@@ -32,13 +32,13 @@ struct GoSchedule {
         _ = try await client.get(StorageClass.self, ObjectName(World.sourceClass, in: nil))
         for claim in try await sourceClaims() {
             let name = ObjectName("pf-pvc-" + claim.metadata.name, in: World.namespace)
-            try await create(
+            try await client.create(
                 .claims,
                 name,
                 ["spec": claimSpec(claim, size: "1Mi")]
             )
             let pod = ObjectName("pvmigrate-pf-pod-" + name.name, in: World.namespace)
-            let made = try await create(
+            let made = try await client.create(
                 .pods,
                 pod,
                 podManifest(["tmp": name.name], command: ["sleep", "3600"], mounts: ["tmp": "/tmpmount"])
@@ -75,7 +75,7 @@ struct GoSchedule {
         for claim in claims {
             let name = stagingName(claim.name)
             guard try await client.find(PersistentVolumeClaim.self, name) == nil else { continue }
-            try await create(.claims, name, ["spec": claimSpec(claim, size: "1Gi")])
+            try await client.create(.claims, name, ["spec": claimSpec(claim, size: "1Gi")])
         }
         return claims
     }
@@ -126,7 +126,7 @@ struct GoSchedule {
         _ = try await client.get(PersistentVolumeClaim.self, claim.name)
         _ = try await client.get(PersistentVolume.self, ObjectName(claim.spec.volumeName ?? "", in: nil))
         let name = ObjectName("migrate-" + claim.metadata.name, in: World.namespace)
-        let pod = try await create(
+        let pod = try await client.create(
             .pods,
             name,
             podManifest(
@@ -172,7 +172,7 @@ struct GoSchedule {
         }
         var spec = claimSpec(original, size: "1Gi")
         spec["volumeName"] = .string(destination.name)
-        try await create(.claims, claim.name, ["spec": spec])
+        try await client.create(.claims, claim.name, ["spec": spec])
         try await resetPolicy(destination)
         let redundant = try await client.get(PersistentVolume.self, source)
         try await client.delete(.volumes, source, uid: redundant.metadata.uid)
@@ -214,15 +214,6 @@ struct GoSchedule {
                 try await sleep(.seconds(5))
             }
         }
-    }
-
-    @discardableResult
-    private func create(_ resource: APIResource, _ name: ObjectName, _ manifest: JSON) async throws -> JSON {
-        var manifest = manifest
-        manifest["apiVersion"] = .string(resource.apiVersion)
-        manifest["kind"] = .string(resource.kind)
-        manifest[path: ["metadata", "name"]] = .string(name.name)
-        return try await client.create(resource, in: name.namespace, manifest)
     }
 
     private func uid(of object: JSON) -> String { object[path: ["metadata", "uid"]]?.string ?? "" }

@@ -60,11 +60,8 @@ struct World: Sendable {
     }
 
     private func create(_ resource: APIResource, _ name: String, _ manifest: JSON) async throws {
-        var manifest = manifest
-        manifest["apiVersion"] = .string(resource.apiVersion)
-        manifest["kind"] = .string(resource.kind)
-        manifest[path: ["metadata", "name"]] = .string(name)
-        try await client.create(resource, in: resource.namespaced ? Self.namespace : nil, manifest)
+        let name = ObjectName(name, in: resource.namespaced ? Self.namespace : nil)
+        try await client.create(resource, name, manifest)
     }
 
     /// Storage that is reached from every node: the Go tool's mover may run on another one than the workload.
@@ -114,6 +111,18 @@ struct World: Sendable {
                 "template": ["metadata": ["labels": labels], "spec": pod],
             ]
         ]
+    }
+}
+
+extension Client {
+    /// Creates an object from a manifest that says neither its kind nor its name.
+    @discardableResult
+    func create(_ resource: APIResource, _ name: ObjectName, _ manifest: JSON) async throws -> JSON {
+        var manifest = manifest
+        manifest["apiVersion"] = .string(resource.apiVersion)
+        manifest["kind"] = .string(resource.kind)
+        manifest[path: ["metadata", "name"]] = .string(name.name)
+        return try await create(resource, in: name.namespace, manifest)
     }
 }
 
