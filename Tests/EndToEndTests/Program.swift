@@ -35,7 +35,26 @@ struct Program {
         case unread
         /// Standard output and standard error are closed.
         case closed
+        /// Both are a terminal of this type, 40 columns wide; what it was sent is kept as output.
+        case terminal(type: String)
     }
+
+    /// Runs its arguments in a terminal, and passes on what that is sent.
+    fileprivate static let terminal = """
+        import fcntl, os, pty, struct, sys, termios
+        process, terminal = pty.fork()
+        if process == 0:
+            os.environ["TERM"] = sys.argv[1]
+            fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+            os.execv(sys.argv[2], sys.argv[2:])
+        try:
+            while text := os.read(terminal, 65536):
+                sys.stdout.buffer.write(text)
+        except OSError:
+            pass  # That is how a terminal ends.
+        sys.stdout.flush()
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+        """
 }
 
 /// A run of `pvmigrate` that has begun.
@@ -65,6 +84,9 @@ final class RunningProgram {
         case .closed:
             process.executableURL = URL(filePath: "/bin/sh")
             process.arguments = ["-c", #"exec "$0" "$@" >&- 2>&-"#, program.path] + arguments
+        case .terminal(let type):
+            process.executableURL = URL(filePath: "/usr/bin/env")
+            process.arguments = ["python3", "-c", Program.terminal, type, program.path] + arguments
         }
         process.terminationHandler = {
             end.yield($0.terminationReason == .exit ? $0.terminationStatus : 128 + $0.terminationStatus)
@@ -72,7 +94,7 @@ final class RunningProgram {
         }
         try process.run()
         // Where it got another one there is nobody to end it.
-        if output == .unread { try errors.pipe.fileHandleForWriting.close() }
+        if case .unread = output { try errors.pipe.fileHandleForWriting.close() }
         try unread.fileHandleForReading.close()
     }
 
