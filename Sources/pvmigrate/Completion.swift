@@ -62,6 +62,7 @@ struct Completion: Sendable {
         let all: [String]
         switch flag {
         case "output": all = OutputFormat.allCases.map(\.rawValue)
+        case "verify": all = Options.Verification.allCases.map(\.rawValue)
         case "kubeconfig", "junit", "report", "mover-template": return [Self.files]
         case "context": all = contexts(words)
         case "source-sc", "dest-sc":

@@ -62,6 +62,7 @@ struct CompletionTests {
         #expect(try complete("rollback", "--disc") == ["--discard-changes"])
         #expect(try complete("status", "--disc") == [])
         #expect(try complete("--output", "j") == ["json", "jsonl"])
+        #expect(try complete("--verify=") == ["--verify=checksum", "--verify=none", "--verify=quick"])
         #expect(try complete("completion", "") == ["bash", "zsh", "fish"])
         #expect(try complete("--junit=x") == [Completion.files])
         // A flag that takes no value is not waiting for one.
