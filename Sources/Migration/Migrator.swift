@@ -26,6 +26,8 @@ struct Progress: Sendable {
     var unit: Unit
     /// False where the destination class waits for the first consumer.
     var stagingBindsAtOnce: Bool
+    /// True where something was done before its turn.
+    var isPrepared = false
     /// When the first workload was asked to stop, and when the last was asked to start again.
     var stopped: Duration?
     var started: Duration?

@@ -41,13 +41,15 @@ extension Migrator {
         return report
     }
 
-    /// A unit's report. A struct: with tuples the optimiser of Swift 6.3 made programs that trapped.
-    private struct UnitReport: Sendable {
+    /// What has become of a unit. A struct: with tuples the optimiser of Swift 6.3 made programs that trapped.
+    private struct Ended: Sendable {
         var unit: Int
-        var report: Report
+        /// Nil where it was only made ready.
+        var report: Report?
+        var progress: Progress
     }
 
-    /// Migrates the units, as the schedule has them.
+    /// Migrates the units, as the schedule has them; those whose turn comes next are made ready meanwhile.
     ///
     /// - Returns: what became of each, in the units' order.
     private func reports(
@@ -55,20 +57,39 @@ extension Migrator {
         stagingBindsAtOnce: Bool,
         _ interruption: Interruption
     ) async -> [Report] {
-        await withTaskGroup(of: UnitReport.self) { group in
+        await withTaskGroup(of: Ended.self) { group in
             var schedule = Schedule(discovery, atMost: options.parallel, perNode: options.parallelPerNode)
-            var reports: [UnitReport] = []
+            var units = discovery.units.map { Progress(unit: $0, stagingBindsAtOnce: stagingBindsAtOnce) }
+            var reports = [Report?](repeating: nil, count: units.count)
             while true {
                 while let number = schedule.next() {
-                    let progress = Progress(unit: discovery.units[number], stagingBindsAtOnce: stagingBindsAtOnce)
-                    group.addTask { UnitReport(unit: number, report: await report(of: progress, interruption)) }
+                    let progress = units[number]
+                    group.addTask {
+                        Ended(unit: number, report: await report(of: progress, interruption), progress: progress)
+                    }
+                }
+                while preparesAhead, let number = schedule.nextToPrepare() {
+                    let progress = units[number]
+                    group.addTask { Ended(unit: number, progress: await prepare(progress, interruption)) }
                 }
                 guard let ended = await group.next() else { break }
+                units[ended.unit] = ended.progress
+                reports[ended.unit] = ended.report
                 schedule.end(ended.unit)
-                reports.append(ended)
             }
-            return reports.sorted { $0.unit < $1.unit }.map(\.report)
+            return reports.compactMap(\.self)
         }
+    }
+
+    /// With passes a unit's turn begins long before its workloads stop; and what a rollback swaps to is there.
+    private var preparesAhead: Bool { options.goal == .migrate && !options.isLive }
+
+    /// Does before a unit's turn what can be done while its workloads run. What fails here fails in its turn again.
+    private func prepare(_ start: Progress, _ interruption: Interruption) async -> Progress {
+        guard start.unit.obstacles.isEmpty, start.unit.isRunning, !interruption.isRequested else { return start }
+        var (progress, _) = await run(Pipeline.whileRunning, start, until: interruption)
+        progress.isPrepared = true
+        return progress
     }
 
     /// Migrates one unit, unless something stands in its way.
@@ -76,7 +97,7 @@ extension Migrator {
         var report = Report()
         if let obstacle = progress.unit.obstacles.first {
             report.add(progress, .skipped, reason: "\(obstacle.resource): \(obstacle.message)")
-        } else if interruption.isRequested {
+        } else if interruption.isRequested, !progress.isPrepared {
             report.add(progress, .skipped, reason: "the run was interrupted")
         } else if options.goal == .stage {
             await stage(progress, interruption: interruption, into: &report)

@@ -9,9 +9,12 @@ struct Schedule {
         var nodes: Set<String>
         /// The namespace, where its units go one by one.
         var lane: String?
+        var isPrepared = false
     }
 
     private var waiting: [Entry]
+    /// Those that are made ready for their turn.
+    private var preparing: [Int: Entry] = [:]
     private var running: [Int: Entry] = [:]
     private let limit: Int
     private let limitPerNode: Int
@@ -46,12 +49,29 @@ struct Schedule {
         return entry.unit
     }
 
+    /// The number of the unit to be made ready now, the largest that waits; nil where as many are ready as run at a time.
+    mutating func nextToPrepare() -> Int? {
+        guard preparing.count + waiting.count(where: \.isPrepared) < limit else { return nil }
+        // In a lane there is room for one only.
+        let open = waiting.indices.filter { !waiting[$0].isPrepared && waiting[$0].lane == nil }
+        guard let best = open.max(by: { (waiting[$0].size, -$0) < (waiting[$1].size, -$1) }) else { return nil }
+        let entry = waiting.remove(at: best)
+        preparing[entry.unit] = entry
+        return entry.unit
+    }
+
     private func hasRoom(_ node: String) -> Bool {
         running.values.count { $0.nodes.contains(node) } < limitPerNode
     }
 
-    /// Says that a unit has come to its end, whatever that was.
-    mutating func end(_ unit: Int) { running[unit] = nil }
+    /// Says that a unit is ready, or has come to its end, whatever that was.
+    mutating func end(_ unit: Int) {
+        running[unit] = nil
+        guard var entry = preparing.removeValue(forKey: unit) else { return }
+        entry.isPrepared = true
+        let index = waiting.firstIndex { $0.unit > unit } ?? waiting.endIndex
+        waiting.insert(entry, at: index)
+    }
 }
 
 extension ClaimState {

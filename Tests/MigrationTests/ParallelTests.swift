@@ -95,6 +95,51 @@ struct ParallelTests {
         #expect(mostStopped(run) == 1)
     }
 
+    @Test("are made ready while others have their turn, as many as have theirs")
+    func ahead() {
+        let world = world()
+        let invariants = Invariants(of: world)
+        var options = Scenario.deployment.options
+        options.parallel = 1
+        let run = world.migrate(options, observer: invariants.observer)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.world.shortcomings(keepsLines: invariants) == [])
+        let staged = run.messages.indices.filter { run.messages[$0].contains("staging claim data-") }
+        let ended = run.messages.indices.filter { run.messages[$0].contains("started again with") }
+        #expect(staged.count == Self.count && ended.count == Self.count, "\(run.messages)")
+        // One ahead, all the time, and no more.
+        for (turn, (end, next)) in zip(ended, staged.dropFirst()).enumerated() {
+            #expect(next < end && (turn == 0 || ended[turn - 1] < next), "\(run.messages)")
+        }
+    }
+
+    @Test("go back, too, where they were only made ready")
+    func interruptedWaiting() {
+        let world = world()
+        let interruption = Interruption()
+        var options = Scenario.deployment.options
+        options.parallel = 1
+        let run = world.migrate(
+            options,
+            interruption: interruption,
+            observer: { _, _, cluster in
+                let staged = (1...2).allSatisfy { number in
+                    let key = ObjectKey(.persistentVolumeClaims, "shop", Marks.stagingName(of: "data-\(number)"))
+                    return cluster.get(key)?[path: ["status", "phase"]] == "Bound"
+                }
+                if staged { interruption.request() }
+            }
+        )
+        #expect(run.report?.wasInterrupted == true)
+        #expect(run.report?.claims.count == Self.count)
+        for volume in run.world.cluster.list(.persistentVolumes) {
+            guard volume[path: ["spec", "storageClassName"]] == .string(World.source) else { continue }
+            #expect(volume[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Delete")
+            #expect(volume[path: ["metadata", "annotations", Marks.reclaimPolicy]] == nil)
+        }
+        #expect(run.world.cluster.list(.pods, namespace: "shop").count == Self.count)
+    }
+
     @Test("don't stop each other: where one fails, the others are migrated")
     func failure() throws {
         var world = world()

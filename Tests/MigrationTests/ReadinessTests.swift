@@ -63,7 +63,8 @@ struct ReadinessTests {
         options.parallel = 1
         let run = world.migrate(options)
         #expect(run.report?.succeeded == true, "\(run.messages)")
-        #expect(made(run) == 1)
+        // Two begin at once, the third finds it.
+        #expect(made(run) == 2)
     }
 
     @Test("nothing mounts a claim that is in use")

@@ -45,6 +45,8 @@ enum Scenario: String, CaseIterable, Sendable {
 
     var options: Options {
         var options = Options(sourceClass: World.source, destinationClass: World.destination)
+        // The second is made ready while the first has its turn.
+        if self == .twoNamespaces { options.parallel = 1 }
         options.keepSource = self == .keepSource
         options.setDefaults = self == .setDefaults
         options.recordsEvents = self == .retain

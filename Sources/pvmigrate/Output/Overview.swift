@@ -52,7 +52,12 @@ struct Overview: Sendable, Equatable {
             units[index].step = step
             units[index].stepBegan = milestone.elapsed
             units[index].copies = [:]
-        case .stepEnded: if let index { units[index].copies = [:] }
+        case .stepEnded:
+            guard let index else { return }
+            // For its turn; where it is not that, the next step begins at once.
+            units[index].step = "wait"
+            units[index].stepBegan = milestone.elapsed
+            units[index].copies = [:]
         case .outageBegan: if let index { units[index].outageBegan = milestone.elapsed }
         case .outageEnded: if let index { units[index].outageBegan = nil }
         case .ended(let isDone):
