@@ -27,8 +27,8 @@ struct CrashShare: Sendable, CustomTestStringConvertible {
         return Array(stride(from: first, to: count, by: isWhole ? step : 2 * step))
     }
 
-    /// Whether a run after a crash at a moment dies too: after every third.
-    func takesPair(at moment: Int) -> Bool { Self.isExhaustive || (moment - first) / step % 3 == 0 }
+    /// Whether a run after a crash at a moment dies too: after two of five.
+    func takesPair(at moment: Int) -> Bool { Self.isExhaustive || (moment - first) / step % 5 < 2 }
 
     private static let environment = ProcessInfo.processInfo.environment
     private static let isExhaustive = environment["PVMIGRATE_EXHAUSTIVE"] != nil
