@@ -79,6 +79,7 @@ enum Defaults {
     private static func claimSpec(_ claim: inout JSON) {
         set(&claim, ["spec", "volumeMode"], "Filesystem")
         set(&claim, ["spec", "resources"], [:])
+        if let source = claim["spec"]?["dataSource"] { set(&claim, ["spec", "dataSourceRef"], source) }
         canonical(&claim, ["spec", "resources", "requests"])
         canonical(&claim, ["spec", "resources", "limits"])
         canonical(&claim, ["status", "capacity"])

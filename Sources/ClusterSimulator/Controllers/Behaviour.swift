@@ -35,6 +35,16 @@ public struct Behaviour: Sendable {
         }
     }
 
+    /// What takes snapshots of the volumes of CSI drivers.
+    public struct Snapshotter: Sendable {
+        /// How long it takes.
+        public var delay = Duration.milliseconds(700)
+        /// Why none is ever ready.
+        public var failure: String?
+
+        public init(failure: String? = nil) { self.failure = failure }
+    }
+
     /// The built-in provisioner of the recordings.
     public static let hostPath = "kubernetes.io/host-path"
 
@@ -49,6 +59,8 @@ public struct Behaviour: Sendable {
             delay: .milliseconds(300)
         ),
     ]
+    /// What takes snapshots of volumes; nil where nothing does. `Cluster.addSnapshotter` sets it.
+    public var snapshotter: Snapshotter?
     /// How often the binder's claim worker loses the race for a reserved volume's phase, from 0 to 1.
     public var lostRaceProbability = 0.0
     /// The images that can be pulled, and are on every node.

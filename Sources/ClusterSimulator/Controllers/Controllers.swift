@@ -28,7 +28,10 @@ enum Controllers {
         GarbageCollector.changed(old, new, key, &cluster)
         switch key.resource {
         case .pods: podChanged(old, new, key, &cluster)
-        case .persistentVolumeClaims: PersistentVolumeController.claimChanged(old, new, key, &cluster)
+        case .persistentVolumeClaims:
+            PersistentVolumeController.claimChanged(old, new, key, &cluster)
+            if let claim = new ?? old { Snapshotter.claimChanged(claim, &cluster) }
+        case .volumeSnapshots: cluster.soon(.sync(.snapshot, key))
         case .persistentVolumes: PersistentVolumeController.volumeChanged(old, new, key, &cluster)
         case .deployments: cluster.soon(.sync(.deployment, key))
         case .replicaSets, .replicationControllers:
@@ -63,6 +66,7 @@ enum Controllers {
         case .provision(let claim, let uid): Provisioner.provision(claim, uid: uid, &cluster)
         case .deleteVolume(let volume, let uid): Provisioner.delete(volume, uid: uid, &cluster)
         case .reclaimed(let volume, let uid): Provisioner.reclaimed(volume, uid: uid, &cluster)
+        case .takeSnapshot(let snapshot, let uid): Snapshotter.take(snapshot, uid: uid, &cluster)
         case .detach(let attachment, let uid): AttachDetachController.detach(attachment, uid: uid, &cluster)
         case .container(let id): ModelRuntime.step(id, &cluster)
         case .kill(let id): ModelRuntime.kill(id, &cluster)
@@ -86,6 +90,7 @@ enum Controllers {
         case .job: JobController.sync(key, &cluster)
         case .cronJob: CronJobController.sync(key, &cluster)
         case .disruptionBudget: DisruptionController.sync(key, &cluster)
+        case .snapshot: Snapshotter.sync(key, &cluster)
         case .ephemeralVolume: EphemeralVolumeController.sync(key, &cluster)
         case .scheduler: Scheduler.sync(key, &cluster)
         case .attachment: AttachDetachController.sync(key, &cluster)

@@ -47,7 +47,7 @@ enum Provisioner {
         guard let provisioner = cluster.behaviour.provisioners[name] else { return }
         let builtIn = name == Behaviour.hostPath
         let component = builtIn ? "persistentvolume-controller" : name + "_provisioner"
-        if let problem = problem(claim, provisioner, name) {
+        if let problem = problem(claim, provisioner, name, cluster) {
             cluster.recordEvent(
                 about: claim,
                 type: "Warning",
@@ -64,6 +64,9 @@ enum Provisioner {
         } catch {
             return PersistentVolumeController.resync(.sync(.claim, key), &cluster)
         }
+        if case .storage(let source) = Snapshotter.source(of: claim, cluster) {
+            cluster.copy(source, to: VolumeMatching.storage(of: volume, cluster.behaviour))
+        }
         cluster.recordEvent(
             about: claim,
             type: "Normal",
@@ -73,7 +76,16 @@ enum Provisioner {
         )
     }
 
-    private static func problem(_ claim: JSON, _ provisioner: Behaviour.Provisioner, _ name: String) -> String? {
+    private static func problem(
+        _ claim: JSON,
+        _ provisioner: Behaviour.Provisioner,
+        _ name: String,
+        _ cluster: Cluster
+    ) -> String? {
+        if claim.at("spec", "dataSource") != nil, name == Behaviour.hostPath {
+            return "plugin \"\(name)\" is not a CSI plugin. Only CSI plugin can provision a claim with a datasource"
+        }
+        if case .impossible(let why) = Snapshotter.source(of: claim, cluster) { return why }
         let volumeMode = claim.text("spec", "volumeMode")
         if !provisioner.volumeModes.contains(volumeMode.isEmpty ? "Filesystem" : volumeMode) {
             return "\(name) does not support \(volumeMode.lowercased()) volume provisioning"
@@ -178,9 +190,7 @@ enum Provisioner {
             cluster.controllers.storageInWork.remove(uid)
             return
         }
-        let storage = VolumeMatching.storage(of: volume, cluster.behaviour)
-        cluster.controllers.model.forget(storage)
-        if !cluster.behaviour.modelsContainers { cluster.runtimeCommands.append(.reclaim(storage)) }
+        cluster.free(VolumeMatching.storage(of: volume, cluster.behaviour))
         let builtIn = provisioner(of: volume) == Behaviour.hostPath
         if builtIn {
             // The finalizer comes back at once when the volume's worker sees the volume without it.

@@ -10,6 +10,8 @@ enum Work: Hashable, Sendable {
     case reclaimed(volume: ObjectKey, uid: String)
     /// The object of a volume whose storage is free goes.
     case deleteVolume(ObjectKey, uid: String)
+    /// A driver has taken a snapshot.
+    case takeSnapshot(ObjectKey, uid: String)
     /// A volume that no pod of a node needs any more is detached from it.
     case detach(ObjectKey, uid: String)
     /// A container of the model goes on.
@@ -27,6 +29,6 @@ enum Controller: Hashable, Sendable {
     case claim, volume, claimProtection, volumeProtection
     case garbage, namespace
     case deployment, replicaSet, statefulSet, daemonSet, job, cronJob, disruptionBudget
-    case ephemeralVolume, scheduler, attachment
+    case ephemeralVolume, scheduler, attachment, snapshot
     case kubelet
 }

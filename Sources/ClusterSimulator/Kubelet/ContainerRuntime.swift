@@ -105,6 +105,8 @@ public enum RuntimeCommand: Hashable, Sendable {
     case remove(pod: String)
     /// The volume was reclaimed: its content goes, on every node.
     case reclaim(Storage)
+    /// New storage begins as what other storage holds.
+    case copy(Storage, to: Storage)
 }
 
 /// What a container runtime tells the kubelet.

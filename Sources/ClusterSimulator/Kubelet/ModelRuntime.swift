@@ -73,12 +73,23 @@ struct ModelRuntime: Sendable {
     /// A container ends without anybody being told.
     mutating func end(_ id: ContainerID) { containers[id] = nil }
 
-    /// The storage of a reclaimed volume is gone, on every node.
     mutating func forget(_ storage: Storage) {
         for key in contents.keys {
             switch (key, storage) {
             case (.node(let own, _), .node(let handle)) where own == handle: contents[key] = nil
             case (.shared(let own), .shared(let handle)) where own == handle: contents[key] = nil
+            default: break
+            }
+        }
+    }
+
+    mutating func copy(_ source: Storage, to destination: Storage) {
+        for (key, content) in contents {
+            switch (key, source, destination) {
+            case (.node(let own, let node), .node(let handle), .node(let new)) where own == handle:
+                contents[.node(handle: new, node: node)] = content
+            case (.shared(let own), .shared(let handle), .shared(let new)) where own == handle:
+                contents[.shared(handle: new)] = content
             default: break
             }
         }
@@ -97,6 +108,18 @@ struct ModelRuntime: Sendable {
 }
 
 extension Cluster {
+    /// The storage of a volume, or of a snapshot, is gone, on every node.
+    mutating func free(_ storage: Storage) {
+        controllers.model.forget(storage)
+        if !behaviour.modelsContainers { runtimeCommands.append(.reclaim(storage)) }
+    }
+
+    /// New storage begins as what other storage holds, on every node.
+    mutating func copy(_ source: Storage, to destination: Storage) {
+        controllers.model.copy(source, to: destination)
+        if !behaviour.modelsContainers { runtimeCommands.append(.copy(source, to: destination)) }
+    }
+
     /// Grows whenever the content of a modelled volume may have changed.
     public var contentVersion: Int { controllers.model.writes }
 

@@ -28,7 +28,7 @@ public actor ProcessRuntime: ContainerRuntime {
         URL(filePath: sandbox.directory(of: storage, node: node, pod: ""))
     }
 
-    public func perform(_ command: RuntimeCommand) {
+    public func perform(_ command: RuntimeCommand) async {
         switch command {
         case .start(let run): start(run)
         case .stop(let id, let grace): stop(id, grace: grace)
@@ -41,6 +41,14 @@ public actor ProcessRuntime: ContainerRuntime {
             guard case .node = storage else { return remove(sandbox.directory(of: storage, node: "", pod: "")) }
             for node in listing(sandbox.root + "/nodes") {
                 remove(sandbox.directory(of: storage, node: node, pod: ""))
+            }
+        case .copy(let source, let destination):
+            let isOfNodes = if case .node = source { true } else { false }
+            for node in isOfNodes ? listing(sandbox.root + "/nodes") : [""] {
+                await copy(
+                    sandbox.directory(of: source, node: node, pod: ""),
+                    to: sandbox.directory(of: destination, node: node, pod: "")
+                )
             }
         }
     }
@@ -129,6 +137,23 @@ public actor ProcessRuntime: ContainerRuntime {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(end, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
             }
+        }
+    }
+
+    private func copy(_ path: String, to copy: String) async {
+        // Missing until it is first mounted.
+        guard FileManager.default.fileExists(atPath: path) else { return }
+        do {
+            let process = try ContainerProcess(["cp", "-a", path, copy])
+            await withCheckedContinuation { continuation in
+                process.follow {
+                    FileHandle.standardError.write(Data($0.utf8))
+                } ended: { _ in
+                    continuation.resume()
+                }
+            }
+        } catch {
+            FileHandle.standardError.write(Data("cannot copy \(path): \(error)\n".utf8))
         }
     }
 
