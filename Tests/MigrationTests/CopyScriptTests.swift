@@ -228,6 +228,29 @@ struct PassTests {
         }
     }
 
+    @Test(
+        "of a snapshot, each file whose time is of the last moments before it is copied again",
+        arguments: CopyBench.Image.here
+    )
+    func snapshot(image: CopyBench.Image) async throws {
+        try await CopyBench.with(image) { bench in
+            let taken = 1_700_000_000
+            // Of the late one the snapshot has the time, but not the content.
+            try bench.shell("for i in early late; do printf Abc >source/$i; done")
+            try bench.shell("touch -d @\(taken - 200) source/early && touch -d @\(taken - 20) source/late")
+            let pass = Self.flags.passCommand(since: taken - 90) ?? []
+            // One of a pass that was cut off much later.
+            try bench.shell("touch dest/\(CopyScript.stamp)")
+            #expect(try bench.run(pass).code == 0)
+            #expect(try bench.shell("ls -A dest") == "early\nlate\n")
+            let write = "printf Bbc >source/late && touch -d @\(taken - 20) source/late"
+            try bench.shell(write)
+            let (code, output) = try bench.run(Self.flags.copyingCommand)
+            #expect(code == 0 && Self.flags.statistics(in: output)?.transferredFiles == 1, "\(output)")
+            #expect(try bench.shell("diff -r source dest") == "")
+        }
+    }
+
     @Test("what is written through a mapping is copied again")
     func mapping() async throws {
         try await CopyBench.with { bench in

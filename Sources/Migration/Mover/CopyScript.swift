@@ -13,8 +13,9 @@ enum CopyScript {
         /// can keep its time: when the clock hasn't ticked, and through a mapping, whose time is set when a page of it is
         /// first written, and again only after that page was flushed. So first of all the source is flushed (where it is
         /// served, by who serves it); and afterwards each copy whose time is of the last moments before that, or later,
-        /// gets one that fits no file. A stamp at the destination says since when, until that is done. The clocks of
-        /// nodes and storage have to agree within two seconds; and a writer that sets times back is not seen.
+        /// gets one that fits no file. A stamp at the destination says since when, until that is done; it is told for a
+        /// copy of the source, such as a snapshot. The clocks of nodes and storage have to agree within two seconds; and a
+        /// writer that sets times back is not seen.
         case pass
     }
 
@@ -34,8 +35,15 @@ enum CopyScript {
 
     /// - Parameter streams: how many copiers fill an empty destination side by side before rsync runs; `auto` for as many
     ///   as there are processors, from 2 to 8.
-    static func command(_ mode: Mode, _ output: Output, streams: String, _ rsync: [String]) -> [String] {
-        ["sh", "-c", text, "sh", mode.rawValue, output.rawValue, streams, "--"] + rsync
+    /// - Parameter moment: since when a pass may miss what was written, in seconds since 1970; nil for its beginning.
+    static func command(
+        _ mode: Mode,
+        _ output: Output,
+        streams: String,
+        since moment: Int? = nil,
+        _ rsync: [String]
+    ) -> [String] {
+        ["sh", "-c", text, "sh", mode.rawValue, output.rawValue, streams, moment.map(String.init) ?? "", "--"] + rsync
     }
 
     /// The name of the stamp: no file of anybody's. It must not be deleted by who can't settle what it stands for.
@@ -52,7 +60,7 @@ enum CopyScript {
     /// each second's output goes to a file, of which the last line is shown. What fails here only costs the progress.
     static let text = #"""
         set -u
-        mode=$1 output=$2 streams=$3 stamp=/dest/\#(stamp); shift 4
+        mode=$1 output=$2 streams=$3 since=$4 stamp=/dest/\#(stamp); shift 5
         run() {
           # The second is writable where the image's own files are not.
           [ "$output" = progress ] && work=$(mktemp -d 2>/dev/null || mktemp -d -p /dev/shm 2>/dev/null) &&
@@ -153,7 +161,10 @@ enum CopyScript {
             code=$?
             flush && exit "$code" ;;
           pass)
-            [ -e "$stamp" ] || touch -d "@$(($(date +%s) - 2))" "$stamp" || exit 23
+            touch -d "@${since:-$(($(date +%s) - 2))}" "$stamp.new" || exit 23
+            # The earlier of two: one is there where a pass was cut off.
+            if [ -e "$stamp" ] && [ -z "$(find "$stamp" -newer "$stamp.new")" ]; then rm "$stamp.new"
+            else mv "$stamp.new" "$stamp"; fi || exit 23
             [ ! -d /source ] || sync -f /source 2>/dev/null || sync
             copy "--filter=P /${stamp##*/}" "--filter=H /${stamp##*/}" "$@"
             code=$?

@@ -78,7 +78,7 @@ struct DeviceScript: MoverContent, Equatable {
     var tool: String { "the copy of the device" }
     var copyingCommand: [String] { Self.command("copy") }
     var checkingCommand: [String] { Self.command("check") }
-    var passCommand: [String]? { nil }
+    func passCommand(since moment: Int?) -> [String]? { nil }
     var tryingCommand: [String] { Self.command("try") }
 
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON] {

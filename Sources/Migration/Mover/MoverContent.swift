@@ -10,7 +10,10 @@ protocol MoverContent: Sendable {
     /// Whether a copy that did not fail is to be checked all the same.
     var isToBeChecked: Bool { get }
     /// That of a container that copies while the workload goes on writing; nil for what has to stand still.
-    var passCommand: [String]? { get }
+    ///
+    /// - Parameter moment: since when what it reads may lack what was written, in seconds since 1970; nil where it reads
+    ///   what is written to.
+    func passCommand(since moment: Int?) -> [String]?
     /// The command line of preflight's trial, which has the destination only.
     var tryingCommand: [String] { get }
 
@@ -48,6 +51,11 @@ enum Loss: Equatable {
     case shell
 }
 
+extension MoverContent {
+    /// The one that reads what is written to.
+    var passCommand: [String]? { passCommand(since: nil) }
+}
+
 extension ClaimState {
     /// What its movers copy.
     ///
@@ -74,7 +82,7 @@ extension RsyncFlags: MoverContent {
         // Without a shell an interrupted pass can't be settled: its stamp stays, and the check sees it.
         hasShell ? command(.copy, copying) : ["rsync", "--filter=P /\(CopyScript.stamp)"] + copying
     }
-    var passCommand: [String]? { hasShell ? command(.pass, copying) : nil }
+    func passCommand(since moment: Int?) -> [String]? { hasShell ? command(.pass, since: moment, copying) : nil }
     var checkingCommand: [String] { ["rsync"] + checking }
     /// Only the check sees owners that could not be kept.
     var isToBeChecked: Bool { verification != .none || !isRoot }
@@ -83,11 +91,11 @@ extension RsyncFlags: MoverContent {
         return hasShell ? command(.plain, trial) : ["rsync"] + trial
     }
 
-    private func command(_ mode: CopyScript.Mode, _ rsync: [String]) -> [String] {
+    private func command(_ mode: CopyScript.Mode, since moment: Int? = nil, _ rsync: [String]) -> [String] {
         // What the person's own flags select, or ask for, is rsync's alone.
         let isAlone = verbose || !further.isEmpty || bandwidthLimit != nil
         let streams = isAlone ? "1" : streams.map(String.init) ?? "auto"
-        return CopyScript.command(mode, verbose ? .all : .progress, streams: streams, rsync)
+        return CopyScript.command(mode, verbose ? .all : .progress, streams: streams, since: moment, rsync)
     }
 
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON] {
