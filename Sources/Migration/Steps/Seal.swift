@@ -15,12 +15,23 @@ extension Seal {
         size = volume.metadata.annotation(Marks.size).flatMap { Quantity($0) }
     }
 
+    /// What a claim bears as long as a snapshot or a clone of it is made: nobody would take it off its successor.
+    private static let passingFinalizers = [
+        "snapshot.storage.kubernetes.io/pvc-as-source-protection",
+        "provisioner.storage.kubernetes.io/cloning-protection",
+    ]
+
     /// The manifest of a claim, less what the server and its controllers set anew.
     static func manifest(of claim: JSON) -> JSON {
         var manifest: JSON = ["apiVersion": "v1", "kind": "PersistentVolumeClaim"]
         manifest["spec"] = claim["spec"]
         for key in ["name", "namespace", "uid", "labels", "annotations", "ownerReferences", "finalizers"] {
             if let value = claim[path: ["metadata", key]] { manifest[path: ["metadata", key]] = value }
+        }
+        if let finalizers = manifest[path: ["metadata", "finalizers"]]?.array {
+            manifest[path: ["metadata", "finalizers"]] = .array(
+                finalizers.filter { !passingFinalizers.contains($0.string ?? "") }
+            )
         }
         return manifest
     }
