@@ -51,14 +51,15 @@ extension Migrator {
         }
     }
 
-    private func awaitRemoval(of claim: PersistentVolumeClaim) async throws {
+    /// Waits until an object that is being deleted is gone.
+    func awaitRemoval<Object: KubernetesObject>(of object: Object, limit: Duration? = nil) async throws {
         try await client.wait(
-            for: PersistentVolumeClaim.self,
-            in: claim.metadata.namespace,
-            named: claim.metadata.name,
-            limit: limits.rebinding,
-            what: "\(claim.title) to be deleted"
-        ) { $0.objects[claim.metadata.uid] == nil ? () : nil }
+            for: Object.self,
+            in: object.metadata.namespace,
+            named: object.metadata.name,
+            limit: limit ?? limits.rebinding,
+            what: "\(object.title) to be deleted"
+        ) { $0.objects[object.metadata.uid] == nil ? () : nil }
     }
 }
 

@@ -11,6 +11,8 @@ public struct ClaimState: Sendable, Equatable {
     public var destination: PersistentVolume?
     /// The seal that the destination volume carries.
     public var seal: Seal?
+    /// What a pass reads instead of the source volume, and has in its place as `source`.
+    var copy: SourceCopy?
     /// A pod that mounts the claim, or will: on which nodes it can run, its new volume has to be.
     public var consumer: PodSpec?
     /// As whom the pods use it that were there when it was discovered.

@@ -8,7 +8,7 @@ public enum Marks {
     /// On a staging claim and a mover: the name of the source claim.
     public static let claim = "kurl.sh/pvcmigrate"
     /// On a staging claim (`dest`), a mover (`migrate`), a pod that serves it a source volume on another node and the
-    /// Secret of the two (`serve`), what preflight makes (`preflight`), and what is kept of a stopped workload that can't
+    /// Secret of the two (`serve`), a copy of the source that passes read (`copy`), what preflight makes (`preflight`), and what is kept of a stopped workload that can't
     /// bear a mark (`stopped`): what it is.
     public static let kind = "kurl.sh/pvcmigrate-kind"
     /// On a workload that was stopped: its scale before.
@@ -33,7 +33,7 @@ public enum Marks {
     /// volume that is kept, what its claim asked for.
     public static let size = "kurl.sh/pvcmigrate-destinationsize"
 
-    /// Ours. On a staging claim and a source volume: the UID of the source claim, which proves that they belong to it.
+    /// Ours. On a staging claim, a copy of the source and a source volume: the UID of the source claim, which proves that they belong to it.
     public static let sourceUID = "kurl.sh/pvcmigrate-sourceuid"
     /// Ours. On a destination volume, the seal: the source claim's manifest as JSON.
     public static let manifest = "kurl.sh/pvcmigrate-manifest"
@@ -60,6 +60,7 @@ public enum Marks {
         public static let mover = "migrate"
         /// Ours.
         public static let server = "serve"
+        public static let copy = "copy"
         public static let preflight = "preflight"
         public static let stopped = "stopped"
     }
@@ -67,8 +68,12 @@ public enum Marks {
     /// The name of the staging claim; shortened as the Go tool does, so that its claims are found again.
     ///
     /// Long names that differ only in their middle share one; preflight refuses those.
-    public static func stagingName(of claim: String) -> String {
-        let name = claim + "-pvcmigrate"
+    public static func stagingName(of claim: String) -> String { fitting(claim + "-pvcmigrate") }
+
+    /// The name of a snapshot of a source volume, and of the claim of that or of a clone.
+    static func copyName(of claim: String) -> String { fitting(claim + "-pvcmigrate-copy") }
+
+    private static func fitting(_ name: String) -> String {
         // Kubernetes limits the name to 253 characters, which are ASCII.
         guard name.count > 253 else { return name }
         return String(name.prefix(100) + name.suffix(153))

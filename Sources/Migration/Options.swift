@@ -45,6 +45,8 @@ public struct Options: Sendable {
     public var parallelPerNode = 4
     /// Copy while the workloads run, and stop them only for what has changed since.
     public var isLive = false
+    /// What is copied while the workloads run.
+    public var copySource = CopySource.auto
     /// How long the copy after the stop may take, as far as passes before it can make it so.
     public var maxOutage: Duration = .seconds(10)
     public var setDefaults = false
@@ -82,6 +84,11 @@ public struct Options: Sendable {
 
     /// True where passes are made while the workloads run.
     var makesPasses: Bool { isLive || goal == .stage }
+
+    /// True where passes over a claim may read a copy of its source.
+    func mayCopy(sourceOf state: ClaimState) -> Bool {
+        makesPasses && (copySource == .auto ? state.isExclusive : copySource != .volume)
+    }
 
     /// The classes of the migration itself, for the way back too; by the first of them runs exclude each other.
     public var wayThere: (source: String, destination: String) {

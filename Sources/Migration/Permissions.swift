@@ -15,6 +15,8 @@ public struct Permission: Sendable, Equatable {
         case keda
         /// Only needed where no node can mount both volumes of a claim.
         case networkCopy
+        /// Only `--copy-from snapshot` needs it, and passes over claims that no second pod can mount.
+        case snapshots
         /// To know how full the volumes are that are to become smaller.
         case usage
         /// To tell the story of claims and workloads to `kubectl describe`; `--no-events` drops it.
@@ -71,6 +73,12 @@ public enum Permissions {
                 purpose: .networkCopy,
                 otherwise: "policies that cut copies over the network are not named"
             ),
+            Permission(
+                resource: VolumeSnapshot.resource,
+                verbs: ["get", "list", "watch", "create", "delete"],
+                purpose: .snapshots
+            ),
+            Permission(resource: VolumeSnapshotClass.resource, verbs: ["list"], purpose: .snapshots),
             Permission(
                 resource: .nodes,
                 verbs: ["list"],
@@ -137,6 +145,7 @@ public enum Permissions {
             case .claimTemplates: options.updatesClaimTemplates
             case .usage: options.makesSmaller
             case .story: options.recordsEvents
+            case .snapshots: options.makesPasses && options.copySource == .snapshot
             // The sets are recorded before they are recreated.
             case .records: options.updatesClaimTemplates || options.recreatesPods || !options.pauses.isEmpty
             case .keda, .networkCopy, .custom: false
@@ -150,7 +159,7 @@ public enum Permissions {
         let resources = Set(recorded.map(\.resource))
         let own = all.filter {
             switch $0.purpose {
-            case .always, .defaultClass, .claimTemplates, .usage, .story, .custom: false
+            case .always, .defaultClass, .claimTemplates, .snapshots, .usage, .story, .custom: false
             case .records: !recorded.isEmpty
             case .keda: resources.contains(.scaledObjects)
             case .networkCopy: discovery.routes.values.contains { $0.source != nil }

@@ -344,6 +344,7 @@ extension Migrator {
     private func goBack(_ start: ClaimState, keepingStaging: Bool) async throws -> ClaimState {
         var state = keepingStaging ? start : try await unseal(start)
         guard state.seal == nil else { return state }
+        if !keepingStaging || options.mayCopy(sourceOf: state) { try await removeCopy(of: state) }
         if let staging = state.staging, state.strangeness(of: staging) == nil {
             if staging.phase == "Bound", keepingStaging, !options.rollsBack, !state.isLost {
                 journal.info(

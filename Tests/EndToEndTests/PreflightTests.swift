@@ -63,6 +63,21 @@ struct PreflightTests {
         }
     }
 
+    @Test("a snapshot or a clone of a volume that no CSI driver made is refused", arguments: ["snapshot", "clone"])
+    func copyFrom(source: String) async throws {
+        try await Scene.with { scene in
+            try await scene.createClaim("data")
+            try await scene.deploy("app", claims: ["/data": "data"])
+            if try await scene.volume(of: "data").spec.csi != nil { try Test.cancel("the volumes are a CSI driver's") }
+            try await scene.expectRefused(
+                "--live",
+                "--copy-from",
+                source,
+                rows: [["PersistentVolumeClaim \(scene.namespace)/data", "is not of a CSI driver"]]
+            )
+        }
+    }
+
     @Test("an image that cannot be pulled is found out")
     func badImage() async throws {
         try await Scene.with { scene in

@@ -56,6 +56,25 @@ struct BlockVolumeTests {
         }
     }
 
+    @Test("a block volume is copied from a clone while its pod runs, and after that only what has changed")
+    func live() async throws {
+        try await RealScene.with(.init(volumeMode: "Block")) { scene in
+            _ = try await scene.fill()
+            var options = scene.options()
+            (options.isLive, options.copySource, options.goal) = (true, .clone, .stage)
+            let staged = try await scene.migrate(options)
+            #expect(staged.claims.map(\.result) == [.staged], "\(staged.claims)")
+            #expect(scene.messages.contains { $0.hasPrefix("pass 1 took ") })
+            try await scene.damage()
+            let before = try await scene.content()
+            options.goal = .migrate
+            let report = try await scene.migrate(options)
+            #expect(report.succeeded, "\(report.claims)")
+            try await scene.awaitPod()
+            #expect(try await scene.content() == before)
+        }
+    }
+
     @Test("a run that dies in the middle of the copy is finished by the next one")
     func crash() async throws {
         try await RealScene.with(.init(volumeMode: "Block")) { scene in

@@ -79,7 +79,7 @@ struct FaultTests {
     /// Runs with faults; where that run fails, things are safe and a second one without faults finishes.
     ///
     /// - Returns: true where something was wrong.
-    private static func check(
+    static func check(
         _ world: World,
         _ options: Options = Scenario.deployment.options,
         seed: UInt64,

@@ -105,7 +105,7 @@ final class Invariants: Sendable {
             state.lines[claim] = max(state.lines[claim] ?? 0, copy.lines)
             if isKept(volume, world) { kept[claim] = max(kept[claim] ?? 0, copy.lines) }
             if let holder = volume[path: ["spec", "claimRef", "name"]]?.string,
-                ![claim.name, Marks.stagingName(of: claim.name)].contains(holder)
+                ![claim.name, Marks.stagingName(of: claim.name), Marks.copyName(of: claim.name)].contains(holder)
             {
                 violations.append("1: \(holder) has taken the volume \(name) of \(claim)")
             }
@@ -302,7 +302,7 @@ extension World {
         if defaults != [hasNewDefault ? Self.destination : Self.source] { found.append("\(defaults) is the default") }
         let all: [Resource] = [
             .persistentVolumes, .persistentVolumeClaims, .pods, .statefulSets, .deployments, .replicaSets, .daemonSets,
-            .jobs, .cronJobs, .replicationControllers,
+            .jobs, .cronJobs, .replicationControllers, .volumeSnapshots,
         ]
         for resource in all {
             for object in cluster.list(resource) {
@@ -315,6 +315,7 @@ extension World {
                 }
             }
         }
+        if !cluster.list(.volumeSnapshotContents).isEmpty { found.append("the storage of a snapshot is still there") }
         for volume in cluster.list(.persistentVolumes)
         where volume[path: ["spec", "storageClassName"]]?.string == Self.source {
             let name = volume[path: ["metadata", "name"]]?.string ?? ""

@@ -203,7 +203,21 @@ struct PermissionsTests {
         arguments: [Scenario.deployment, .statefulSet, .retain, .waitForFirstConsumer, .lostRaces]
     )
     func nothingElse(scenario: Scenario) {
+        Self.expectNothingElse(
+            scenario.world(),
+            Options(sourceClass: World.source, destinationClass: World.destination)
+        )
+    }
+
+    @Test("nor does one with passes over snapshots")
+    func snapshots() throws {
         var options = Options(sourceClass: World.source, destinationClass: World.destination)
+        (options.isLive, options.copySource) = (true, .snapshot)
+        Self.expectNothingElse(try CopySourceTests.world(), options)
+    }
+
+    private static func expectNothingElse(_ start: World, _ wanted: Options) {
+        var options = wanted
         options.setDefaults = true
         let granted = Set(
             Permissions.needed(for: options).flatMap { permission in
@@ -211,7 +225,7 @@ struct PermissionsTests {
             }
         )
         let asked = Mutex<Set<String>>([])
-        var world = scenario.world()
+        var world = start
         world.settle()
         let run = world.migrate(
             options,

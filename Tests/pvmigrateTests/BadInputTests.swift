@@ -123,6 +123,14 @@ struct BadInputTests {
                 "rbac --dest-size=0%",
                 "--dest-size must be a percentage from 1% to 1000%, such as 120%, not \"0%\""
             ),
+            .migrate(
+                "--live -copy-from=disk",
+                "--copy-from must be one of auto, volume, snapshot, clone, not \"disk\""
+            ),
+            .migrate(
+                "--copy-from clone",
+                "--copy-from says what is copied while the workloads run, so it needs --live"
+            ),
             .migrate("--qps 0", "--qps must be from 1 to 10000, not 0"),
             .migrate(
                 "--bandwidth-limit 0",

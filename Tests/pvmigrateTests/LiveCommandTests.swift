@@ -42,6 +42,27 @@ struct LiveCommandTests {
         #expect(try Invocation.read(["-source-sc", "a", "-dest-sc", "b", "--live=true"]).options.isLive)
     }
 
+    @Test("passes copy from what --copy-from says; what can't be had is named before anything is touched")
+    func copyFrom() throws {
+        var shop = try Shop()
+        let refused = try shop.stage("--copy-from", "snapshot")
+        #expect(refused.code == .refused && refused.output.contains("the cluster has no snapshot controller"))
+        let run = try shop.run("--live", "-copy-from=clone")
+        #expect(run.code == .done && run.errors.contains("pass 1 took"), "\(run.errors)")
+    }
+
+    @Test("rbac grants snapshots where they are to be copied from", arguments: ["snapshot", "auto"])
+    func rbac(source: String) async {
+        let console = Console()
+        let code = await run(
+            ["rbac", "-copy-from=\(source)"],
+            in: console.surroundings(time: .instant) { _ in throw TransportError(.configuration, "asked") },
+            interruption: Interruption()
+        )
+        let run = console.run(ending: code)
+        #expect(run.code == .done && run.output.contains("volumesnapshots") == (source == "snapshot"))
+    }
+
     @Test("what is no duration is wrong usage", arguments: ["", "0", "-1", "s", "1d", "1.5s", "10 s", "9999999999"])
     func nonsense(text: String) throws {
         #expect(throws: UsageError.self) {

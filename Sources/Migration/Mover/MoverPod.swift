@@ -27,6 +27,8 @@ struct MoverPod {
     var name: ObjectName
     var sourceClaim: String
     var sourceUID: String
+    /// What it reads instead of the source claim.
+    var copy: SourceCopy?
     var stagingClaim: String
     var image: String
     var content: any MoverContent
@@ -89,12 +91,16 @@ struct MoverPod {
     }
 
     private var sourceVolume: JSON {
-        server?.moverKeys ?? ["name": "source", "persistentVolumeClaim": ["claimName": .string(sourceClaim)]]
+        server?.moverKeys
+            ?? [
+                "name": "source",
+                "persistentVolumeClaim": ["claimName": .string(copy?.claim.metadata.name ?? sourceClaim)],
+            ]
     }
 
     private var lastContainer: JSON {
         switch task {
-        case .pass: copying(content.passCommand ?? content.copyingCommand)
+        case .pass: copying(content.passCommand(since: copy?.since) ?? content.copyingCommand)
         case .copy where !checks: copying(content.copyingCommand)
         case .copy, .compare: container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)
         case .nothing: container(Self.checkContainer, content.tryingCommand, readOnly: [])

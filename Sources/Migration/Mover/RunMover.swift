@@ -32,22 +32,27 @@ extension Migrator {
 
     /// Runs movers of a claim until one of them ends well.
     ///
-    /// - Parameter state: looked at again after each that failed.
+    /// - Parameters:
+    ///   - state: looked at again after each that failed.
+    ///   - source: what they read.
     /// - Returns: nil for a pass where it turned out that the image has no shell, which passes need.
     /// - Throws: `Failure` where no attempt is left.
-    func runMovers(for state: inout ClaimState, task: MoverPod.Task) async throws -> MoverRun? {
+    func runMovers(
+        for state: inout ClaimState,
+        task: MoverPod.Task,
+        reading source: PassSource = .volume
+    ) async throws -> MoverRun? {
         var content = content(of: state)
         var attempt = 1
         while true {
-            let began = time.now()
-            let outcome: MoverOutcome
+            let attempted: MoverAttempt
             do {
-                outcome = try await runMover(for: state, content, task: task)
+                attempted = try await runMover(for: state, content, task: task, reading: source)
             } catch let error as APIError where Self.isWorthAnotherLook(error) {
-                outcome = .again("\(error)")
+                attempted = MoverAttempt(outcome: .again("\(error)"), duration: .zero)
             }
-            switch outcome {
-            case .done(let result): return MoverRun(result: result, duration: time.now() - began)
+            switch attempted.outcome {
+            case .done(let result): return MoverRun(result: result, duration: attempted.duration)
             case .unsupported(let reduced, let loss):
                 tell(of: loss, state, task)
                 content = reduced
@@ -83,12 +88,12 @@ extension Migrator {
     ///
     /// - Throws: `Failure` where another attempt would fail too.
     @inline(never)  // Inlined, its closure makes the optimiser of Swift 6.3 fail (in CopyPropagation).
-    private func runMover(
+    func runMover(
         for state: ClaimState,
         _ content: any MoverContent,
         task: MoverPod.Task
     ) async throws -> MoverOutcome {
-        let isInUse = task == .pass
+        let isInUse = task == .pass && state.copy == nil
         let route = state.route(in: try await surroundings(of: state, isInUse: isInUse), isInUse: isInUse)
         guard let server = server(for: state, route) else { throw Refusal("the claim is gone") }
         // One that an earlier run left behind would go on serving.
@@ -154,6 +159,7 @@ extension Migrator {
             name: name,
             sourceClaim: state.name.name,
             sourceUID: claim.metadata.uid,
+            copy: state.copy,
             stagingClaim: state.stagingName.name,
             image: options.rsyncImage,
             content: content,

@@ -15,7 +15,9 @@ extension Migrator {
                 Marks.claim: .string(state.name.name), Marks.kind: .string(Marks.Kind.server),
                 Marks.sourceUID: .string(claim.metadata.uid),
             ],
-            volume: ["persistentVolumeClaim": ["claimName": .string(state.name.name)]],
+            volume: [
+                "persistentVolumeClaim": ["claimName": .string(state.copy?.claim.metadata.name ?? state.name.name)]
+            ],
             placement: route.source ?? Placement(),
             deadline: state.deadline,
             template: options.moverTemplate

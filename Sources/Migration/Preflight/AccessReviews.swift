@@ -28,6 +28,12 @@ extension Migrator {
         return await reviews(of: needed).allSatisfy { $0.missing.isEmpty && $0.failure == nil }
     }
 
+    /// Whether all that is needed for a purpose is permitted.
+    func may(_ purpose: Permission.Purpose) async -> Bool {
+        await reviews(of: Permissions.all.filter { $0.purpose == purpose })
+            .allSatisfy { $0.missing.isEmpty && $0.failure == nil }
+    }
+
     private func reviews(of permissions: [Permission]) async -> [Review] {
         let selection = options.selection
         let all = permissions.flatMap { permission in

@@ -42,6 +42,10 @@ public enum Preflight {
             summary: "running workloads can live with the access modes that claims are to have"
         ) { migrator, discovery, _ in try await migrator.checkAccessModes(discovery) },
         Check(
+            name: "copy sources",
+            summary: "with --copy-from, snapshots or clones can be made of the source volumes"
+        ) { migrator, discovery, _ in try await migrator.checkCopySources(discovery) },
+        Check(
             name: "usage",
             summary: "what volumes hold fits on the new ones, as far as the kubelets tell"
         ) { migrator, discovery, _ in try await migrator.checkUsage(discovery) },

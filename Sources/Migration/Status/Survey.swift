@@ -325,6 +325,10 @@ extension Survey {
         for claim in claims {
             switch claim.metadata.annotation(Marks.kind) {
             case Marks.Kind.preflight: add(claim, claim.metadata.leftByPreflight)
+            case Marks.Kind.copy where !serving.contains(claim.metadata.annotation(Marks.sourceUID)):
+                let owner = ObjectName(claim.metadata.annotation(Marks.claim) ?? "?", in: claim.metadata.namespace)
+                guard includes(owner, scope) else { continue }
+                add(claim, "is a copy of \(owner), whose migration is not under way; delete it")
             case Marks.Kind.staging where !stagingClaims.contains(claim.metadata.uid):
                 let owner = ObjectName(claim.metadata.annotation(Marks.claim) ?? "?", in: claim.metadata.namespace)
                 guard scope.includes(source: nil, destination: claim.storageClassName), includes(owner, scope) else {

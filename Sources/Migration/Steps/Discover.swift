@@ -109,6 +109,8 @@ extension Migrator {
             } else if volume.spec.storageClassName == options.sourceClass {
                 switch claim(of: volume, in: inventory) {
                 case .found(let claim):
+                    // It is read by passes, and goes after them.
+                    if claim.metadata.annotation(Marks.kind) == Marks.Kind.copy { continue }
                     if isEphemeral(claim) {
                         discovery.notes.append(
                             Obstacle(

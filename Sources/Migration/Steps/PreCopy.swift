@@ -69,12 +69,13 @@ extension Migrator {
         var state = start
         var passes = Passes()
         var verdict = Passes.Verdict.again
+        let source = try await passSource(of: state)
         while verdict == .again {
-            if let why = hindrance(toPassesOver: state) {
+            if let why = hindrance(toPassesOver: state, reading: source) {
                 journal.info(state.title, "\(why): it is copied only when its pods are stopped")
                 break
             }
-            guard let pass = try await pass(passes.made.count + 1, over: &state) else { continue }
+            guard let pass = try await pass(passes.made.count + 1, over: &state, reading: source) else { continue }
             passes.made.append(pass)
             verdict = passes.verdict(maxOutage: options.maxOutage)
             state = try await client.observe(state)
@@ -91,18 +92,21 @@ extension Migrator {
     }
 
     /// Why a claim can't be copied while its workload runs; nil where it can.
-    private func hindrance(toPassesOver state: ClaimState) -> String? {
-        if state.isBlock { return "a block volume can't be copied while it is written to" }
-        if content(of: state).passCommand == nil { return "the image has no shell, which passes need" }
-        let modes = (state.claim?.spec.accessModes ?? []) + (state.source?.spec.accessModes ?? [])
-        return modes.contains("ReadWriteOncePod") ? "ReadWriteOncePod lets no second pod mount it" : nil
+    private func hindrance(toPassesOver state: ClaimState, reading source: PassSource) -> String? {
+        if state.isBlock, source == .volume { return "a block volume can't be copied while it is written to" }
+        if !state.isBlock, content(of: state).passCommand == nil { return "the image has no shell, which passes need" }
+        return state.isExclusive && source == .volume ? "ReadWriteOncePod lets no second pod mount it" : nil
     }
 
     /// Makes one pass, with as many movers as it takes.
     ///
     /// - Returns: nil where it turned out that the image has no shell.
-    private func pass(_ number: Int, over state: inout ClaimState) async throws -> Passes.Pass? {
-        guard let run = try await runMovers(for: &state, task: .pass) else { return nil }
+    private func pass(
+        _ number: Int,
+        over state: inout ClaimState,
+        reading source: PassSource
+    ) async throws -> Passes.Pass? {
+        guard let run = try await runMovers(for: &state, task: .pass, reading: source) else { return nil }
         guard case .unchecked(let statistics, let copying) = run.result else {
             throw Refusal("a pass ended as if it had been checked")
         }

@@ -53,6 +53,14 @@ enum Check {
         return percentage
     }
 
+    static func copySource(_ text: String) throws(UsageError) -> CopySource {
+        guard let source = CopySource(rawValue: text) else {
+            let all = CopySource.allCases.map(\.rawValue).joined(separator: ", ")
+            throw UsageError("--copy-from must be one of \(all), not \"\(text)\"")
+        }
+        return source
+    }
+
     static func image(_ text: String) throws(UsageError) -> String {
         if text.isEmpty { throw UsageError("--rsync-image is empty") }
         guard text.allSatisfy({ $0.isASCII && !$0.isWhitespace && $0 > " " }), !text.hasPrefix("-") else {

@@ -52,6 +52,16 @@ struct CopyArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "What is copied while the workloads run (volume, snapshot, clone or auto).",
+            discussion:
+                "With --live and `pvmigrate stage`. By itself the volume; where no second pod can mount it, a snapshot.",
+            valueName: "source"
+        )
+    )
+    var copyFrom = CopySource.auto.rawValue
+
+    @Option(
+        help: ArgumentHelp(
             "How many copiers fill an empty volume side by side, before rsync goes over it. (default: as suits the node)",
             discussion: "With --rsync-flags or --verbose-copy there is one rsync, which does all.",
             valueName: "number"
@@ -88,6 +98,7 @@ struct CopyArguments: ParsableArguments {
         options.parallel = try Check.parallel(parallel, "--parallel")
         options.parallelPerNode = try Check.parallel(parallelPerNode, "--parallel-per-node")
         options.maxOutage = try Check.duration(maxOutage, "--max-outage")
+        options.copySource = try Check.copySource(copyFrom)
         options.streams = try streams.map { number throws(UsageError) in try Check.parallel(number, "--streams") }
         options.bandwidthLimit = try Check.bandwidth(bandwidthLimit, with: options)
         options.verification = try Check.verification(verify)

@@ -53,6 +53,9 @@ struct MigrateArguments: ParsableCommand {
         try copying.apply(to: &options)
         try checks.apply(to: &options)
         options.isLive = live
+        guard live || options.copySource == .auto else {
+            throw UsageError("--copy-from says what is copied while the workloads run, so it needs --live")
+        }
         options.keepSource = keepSource
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates

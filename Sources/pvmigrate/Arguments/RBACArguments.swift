@@ -30,12 +30,16 @@ struct RBACArguments: ParsableCommand {
     )
     var destinationSize: String?
 
+    @Option(help: ArgumentHelp("Also what a run with --live and this --copy-from needs.", valueName: "source"))
+    var copyFrom = CopySource.auto.rawValue
+
     func checked() throws(UsageError) -> Options {
         var options = Options(sourceClass: "", destinationClass: "")
         options.selection.namespaces = try Check.namespaces(namespace, "--namespace")
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
         options.recordsEvents = !noEvents
+        (options.isLive, options.copySource) = (true, try Check.copySource(copyFrom))
         options.destinationSize = try Check.percentage(destinationSize)
         return options
     }

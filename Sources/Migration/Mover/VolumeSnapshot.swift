@@ -1,0 +1,56 @@
+import Kubernetes
+
+/// A snapshot of a claim's volume (kubernetes-csi, external-snapshotter).
+struct VolumeSnapshot: KubernetesObject {
+    static let resource = APIResource(
+        group: "snapshot.storage.k8s.io",
+        kind: "VolumeSnapshot",
+        plural: "volumesnapshots"
+    )
+
+    struct Status: Decodable, Sendable {
+        struct Problem: Decodable, Sendable { var message: String? }
+        var readyToUse: Bool?
+        /// The least that a claim has to ask for which is made of it.
+        var restoreSize: JSON?
+        var error: Problem?
+    }
+
+    var metadata: ObjectMeta
+    var status: Status?
+
+    var restoreSize: Quantity? { status?.restoreSize?.string.flatMap { Quantity($0) } }
+}
+
+/// How a driver takes snapshots.
+struct VolumeSnapshotClass: KubernetesObject, Equatable {
+    static let resource = APIResource(
+        group: "snapshot.storage.k8s.io",
+        kind: "VolumeSnapshotClass",
+        plural: "volumesnapshotclasses",
+        namespaced: false
+    )
+
+    var metadata: ObjectMeta
+    var driver: String
+    var deletionPolicy: String
+
+    private var isDefault: Bool { metadata.annotation("snapshot.storage.kubernetes.io/is-default-class") == "true" }
+
+    /// The class that a driver's snapshots are taken with: its default one, else the only one. One that keeps the storage
+    /// of deleted snapshots is none.
+    ///
+    /// - Throws: `Refusal`, which says what is missing.
+    static func chosen(of classes: [VolumeSnapshotClass], for driver: String) throws(Refusal) -> VolumeSnapshotClass {
+        let fitting = classes.filter { $0.driver == driver && $0.deletionPolicy == "Delete" }
+        let defaults = fitting.filter(\.isDefault)
+        if let only = defaults.count == 1 ? defaults.first : fitting.count == 1 ? fitting.first : nil { return only }
+        guard !fitting.isEmpty else {
+            throw Refusal("there is no VolumeSnapshotClass of the driver \(driver) with the deletionPolicy Delete")
+        }
+        throw Refusal(
+            "the VolumeSnapshotClasses of the driver \(driver) are \(fitting.map(\.metadata.name).sorted().joined(separator: ", ")); "
+                + "make one of them the default one"
+        )
+    }
+}

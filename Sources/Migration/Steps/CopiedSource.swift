@@ -1,0 +1,324 @@
+import FoundationEssentials
+import Kubernetes
+
+/// A copy of a source volume that a pass reads instead of the volume itself.
+struct SourceCopy: Sendable, Equatable {
+    /// Of the source class, with the copy as its volume.
+    var claim: PersistentVolumeClaim
+    /// What was written after this moment is not in it, or not whole, in seconds since 1970.
+    ///
+    /// The copy holds what was on the disk: a file's time may be newer there than its content, as what is written gets
+    /// to the disk up to 35 s later, and minutes later where the disk is slower than its writers. Clocks may differ by the
+    /// rest.
+    var since: Int
+
+    init(claim: PersistentVolumeClaim, taken: String?) throws(Refusal) {
+        guard let taken = taken.flatMap({ Date(api: $0) }) else {
+            throw Refusal("when its copy was asked for can't be read: \(taken ?? "nothing")")
+        }
+        self.claim = claim
+        since = Int(taken.timeIntervalSince1970) - 600
+    }
+}
+
+/// What the passes over a claim read.
+enum PassSource: Sendable, Equatable {
+    case volume
+    case snapshot(VolumeSnapshotClass)
+    case clone
+}
+
+/// One mover that has ended, well or not.
+struct MoverAttempt: Sendable {
+    var outcome: MoverOutcome
+    /// From its creation to its removal; not what it takes to make a copy for it.
+    var duration: Duration
+}
+
+extension Migrator {
+    /// Decides what the passes over a claim read.
+    ///
+    /// - Throws: `Refusal` where a snapshot is asked for and none can be taken.
+    func passSource(of state: ClaimState) async throws -> PassSource {
+        switch options.copySource {
+        case .volume: return .volume
+        case .clone: return .clone
+        case .snapshot: return .snapshot(try await snapshotClass(of: state))
+        case .auto:
+            guard state.isExclusive, state.source?.spec.csi != nil, await may(.snapshots) else { return .volume }
+            do { return .snapshot(try await snapshotClass(of: state)) } catch is Refusal { return .volume }
+        }
+    }
+
+    /// The class that snapshots of a claim's volume are taken with.
+    private func snapshotClass(of state: ClaimState) async throws -> VolumeSnapshotClass {
+        guard let driver = state.source?.spec.csi?.driver else {
+            throw Refusal(
+                "its volume \(state.source?.metadata.name ?? "?") is not of a CSI driver, which takes snapshots"
+            )
+        }
+        return try VolumeSnapshotClass.chosen(of: try await snapshotClasses(), for: driver)
+    }
+
+    /// All there are; none where the cluster knows no snapshots.
+    func snapshotClasses() async throws -> [VolumeSnapshotClass] {
+        do {
+            return try await client.list(VolumeSnapshotClass.self)
+        } catch let error as APIError where error.reason == .notFound {
+            return []
+        }
+    }
+
+    /// Runs one mover as `runMover`, over a copy of the source where it is not to read the volume. The copy goes afterwards.
+    func runMover(
+        for state: ClaimState,
+        _ content: any MoverContent,
+        task: MoverPod.Task,
+        reading source: PassSource
+    ) async throws -> MoverAttempt {
+        guard source != .volume else { return try await attempt(for: state, content, task) }
+        try await clearWay(forCopyOf: state)
+        let attempted: MoverAttempt
+        do {
+            attempted = try await attempt(for: try await copy(sourceOf: state, source), content, task)
+        } catch let error as CancellationError {
+            // Whoever cancelled removes the copy: requests of this task would be cancelled too.
+            throw error
+        } catch {
+            await orWarn(state.title) { try await removeCopy(of: state) }
+            throw error
+        }
+        try await removeCopy(of: state)
+        return attempted
+    }
+
+    private func attempt(
+        for state: ClaimState,
+        _ content: any MoverContent,
+        _ task: MoverPod.Task
+    ) async throws -> MoverAttempt {
+        let began = time.now()
+        let outcome = try await runMover(for: state, content, task: task)
+        return MoverAttempt(outcome: outcome, duration: time.now() - began)
+    }
+
+    // MARK: Making a copy
+
+    /// Makes a copy of a claim's volume.
+    ///
+    /// - Returns: the state as the mover of a pass is to see it, with the copy in the volume's place.
+    private func copy(sourceOf state: ClaimState, _ source: PassSource) async throws -> ClaimState {
+        guard let claim = state.claim, let namespace = state.name.namespace else { throw Refusal("the claim is gone") }
+        var size = [state.sourceSize, claim.status?.capacity?["storage"]].compactMap(\.self).max()
+        var origin: JSON = ["kind": "PersistentVolumeClaim", "name": .string(state.name.name)]
+        var taken: String?
+        if case .snapshot(let snapshotClass) = source {
+            let snapshot = try await takeSnapshot(of: state, claim, snapshotClass)
+            size = [size, snapshot.restoreSize].compactMap(\.self).max()
+            origin = [
+                "apiGroup": .string(VolumeSnapshot.resource.group), "kind": "VolumeSnapshot",
+                "name": .string(snapshot.metadata.name),
+            ]
+            taken = snapshot.metadata.creationTimestamp
+        }
+        let manifest: JSON = [
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": state.copyMetadata(of: claim),
+            "spec": [
+                "accessModes": .array((claim.spec.accessModes ?? []).map(JSON.string)), "dataSource": origin,
+                "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
+                "storageClassName": .string(options.sourceClass), "volumeMode": .string(claim.volumeMode),
+            ],
+        ]
+        var made = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
+        let storageClass = try await client.list(StorageClass.self).first { $0.metadata.name == options.sourceClass }
+        var copied = state
+        copied.ownerOfPods = state.owner
+        copied.source = nil
+        if storageClass?.waitsForFirstConsumer != true {
+            made = try await awaitBound(made)
+            copied.source = try await volume(ofCopy: made)
+        }
+        copied.copy = try SourceCopy(claim: made, taken: taken ?? made.metadata.creationTimestamp)
+        return copied
+    }
+
+    private func takeSnapshot(
+        of state: ClaimState,
+        _ claim: PersistentVolumeClaim,
+        _ snapshotClass: VolumeSnapshotClass
+    ) async throws -> VolumeSnapshot {
+        let began = time.now()
+        let made = try await client.create(
+            VolumeSnapshot.self,
+            in: state.name.namespace,
+            [
+                "apiVersion": .string(VolumeSnapshot.resource.apiVersion), "kind": "VolumeSnapshot",
+                "metadata": state.copyMetadata(of: claim),
+                "spec": [
+                    "volumeSnapshotClassName": .string(snapshotClass.metadata.name),
+                    "source": ["persistentVolumeClaimName": .string(state.name.name)],
+                ],
+            ]
+        )
+        var last = made
+        do {
+            let ready: VolumeSnapshot = try await client.wait(
+                for: VolumeSnapshot.self,
+                in: made.metadata.namespace,
+                named: made.metadata.name,
+                limit: limits.provisioning,
+                what: "\(made.title) to be ready"
+            ) { snapshot in
+                guard let now = snapshot.objects[made.metadata.uid] else {
+                    throw Refusal("\(made.title) was deleted by somebody")
+                }
+                last = now
+                return now.status?.readyToUse == true ? now : nil
+            }
+            journal.info(state.title, "snapshot \(made.metadata.name) taken (\((time.now() - began).inWords))")
+            return ready
+        } catch let timeout as WaitTimeout {
+            // The controller repeats what failed, so that only time tells that it won't come.
+            let why = last.status?.error?.message.map { ": \($0)" } ?? ""
+            throw Failure(
+                place: state.title,
+                reason: "\(timeout)\(why)\n  advice: --copy-from volume needs no snapshot"
+            )
+        }
+    }
+
+    private func awaitBound(_ claim: PersistentVolumeClaim) async throws -> PersistentVolumeClaim {
+        do {
+            return try await client.wait(
+                for: PersistentVolumeClaim.self,
+                in: claim.metadata.namespace,
+                named: claim.metadata.name,
+                limit: limits.provisioning,
+                what: "\(claim.title) to be Bound"
+            ) { snapshot in
+                guard let now = snapshot.objects[claim.metadata.uid] else {
+                    throw Refusal("\(claim.title) was deleted by somebody")
+                }
+                return now.phase == "Bound" ? now : nil
+            }
+        } catch let timeout as WaitTimeout {
+            let why = await client.lastWarning(about: "PersistentVolumeClaim", claim.name)
+            throw Failure(place: claim.title, reason: "\(timeout)\(why.map { ": \($0)" } ?? "")")
+        }
+    }
+
+    /// The volume that was made for a copy, which goes with its claim.
+    ///
+    /// - Throws: `Refusal` where it was there before, since it holds something else then.
+    private func volume(ofCopy claim: PersistentVolumeClaim) async throws -> PersistentVolume {
+        let name = ObjectName(claim.spec.volumeName ?? "", in: nil)
+        let volume = try await client.get(PersistentVolume.self, name)
+        guard (volume.metadata.creationTimestamp ?? "") >= (claim.metadata.creationTimestamp ?? "") else {
+            throw Refusal("\(claim.title) was given the volume \(name), which was not made for it and is no copy")
+        }
+        return try await makeDisposable(volume, of: claim)
+    }
+
+    // MARK: Removing it
+
+    /// Removes what an earlier pass has left, and waits until its names are free.
+    ///
+    /// - Throws: `Failure` where somebody else has them.
+    private func clearWay(forCopyOf state: ClaimState) async throws {
+        let (claim, snapshot) = try await findCopy(of: state)
+        for metadata in [claim?.metadata, snapshot?.metadata].compactMap(\.self) where !state.owns(copy: metadata) {
+            throw Failure(
+                place: state.title,
+                reason: "\(state.copyName) is the name of its copy, and somebody else's object has it, which is left "
+                    + "untouched. Delete that, and run again, or give --copy-from volume"
+            )
+        }
+        guard claim != nil || snapshot != nil else { return }
+        // A mover that an earlier run left behind would hold on to it.
+        if let uid = state.sourceClaim?.metadata.uid, let mover = state.moverName {
+            try await removeLeftover(mover)
+            try await removeLeftover(ObjectName(Marks.serverName(of: state.name.name, uid: uid), in: mover.namespace))
+        }
+        try await removeCopy(of: state)
+        // Storage takes as long to free as to provision.
+        if let claim { try await awaitRemoval(of: claim, limit: limits.provisioning) }
+        if let snapshot { try await awaitRemoval(of: snapshot, limit: limits.provisioning) }
+    }
+
+    /// Deletes the copy of a claim's source, where there is one.
+    ///
+    /// The deletion is not waited for: storage may take its time. What is missed goes with the source claim.
+    func removeCopy(of state: ClaimState) async throws {
+        let (claim, snapshot) = try await findCopy(of: state)
+        if let claim, state.owns(copy: claim.metadata), !claim.metadata.isTerminating {
+            if let name = claim.spec.volumeName,
+                let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
+            {
+                _ = try await makeDisposable(volume, of: claim)
+            }
+            try await client.delete(.claims, claim.name, uid: claim.metadata.uid)
+        }
+        if let snapshot, state.owns(copy: snapshot.metadata), !snapshot.metadata.isTerminating {
+            try await client.delete(VolumeSnapshot.resource, snapshot.name, uid: snapshot.metadata.uid)
+        }
+    }
+
+    private func findCopy(
+        of state: ClaimState
+    ) async throws -> (claim: PersistentVolumeClaim?, snapshot: VolumeSnapshot?) {
+        let claim = try await client.find(PersistentVolumeClaim.self, state.copyName)
+        do {
+            return (claim, try await client.find(VolumeSnapshot.self, state.copyName))
+        } catch let error as APIError where error.reason == .forbidden {
+            // Who may not even look has taken none.
+            return (claim, nil)
+        }
+    }
+
+    /// Whatever the class says: this volume holds nothing but a copy that nobody wants.
+    private func makeDisposable(
+        _ volume: PersistentVolume,
+        of claim: PersistentVolumeClaim
+    ) async throws -> PersistentVolume {
+        guard volume.spec.claimRef?.uid == claim.metadata.uid, volume.reclaimPolicy != "Delete" else { return volume }
+        return try await client.patch(
+            PersistentVolume.self,
+            volume.name,
+            .merge(onto: volume.metadata, ["spec": ["persistentVolumeReclaimPolicy": "Delete"]])
+        )
+    }
+}
+
+extension ClaimState {
+    /// The name of the snapshot and of the claim that a pass may read instead of the source.
+    var copyName: ObjectName { ObjectName(Marks.copyName(of: name.name), in: name.namespace) }
+
+    /// True where no second pod can mount the source claim.
+    var isExclusive: Bool {
+        ((claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])).contains("ReadWriteOncePod")
+    }
+
+    /// What a copy is known by. It belongs to the source claim: whatever happens, it goes with that.
+    fileprivate func copyMetadata(of claim: PersistentVolumeClaim) -> JSON {
+        [
+            "name": .string(copyName.name), "namespace": copyName.namespace.map(JSON.string) ?? .null,
+            "annotations": .object([
+                Marks.claim: .string(name.name), Marks.kind: .string(Marks.Kind.copy),
+                Marks.sourceUID: .string(claim.metadata.uid),
+            ]),
+            "ownerReferences": [
+                [
+                    "apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": .string(name.name),
+                    "uid": .string(claim.metadata.uid),
+                ]
+            ],
+        ]
+    }
+
+    /// True of a copy of this claim's source: its name is no proof.
+    fileprivate func owns(copy metadata: ObjectMeta) -> Bool {
+        guard let uid = sourceClaim?.metadata.uid else { return false }
+        return metadata.annotation(Marks.kind) == Marks.Kind.copy && metadata.annotation(Marks.claim) == name.name
+            && metadata.annotation(Marks.sourceUID) == uid
+    }
+}
