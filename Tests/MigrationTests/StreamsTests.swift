@@ -164,6 +164,6 @@ struct BandwidthTests {
     func alone() {
         let command = RsyncFlags(streams: 4, bandwidthLimit: 1 << 20).copyingCommand
         #expect(command.contains("--bwlimit=1024"))
-        #expect(command.firstIndex(of: "--") == 7 && command[6] == "1")
+        #expect(command.firstIndex(of: "--") == 8 && command[6] == "1")
     }
 }
