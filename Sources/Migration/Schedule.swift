@@ -9,12 +9,13 @@ struct Schedule {
         var nodes: Set<String>
         /// The namespace, where its units go one by one.
         var lane: String?
-        var isPrepared = false
+        var readiness = Readiness.none
     }
 
+    /// How far a unit is made ready before its turn.
+    private enum Readiness { case none, underWay, done }
+
     private var waiting: [Entry]
-    /// Those that are made ready for their turn.
-    private var preparing: [Int: Entry] = [:]
     private var running: [Int: Entry] = [:]
     private let limit: Int
     private let limitPerNode: Int
@@ -36,12 +37,10 @@ struct Schedule {
     mutating func next() -> Int? {
         guard running.count < limit else { return nil }
         var lanes = Set(running.values.compactMap(\.lane))
-        var best: Int?
-        for (index, entry) in waiting.enumerated() {
+        let best = largest { entry in
             // Of a lane only the first is looked at.
-            if let lane = entry.lane, !lanes.insert(lane).inserted { continue }
-            guard entry.nodes.allSatisfy(hasRoom) else { continue }
-            if best.map({ waiting[$0].size < entry.size }) ?? true { best = index }
+            if let lane = entry.lane, !lanes.insert(lane).inserted { return false }
+            return entry.readiness != .underWay && entry.nodes.allSatisfy(hasRoom)
         }
         guard let best else { return nil }
         let entry = waiting.remove(at: best)
@@ -51,13 +50,20 @@ struct Schedule {
 
     /// The number of the unit to be made ready now, the largest that waits; nil where as many are ready as run at a time.
     mutating func nextToPrepare() -> Int? {
-        guard preparing.count + waiting.count(where: \.isPrepared) < limit else { return nil }
+        guard waiting.count(where: { $0.readiness != .none }) < limit else { return nil }
         // In a lane there is room for one only.
-        let open = waiting.indices.filter { !waiting[$0].isPrepared && waiting[$0].lane == nil }
-        guard let best = open.max(by: { (waiting[$0].size, -$0) < (waiting[$1].size, -$1) }) else { return nil }
-        let entry = waiting.remove(at: best)
-        preparing[entry.unit] = entry
-        return entry.unit
+        guard let best = largest(where: { $0.readiness == .none && $0.lane == nil }) else { return nil }
+        waiting[best].readiness = .underWay
+        return waiting[best].unit
+    }
+
+    /// Where the largest is of those that wait, the first of several.
+    private func largest(where isOpen: (Entry) -> Bool) -> Int? {
+        var best: Int?
+        for (index, entry) in waiting.enumerated() where isOpen(entry) {
+            if best.map({ waiting[$0].size < entry.size }) ?? true { best = index }
+        }
+        return best
     }
 
     private func hasRoom(_ node: String) -> Bool {
@@ -67,10 +73,7 @@ struct Schedule {
     /// Says that a unit is ready, or has come to its end, whatever that was.
     mutating func end(_ unit: Int) {
         running[unit] = nil
-        guard var entry = preparing.removeValue(forKey: unit) else { return }
-        entry.isPrepared = true
-        let index = waiting.firstIndex { $0.unit > unit } ?? waiting.endIndex
-        waiting.insert(entry, at: index)
+        if let index = waiting.firstIndex(where: { $0.unit == unit }) { waiting[index].readiness = .done }
     }
 }
 
