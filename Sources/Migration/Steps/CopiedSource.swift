@@ -162,18 +162,9 @@ extension Migrator {
         )
         var last = made
         do {
-            let ready: VolumeSnapshot = try await client.wait(
-                for: VolumeSnapshot.self,
-                in: made.metadata.namespace,
-                named: made.metadata.name,
-                limit: limits.provisioning,
-                what: "\(made.title) to be ready"
-            ) { snapshot in
-                guard let now = snapshot.objects[made.metadata.uid] else {
-                    throw Refusal("\(made.title) was deleted by somebody")
-                }
+            let ready = try await wait(for: made, toBe: "ready") { now in
                 last = now
-                return now.status?.readyToUse == true ? now : nil
+                return now.status?.readyToUse == true
             }
             journal.info(state.title, "snapshot \(made.metadata.name) taken (\((time.now() - began).inWords))")
             return ready
@@ -189,21 +180,30 @@ extension Migrator {
 
     private func awaitBound(_ claim: PersistentVolumeClaim) async throws -> PersistentVolumeClaim {
         do {
-            return try await client.wait(
-                for: PersistentVolumeClaim.self,
-                in: claim.metadata.namespace,
-                named: claim.metadata.name,
-                limit: limits.provisioning,
-                what: "\(claim.title) to be Bound"
-            ) { snapshot in
-                guard let now = snapshot.objects[claim.metadata.uid] else {
-                    throw Refusal("\(claim.title) was deleted by somebody")
-                }
-                return now.phase == "Bound" ? now : nil
-            }
+            return try await wait(for: claim, toBe: "Bound") { $0.phase == "Bound" }
         } catch let timeout as WaitTimeout {
             let why = await client.lastWarning(about: "PersistentVolumeClaim", claim.name)
             throw Failure(place: claim.title, reason: "\(timeout)\(why.map { ": \($0)" } ?? "")")
+        }
+    }
+
+    /// Waits until what was made for a copy is as it has to be; its storage may take as long as any.
+    private func wait<Object: KubernetesObject>(
+        for made: Object,
+        toBe what: String,
+        _ isSo: (Object) -> Bool
+    ) async throws -> Object {
+        try await client.wait(
+            for: Object.self,
+            in: made.metadata.namespace,
+            named: made.metadata.name,
+            limit: limits.provisioning,
+            what: "\(made.title) to be \(what)"
+        ) { snapshot in
+            guard let now = snapshot.objects[made.metadata.uid] else {
+                throw Refusal("\(made.title) was deleted by somebody")
+            }
+            return isSo(now) ? now : nil
         }
     }
 
@@ -273,19 +273,6 @@ extension Migrator {
             // Who may not even look has taken none.
             return (claim, nil)
         }
-    }
-
-    /// Whatever the class says: this volume holds nothing but a copy that nobody wants.
-    private func makeDisposable(
-        _ volume: PersistentVolume,
-        of claim: PersistentVolumeClaim
-    ) async throws -> PersistentVolume {
-        guard volume.spec.claimRef?.uid == claim.metadata.uid, volume.reclaimPolicy != "Delete" else { return volume }
-        return try await client.patch(
-            PersistentVolume.self,
-            volume.name,
-            .merge(onto: volume.metadata, ["spec": ["persistentVolumeReclaimPolicy": "Delete"]])
-        )
     }
 }
 

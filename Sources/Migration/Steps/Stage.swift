@@ -128,20 +128,21 @@ extension Migrator {
         guard state.seal == nil, let staging = state.staging, state.strangeness(of: staging) == nil else {
             return state
         }
-        // Whatever the class says: this volume holds nothing but a copy that nobody wants.
-        if let volume = state.destination, volume.spec.claimRef?.uid == staging.metadata.uid, !volume.isKept,
-            volume.reclaimPolicy != "Delete"
-        {
-            try await client.patch(
-                PersistentVolume.self,
-                volume.name,
-                .merge(onto: volume.metadata, ["spec": ["persistentVolumeReclaimPolicy": "Delete"]])
-            )
-        }
+        if let volume = state.destination, !volume.isKept { _ = try await makeDisposable(volume, of: staging) }
         try await client.delete(.claims, state.stagingName, uid: staging.metadata.uid)
         state.staging = nil
         state.destination = nil
         return state
+    }
+
+    /// Has a volume go with its claim, whatever the class says: it holds nothing but a copy that nobody wants.
+    func makeDisposable(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws -> PersistentVolume {
+        guard volume.spec.claimRef?.uid == claim.metadata.uid, volume.reclaimPolicy != "Delete" else { return volume }
+        return try await client.patch(
+            PersistentVolume.self,
+            volume.name,
+            .merge(onto: volume.metadata, ["spec": ["persistentVolumeReclaimPolicy": "Delete"]])
+        )
     }
 }
 
