@@ -102,19 +102,19 @@ extension Migrator {
         try checkKept(state)
         var state = state
         let run = try await runMovers(for: &state, task: options.finalTask)
-        var statistics: CopyStatistics?
-        switch run?.result {
-        case .equal(let counted):
-            statistics = counted
+        guard let run else { throw Refusal("the copy was not checked") }
+        var result = CopyResult(statistics: nil, duration: run.duration)
+        switch run.result {
+        case .equal(let statistics):
             try check(statistics, of: state)
-        case .different(let items): try discard(items, of: state)
-        // Never without the check that `runMover` makes.
-        case .unchecked, nil: throw Refusal("the copy was not checked")
-        }
-        state = try await afterCopy(state)
-        let result = CopyResult(statistics: statistics, duration: run?.duration ?? .zero)
-        if case .equal = run?.result {
+            result.statistics = statistics
+            state = try await afterCopy(state)
             journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
+        case .different(let items):
+            try discard(items, of: state)
+            state = try await afterCopy(state)
+        // Never without the check that `runMover` makes.
+        case .unchecked: throw Refusal("the copy was not checked")
         }
         return Copied(state: state, result: result)
     }
