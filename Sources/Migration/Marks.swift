@@ -8,8 +8,8 @@ public enum Marks {
     /// On a staging claim and a mover: the name of the source claim.
     public static let claim = "kurl.sh/pvcmigrate"
     /// On a staging claim (`dest`), a mover (`migrate`), a pod that serves it a source volume on another node and the
-    /// Secret of the two (`serve`), a copy of the source that passes read (`copy`), what preflight makes (`preflight`), and what is kept of a stopped workload that can't
-    /// bear a mark (`stopped`): what it is.
+    /// Secret of the two (`serve`), a copy of the source that passes read (`copy`), what preflight makes (`preflight`),
+    /// and what is kept of a stopped workload that can't bear a mark (`stopped`): what it is.
     public static let kind = "kurl.sh/pvcmigrate-kind"
     /// On a workload that was stopped: its scale before.
     public static let scale = "kurl.sh/pvcmigrate-scale"
@@ -33,7 +33,8 @@ public enum Marks {
     /// volume that is kept, what its claim asked for.
     public static let size = "kurl.sh/pvcmigrate-destinationsize"
 
-    /// Ours. On a staging claim, a copy of the source and a source volume: the UID of the source claim, which proves that they belong to it.
+    /// Ours. On a staging claim, a copy of the source and a source volume: the UID of the source claim, which proves that
+    /// they belong to it.
     public static let sourceUID = "kurl.sh/pvcmigrate-sourceuid"
     /// Ours. On a destination volume, the seal: the source claim's manifest as JSON.
     public static let manifest = "kurl.sh/pvcmigrate-manifest"

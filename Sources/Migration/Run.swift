@@ -1,5 +1,4 @@
 import Kubernetes
-import Synchronization
 
 extension Migrator {
     /// Migrates what discovery found, a few units side by side, and always says what became of each.

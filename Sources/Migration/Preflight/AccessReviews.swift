@@ -25,13 +25,16 @@ extension Migrator {
     func mayTry() async -> Bool {
         let resources: [APIResource] = [.claims, .pods, .volumes]
         let needed = Permissions.needed(for: options).filter { resources.contains($0.resource) }
-        return await reviews(of: needed).allSatisfy { $0.missing.isEmpty && $0.failure == nil }
+        return await mayAll(needed)
     }
 
     /// Whether all that is needed for a purpose is permitted.
     func may(_ purpose: Permission.Purpose) async -> Bool {
-        await reviews(of: Permissions.all.filter { $0.purpose == purpose })
-            .allSatisfy { $0.missing.isEmpty && $0.failure == nil }
+        await mayAll(Permissions.all.filter { $0.purpose == purpose })
+    }
+
+    private func mayAll(_ permissions: [Permission]) async -> Bool {
+        await reviews(of: permissions).allSatisfy { $0.missing.isEmpty && $0.failure == nil }
     }
 
     private func reviews(of permissions: [Permission]) async -> [Review] {
