@@ -15,8 +15,8 @@ public struct Client: Sendable {
     let pageSize: Int
     /// How many requests it begins; nil for as many as there are.
     let rate: RequestRate?
-    /// What waits watch with, where they share it; see `sharingWatches`.
-    var sharedWatches: SharedWatches?
+    /// What waits watch with and lists are read with, where they share it; see `sharingReads`.
+    var sharedReads: SharedReads?
 
     public init(
         transport: any Transport,
@@ -103,9 +103,12 @@ public struct Client: Sendable {
         _ type: Object.Type,
         of resource: APIResource,
         in namespace: String?,
-        field: String?,
+        field: String? = nil,
         labels: String? = nil
     ) async throws -> List<Object> {
+        if let sharedReads, field == nil, labels == nil {
+            return try await sharedReads.list(of: resource, in: namespace, for: self)
+        }
         let request = "list \(resource.plural)" + (namespace.map { " in \($0)" } ?? "")
         var restarts = 0
         var size = pageSize

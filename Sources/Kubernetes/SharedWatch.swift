@@ -1,60 +1,5 @@
 import Synchronization
 
-/// The watches that the waits of a run share: one for each kind of object, however many wait.
-///
-/// They hold no objects: each wait reads what it waits for, and takes from them what has changed since. Which change came
-/// after what was read is told by resourceVersions, which are compared among objects of one kind only.
-final class SharedWatches: Sendable {
-    /// True where one watch sees all namespaces; else there is one for each namespace.
-    private let seesAll: Bool
-    private let starts: AsyncStream<@Sendable () async -> Void>.Continuation
-    private let feeds = Mutex<[String: any Sendable]>([:])
-
-    fileprivate init(seesAll: Bool, _ starts: AsyncStream<@Sendable () async -> Void>.Continuation) {
-        (self.seesAll, self.starts) = (seesAll, starts)
-    }
-
-    /// The watch of a kind; nil where that is watched for another type.
-    func feed<Object: KubernetesObject>(
-        of resource: APIResource,
-        in namespace: String?,
-        for client: Client
-    ) -> Feed<Object>? {
-        let scope = seesAll ? nil : namespace
-        return feeds.withLock { feeds in
-            let path = resource.path(namespace: scope)
-            if let feed = feeds[path] { return feed as? Feed<Object> }
-            let feed = Feed<Object>(resource, in: scope, client, starts)
-            feeds[path] = feed
-            return feed
-        }
-    }
-}
-
-extension Client {
-    /// Does some work whose waits share their watches.
-    ///
-    /// - Parameter seesAll: true where one watch may see all namespaces; else each namespace has its own.
-    public func sharingWatches<Value>(
-        ofAllNamespaces seesAll: Bool,
-        _ work: (Client) async -> Value
-    ) async -> Value {
-        let (starts, continuation) = AsyncStream<@Sendable () async -> Void>.makeStream()
-        var client = self
-        client.sharedWatches = SharedWatches(seesAll: seesAll, continuation)
-        let sharing = client
-        return await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                await withDiscardingTaskGroup { watches in
-                    for await watch in starts { watches.addTask { await watch() } }
-                }
-            }
-            defer { group.cancelAll() }
-            return await work(sharing)
-        }
-    }
-}
-
 /// One watch, and those who listen to it.
 final class Feed<Object: KubernetesObject>: Sendable {
     enum News: Sendable {
@@ -65,19 +10,21 @@ final class Feed<Object: KubernetesObject>: Sendable {
         case failed
     }
 
-    /// Somebody who waits for changes of one object, or of all in a namespace.
+    /// Somebody who waits for changes of one object, or of some in a namespace.
     struct Listener: Sendable {
         fileprivate let number: Int
         fileprivate let namespace: String?
         fileprivate let name: String?
+        fileprivate let isMeant: @Sendable (Object) -> Bool
         fileprivate let news: AsyncStream<News>
         fileprivate let inbox: AsyncStream<News>.Continuation
         fileprivate let feed: Feed
 
         fileprivate func concerns(_ news: News) -> Bool {
             guard case .change(let change) = news else { return true }
-            let metadata = change.object.metadata
-            return (name == nil || name == metadata.name) && (namespace == nil || namespace == metadata.namespace)
+            let object = change.object
+            return (name == nil || name == object.metadata.name)
+                && (namespace == nil || namespace == object.metadata.namespace) && isMeant(object)
         }
 
         /// Makes sure that every change after a version is heard: starts the watch where it does not run.
@@ -116,7 +63,7 @@ final class Feed<Object: KubernetesObject>: Sendable {
     private let starts: AsyncStream<@Sendable () async -> Void>.Continuation
     private let state = Mutex(State())
 
-    fileprivate init(
+    init(
         _ resource: APIResource,
         in namespace: String?,
         _ client: Client,
@@ -125,7 +72,11 @@ final class Feed<Object: KubernetesObject>: Sendable {
         (self.resource, self.namespace, self.client, self.starts) = (resource, namespace, client, starts)
     }
 
-    func listen(in namespace: String?, named name: String?) -> Listener {
+    func listen(
+        in namespace: String?,
+        named name: String?,
+        where isMeant: @escaping @Sendable (Object) -> Bool
+    ) -> Listener {
         let (news, inbox) = AsyncStream<News>.makeStream()
         return state.withLock { state in
             state.nextNumber += 1
@@ -133,6 +84,7 @@ final class Feed<Object: KubernetesObject>: Sendable {
                 number: state.nextNumber,
                 namespace: namespace,
                 name: name,
+                isMeant: isMeant,
                 news: news,
                 inbox: inbox,
                 feed: self

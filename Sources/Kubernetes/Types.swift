@@ -184,6 +184,14 @@ public struct PodSpec: Decodable, Sendable, Equatable {
         public var securityContext: SecurityContext?
     }
 
+    public struct Toleration: Decodable, Sendable, Equatable {
+        public var key: String?
+        public var `operator`: String?
+        public var value: String?
+        public var effect: String?
+        public var tolerationSeconds: Int64?
+    }
+
     public var volumes: [Volume]?
     public var initContainers: [Container]?
     public var containers: [Container]?
@@ -191,12 +199,16 @@ public struct PodSpec: Decodable, Sendable, Equatable {
     public var nodeName: String?
     public var nodeSelector: [String: String]?
     public var affinity: JSON?
-    public var tolerations: [JSON]?
+    public var tolerations: [Toleration]?
 
     /// The names of the claims that a pod of this spec mounts; the claim of a generic ephemeral volume is named after
     /// pod and volume.
-    public func claimNames(ofPod pod: String?) -> [String] {
-        (volumes ?? []).compactMap { volume in
+    public func claimNames(ofPod pod: String?) -> [String] { (volumes ?? []).claimNames(ofPod: pod) }
+}
+
+extension [PodSpec.Volume] {
+    fileprivate func claimNames(ofPod pod: String?) -> [String] {
+        compactMap { volume in
             if let claim = volume.persistentVolumeClaim { return claim.claimName }
             guard volume.ephemeral != nil, let pod else { return nil }
             return "\(pod)-\(volume.name)"
@@ -204,9 +216,36 @@ public struct PodSpec: Decodable, Sendable, Equatable {
     }
 }
 
-public struct Pod: KubernetesObject, Equatable {
-    public static let resource = APIResource.pods
+/// A pod, as far as it is read.
+public protocol PodObject: KubernetesObject {
+    var phase: String { get }
+    /// The names of the claims that the pod mounts, all in its own namespace.
+    var claimNames: [String] { get }
+}
 
+extension PodObject {
+    public static var resource: APIResource { .pods }
+    public var isFinished: Bool { phase == "Succeeded" || phase == "Failed" }
+}
+
+/// A pod, as far as what it mounts goes. All pods of a namespace are looked at for the few that mount a claim, again and
+/// again: this takes a third of the time that `Pod` does.
+public struct MountingPod: PodObject {
+    public struct Spec: Decodable, Sendable {
+        public var nodeName: String?
+        public var volumes: [PodSpec.Volume]?
+    }
+    public struct Status: Decodable, Sendable { public var phase: String? }
+
+    public var metadata: ObjectMeta
+    public var spec: Spec
+    public var status: Status?
+
+    public var phase: String { status?.phase ?? "Pending" }
+    public var claimNames: [String] { (spec.volumes ?? []).claimNames(ofPod: metadata.name) }
+}
+
+public struct Pod: PodObject, Equatable {
     public struct Condition: Decodable, Sendable, Equatable {
         public var type: String
         public var status: String
@@ -249,9 +288,7 @@ public struct Pod: KubernetesObject, Equatable {
     public var status: Status?
 
     public var phase: String { status?.phase ?? "Pending" }
-    public var isFinished: Bool { phase == "Succeeded" || phase == "Failed" }
     public var isReady: Bool { status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false }
-    /// The names of the claims that the pod mounts, all in its own namespace.
     public var claimNames: [String] { spec.claimNames(ofPod: metadata.name) }
     /// The state of a container, be it an init container or not.
     public func state(of container: String) -> ContainerStatus.State? {

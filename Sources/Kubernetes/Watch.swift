@@ -28,12 +28,13 @@ extension Client {
     ///
     /// Lists, then watches from the list's resourceVersion, and lists again where the watch has lost its place
     /// (API concepts, "Efficient detection of changes"). `check` is called after the list and after every change. The
-    /// watch is shared with other waits within `sharingWatches`.
+    /// watch is shared with other waits within `sharingReads`.
     ///
     /// - Parameters:
     ///   - resource: their kind, where the type stands for several.
     ///   - namespace: nil for all namespaces.
     ///   - name: watches only the object of this name.
+    ///   - concerns: which objects matter, by what never changes of one; `check` sees no others.
     ///   - limit: how long to wait.
     ///   - what: what is waited for, as in "waited 5 s for …".
     ///   - check: returns a value when the wait is over, nil to go on.
@@ -44,6 +45,7 @@ extension Client {
         of resource: APIResource = Object.resource,
         in namespace: String?,
         named name: String? = nil,
+        where concerns: @escaping @Sendable (Object) -> Bool = { _ in true },
         limit: Duration,
         what: String,
         until check: (Snapshot<Object>) async throws -> Value?
@@ -51,14 +53,14 @@ extension Client {
         let end = time.now() + limit
         let field = name.map { "metadata.name=\($0)" }
         var backoff = Backoff()
-        var feed: Feed<Object>? = sharedWatches?.feed(of: resource, in: namespace, for: self)
+        var feed: Feed<Object>? = sharedReads?.feed(of: resource, in: namespace, for: self)
         // From before the list on, so that no change is missed between the two.
-        let listener = feed?.listen(in: namespace, named: name)
+        let listener = feed?.listen(in: namespace, named: name, where: concerns)
         defer { listener?.end() }
         while true {
             let list = try await listPages(type, of: resource, in: namespace, field: field)
             var snapshot = Snapshot<Object>()
-            for object in list.items { snapshot.objects[object.metadata.uid] = object }
+            for object in list.items where concerns(object) { snapshot.objects[object.metadata.uid] = object }
             if let value = try await check(snapshot) { return value }
             if feed != nil, let listener, let from = Version(list.metadata.resourceVersion) {
                 if listener.hears(allAfter: from) {
@@ -75,6 +77,7 @@ extension Client {
                     of: resource,
                     in: namespace,
                     field,
+                    where: concerns,
                     into: &snapshot,
                     until: end,
                     check
@@ -128,6 +131,7 @@ extension Client {
         of resource: APIResource,
         in namespace: String?,
         _ field: String?,
+        where concerns: (Object) -> Bool,
         into snapshot: inout Snapshot<Object>,
         until end: Duration,
         _ check: (Snapshot<Object>) async throws -> Value?
@@ -147,6 +151,7 @@ extension Client {
                 from: from,
                 for: remaining
             ) {
+                guard concerns($0.object) else { return true }
                 snapshot.take($0)
                 value = try await check(snapshot)
                 return value == nil

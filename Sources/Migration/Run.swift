@@ -6,7 +6,7 @@ extension Migrator {
     /// A failing unit is brought back to a safe state and doesn't keep the others from being migrated.
     public func migrate(_ discovery: Discovery, interruption: Interruption) async -> Report {
         // However many units and claims: a handful of watches.
-        await client.sharingWatches(ofAllNamespaces: options.selection.namespaces.isEmpty) { client in
+        await client.sharingReads(ofAllNamespaces: options.selection.namespaces.isEmpty) { client in
             var migrator = self
             migrator.client = client
             let sharing = migrator

@@ -330,7 +330,7 @@ struct WatchTests {
                 line("MODIFIED", claim("data", "12", phase: "Bound")),
             ])
         )
-        let seen = await Client(transport: script).sharingWatches(ofAllNamespaces: true) { client in
+        let seen = await Client(transport: script).sharingReads(ofAllNamespaces: true) { client in
             // By a real clock: other tests may keep all processors busy meanwhile.
             do { return try await wait(client, limit: .seconds(3600)) } catch { return "\(error)" }
         }

@@ -65,7 +65,7 @@ private struct Scene {
                 }
                 group.addTask {
                     await Client(transport: simulator, time: time.source)
-                        .sharingWatches(ofAllNamespaces: ofAllNamespaces) { await Scene.labels($0) }
+                        .sharingReads(ofAllNamespaces: ofAllNamespaces) { await Scene.labels($0) }
                 }
                 defer { group.cancelAll() }
                 return try await group.first { !$0.isEmpty } ?? []
@@ -126,5 +126,120 @@ struct SharedWatchTests {
             }
         }
         #expect(labels == Scene.all)
+    }
+}
+
+@Suite("Lists that are asked for side by side")
+struct SharedListTests {
+    /// Asks for lists at given moments, in seconds, while each request is under way for up to two; after one second the
+    /// claim has a label.
+    ///
+    /// - Returns: the label, or the error, that each list showed, and how many lists were read.
+    private func lists(
+        at moments: [Double],
+        cancelling cancelled: Set<Int> = [],
+        _ fault: @escaping @Sendable (Int) -> Fault? = { _ in nil }
+    ) throws -> (labels: [String], read: Int) {
+        let time = VirtualTime(seed: 1)
+        let read = Mutex(0)
+        let simulator = ClusterSimulator(
+            try Scene().cluster,
+            time: time.source,
+            latency: .seconds(1),
+            interceptor: { request, _ in
+                guard request.target.contains("persistentvolumeclaims?") else { return nil }
+                return fault(
+                    read.withLock {
+                        $0 += 1
+                        return $0
+                    }
+                )
+            }
+        )
+        let labels = try time.run {
+            await withTaskGroup(of: [String].self) { group in
+                group.addTask {
+                    do { try await simulator.run() } catch {}
+                    return []
+                }
+                group.addTask {
+                    do {
+                        try await time.source.sleep(time.source.now() + .seconds(1))
+                        try await simulator.change {
+                            _ = try $0.update(ObjectKey(.persistentVolumeClaims, "shop", "data-1")) {
+                                $0[path: ["metadata", "labels"]] = ["seen": "yes"]
+                            }
+                        }
+                        try await time.source.sleep(.seconds(1_000_000))
+                    } catch {}
+                    return []
+                }
+                group.addTask {
+                    await Client(transport: simulator, time: time.source).sharingReads(ofAllNamespaces: true) {
+                        client in
+                        await Self.labels(client, at: moments, cancelling: cancelled)
+                    }
+                }
+                defer { group.cancelAll() }
+                return await group.first { !$0.isEmpty } ?? []
+            }
+        }
+        return (labels, read.withLock { $0 })
+    }
+
+    private static func labels(_ client: Client, at moments: [Double], cancelling: Set<Int>) async -> [String] {
+        await withTaskGroup(of: (Int, String).self) { group in
+            for (number, moment) in moments.enumerated() {
+                group.addTask {
+                    do {
+                        let label = try await withThrowingTaskGroup(of: String.self) { asking in
+                            asking.addTask { try await Self.label(client, at: moment) }
+                            if cancelling.contains(number) {
+                                // Sooner than any request comes back.
+                                try await client.time.sleep(client.time.now() + .seconds(moment + 0.1))
+                                asking.cancelAll()
+                            }
+                            return try await asking.next() ?? ""
+                        }
+                        return (number, label)
+                    } catch let error as APIError {
+                        return (number, "\(error.reason)")
+                    } catch {
+                        return (number, "\(error)")
+                    }
+                }
+            }
+            var labels = moments.map { _ in "" }
+            for await (number, label) in group { labels[number] = label }
+            return labels
+        }
+    }
+
+    private static func label(_ client: Client, at moment: Double) async throws -> String {
+        try await client.time.sleep(client.time.now() + .seconds(moment))
+        let claims = try await client.list(PersistentVolumeClaim.self, in: "shop")
+        return claims.first { $0.metadata.name == "data-1" }?.metadata.labels?["seen"] ?? "no"
+    }
+
+    @Test("are read one after the other, and none is older than the question")
+    func fresh() throws {
+        let (labels, read) = try lists(at: [0.9, 1.01, 1.02, 1.03])
+        #expect(labels.dropFirst() == ["yes", "yes", "yes"])
+        // The first is still under way when the others are asked for.
+        #expect(read == 2)
+    }
+
+    @Test("fail for those who asked, and not for those who ask later")
+    func failing() throws {
+        let forbidden = Response(status: 403, body: Data(#"{"kind":"Status","reason":"Forbidden","code":403}"#.utf8))
+        let (labels, _) = try lists(at: [0, 3, 3]) { $0 == 1 ? .answer(forbidden) : nil }
+        #expect(labels == ["forbidden", "yes", "yes"])
+    }
+
+    @Test("come to the others where somebody no longer waits")
+    func cancelled() throws {
+        let (labels, _) = try lists(at: [0, 0, 0], cancelling: [0])
+        #expect(labels[0] == "CancellationError()")
+        #expect(Set(labels[1...]).isSubset(of: ["yes", "no"]))
     }
 }

@@ -57,7 +57,7 @@ struct Placement: Equatable {
     /// Cordoned or tainted, the data is there all the same. But from a node that is lost the mover is taken away as any
     /// other pod is: else nobody would ever learn of it.
     var tolerations: [JSON] {
-        guard onlyThere else { return consumer?.tolerations ?? [] }
+        guard onlyThere else { return (consumer?.tolerations ?? []).map(\.json) }
         let lost: [JSON] = ["unreachable", "not-ready"].map {
             [
                 "key": .string("node.kubernetes.io/\($0)"), "operator": "Exists", "effect": "NoExecute",
@@ -65,6 +65,18 @@ struct Placement: Equatable {
             ]
         }
         return lost + [["operator": "Exists"]]
+    }
+}
+
+extension PodSpec.Toleration {
+    fileprivate var json: JSON {
+        var json: JSON = [:]
+        json["key"] = key.map(JSON.string)
+        json["operator"] = self.operator.map(JSON.string)
+        json["value"] = value.map(JSON.string)
+        json["effect"] = effect.map(JSON.string)
+        json["tolerationSeconds"] = tolerationSeconds.map(JSON.integer)
+        return json
     }
 }
 

@@ -46,7 +46,7 @@ extension Migrator {
 
     private enum CopyOutcome: Sendable {
         case copied([Copied])
-        case intruder(Pod)
+        case intruder(MountingPod)
     }
 
     /// Says whose pods came in between, and stops them again.
@@ -80,13 +80,12 @@ extension Migrator {
     }
 
     /// The pods but ours that mount claims of a unit.
-    func pods(of unit: Unit) async throws -> [Pod] {
-        let names = Set(unit.claims.map(\.name))
-        var pods: [Pod] = []
-        for namespace in Set(names.compactMap(\.namespace)) {
-            pods += try await client.list(Pod.self, in: namespace).filter { pod in
-                !Self.isOurs(pod) && pod.claimNames.contains { names.contains(ObjectName($0, in: namespace)) }
-            }
+    func pods(of unit: Unit) async throws -> [MountingPod] {
+        var pods: [MountingPod] = []
+        for (namespace, claims) in Dictionary(grouping: unit.claims, by: \.name.namespace) {
+            let names = Set(claims.map(\.name.name))
+            let all = try await client.list(MountingPod.self, in: namespace)
+            pods += all.filter { Self.isForeign($0, mounting: names) }
         }
         return pods
     }

@@ -341,7 +341,7 @@ extension Migrator {
     }
 
     /// True for pods that a migration made.
-    static func isOurs(_ pod: Pod) -> Bool {
+    static func isOurs(_ pod: some PodObject) -> Bool {
         [Marks.Kind.mover, Marks.Kind.server, Marks.Kind.preflight].contains(pod.metadata.annotation(Marks.kind))
     }
 

@@ -31,7 +31,7 @@ extension Migrator {
     private func nodesOfMountingPods(_ unit: Unit) async throws -> [ObjectName: String] {
         var nodes: [ObjectName: String] = [:]
         for namespace in Set(unit.claims.compactMap(\.name.namespace)).sorted() {
-            let pods = try await client.list(Pod.self, in: namespace).filter { !Self.isOurs($0) }
+            let pods = try await client.list(MountingPod.self, in: namespace).filter { !Self.isOurs($0) }
             // Running pods know best.
             for pod in pods.sorted(by: { $0.isFinished && !$1.isFinished }) {
                 guard let node = pod.spec.nodeName else { continue }

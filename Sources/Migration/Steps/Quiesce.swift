@@ -128,15 +128,16 @@ extension Migrator {
     private func awaitNoPods(on unit: Unit) async throws {
         for namespace in Set(unit.claims.compactMap(\.name.namespace)).sorted() {
             let names = Set(unit.claims.filter { $0.name.namespace == namespace }.map(\.name.name))
-            var last: [Pod] = []
+            var last: [MountingPod] = []
             do {
                 try await client.wait(
-                    for: Pod.self,
+                    for: MountingPod.self,
                     in: namespace,
+                    where: { Self.isForeign($0, mounting: names) },
                     limit: limits.stopping,
                     what: "the pods of \(unit.title) to be gone"
                 ) { snapshot in
-                    last = Self.pods(in: snapshot, mounting: names)
+                    last = Self.holders(in: snapshot)
                     return last.isEmpty ? () : nil
                 }
             } catch let timeout as WaitTimeout {
@@ -149,24 +150,27 @@ extension Migrator {
     /// Waits until a pod that is not ours mounts one of the unit's claims, which voids a copy.
     ///
     /// - Returns: the pod; it only returns early, and otherwise when cancelled, with an error.
-    func awaitIntruder(on unit: Unit) async throws -> Pod {
+    func awaitIntruder(on unit: Unit) async throws -> MountingPod {
         let namespaces = Set(unit.claims.compactMap(\.name.namespace)).sorted()
         let names = Set(unit.claims.map(\.name.name))
         // A unit lives in one namespace, as a pod mounts claims of its own namespace only.
         return try await client.wait(
-            for: Pod.self,
+            for: MountingPod.self,
             in: namespaces[0],
+            where: { Self.isForeign($0, mounting: names) },
             limit: .seconds(30 * 86_400),
             what: "nothing"
-        ) { Self.pods(in: $0, mounting: names).first }
+        ) { Self.holders(in: $0).first }
     }
 
-    private static func pods(in snapshot: Snapshot<Pod>, mounting names: Set<String>) -> [Pod] {
-        snapshot.objects.values.filter { pod in
-            // A finished pod that is being deleted may still be unmounted.
-            !isOurs(pod) && !(pod.isFinished && !pod.metadata.isTerminating)
-                && !names.isDisjoint(with: pod.claimNames)
-        }
+    /// Whether a pod that is not ours mounts one of some claims of its namespace.
+    static func isForeign(_ pod: some PodObject, mounting names: Set<String>) -> Bool {
+        !isOurs(pod) && !names.isDisjoint(with: pod.claimNames)
+    }
+
+    private static func holders(in snapshot: Snapshot<MountingPod>) -> [MountingPod] {
+        // A finished pod that is being deleted may still be unmounted.
+        snapshot.objects.values.filter { !$0.isFinished || $0.metadata.isTerminating }
     }
 }
 
@@ -183,7 +187,7 @@ extension Workload {
     }
 }
 
-extension Pod {
+extension MountingPod {
     /// Why it still holds its claims, and what to do about it.
     fileprivate var hold: String {
         if metadata.isTerminating {

@@ -89,7 +89,7 @@ extension Migrator {
 
     /// Deletes the pods that have ended, of Jobs or evicted ones: as long as they exist they hold their claims, whether
     /// they run or not (the controller behind the finalizer `pvc-protection`).
-    private func removeEnded(_ pods: [Pod], holding claims: [PersistentVolumeClaim]) async throws {
+    private func removeEnded(_ pods: [MountingPod], holding claims: [PersistentVolumeClaim]) async throws {
         let names = Set(claims.map(\.name))
         for pod in pods where pod.isFinished && (pod.metadata.controller != nil || options.recreatesPods) {
             guard pod.claimNames.contains(where: { names.contains(ObjectName($0, in: pod.metadata.namespace)) }) else {
@@ -143,7 +143,8 @@ extension Migrator {
             )
         }
         if claim.metadata.finalizers?.contains(protection) == true {
-            let pods = await orWarn(claim.title) { try await client.list(Pod.self, in: claim.metadata.namespace) } ?? []
+            let namespace = claim.metadata.namespace
+            let pods = await orWarn(claim.title) { try await client.list(MountingPod.self, in: namespace) } ?? []
             let users = pods.filter { !$0.isFinished && $0.claimNames.contains(claim.metadata.name) }.map(\.title)
             if !users.isEmpty { holders.append("\(users.sorted().joined(separator: ", ")), which use it: stop them") }
         }

@@ -74,10 +74,14 @@ extension Migrator {
 
     /// Waits until pods mount the workload's claims again, all of them ready.
     private func awaitReadyPods(of workload: Workload, what: String) async throws {
-        try await client.wait(for: Pod.self, in: workload.name.namespace, limit: limits.readiness, what: what) {
-            let pods = $0.objects.values.filter { pod in
-                !Self.isOurs(pod) && !workload.claimNames.isDisjoint(with: pod.claimNames)
-            }
+        try await client.wait(
+            for: Pod.self,
+            in: workload.name.namespace,
+            where: { Self.isForeign($0, mounting: workload.claimNames) },
+            limit: limits.readiness,
+            what: what
+        ) {
+            let pods = $0.objects.values
             return !pods.isEmpty && pods.allSatisfy { $0.isReady || $0.isFinished } ? () : nil
         }
     }
