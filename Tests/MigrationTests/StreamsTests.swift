@@ -34,11 +34,15 @@ struct StreamsTests {
         """#,
     ]
 
-    private static let cases = CopyBench.Image.here.flatMap { image in trees.map { Case(image: image, tree: $0) } }
+    private static let cases = CopyBench.Image.here.flatMap { image in
+        trees.flatMap { tree in [true, false].map { Case(image: image, tree: tree, isChecked: $0) } }
+    }
     struct Case: CustomTestStringConvertible, Sendable {
         var image: CopyBench.Image
         var tree: String
-        var testDescription: String { "\(image), \(tree.count) characters" }
+        var isChecked: Bool
+        var flags: RsyncFlags { RsyncFlags(streams: 3, verification: isChecked ? .quick : .none) }
+        var testDescription: String { "\(image), \(tree.count) characters, \(isChecked ? "" : "un")checked" }
     }
 
     private func plant(_ tree: String, in bench: CopyBench) throws {
@@ -67,9 +71,24 @@ struct StreamsTests {
     func equal(_ one: Case) async throws {
         try await CopyBench.with(one.image) { bench in
             try plant(one.tree, in: bench)
-            let (code, output) = try bench.run(Self.flags.copyingCommand)
+            let (code, output) = try bench.run(one.flags.copyingCommand)
             #expect(code == 0, "\(output)")
-            #expect(Self.flags.statistics(in: output)?.transferredFiles ?? .max < 5, "they have copied\n\(output)")
+            let files = one.flags.statistics(in: output)?.transferredFiles
+            #expect(one.isChecked ? files == nil : files ?? .max < 5, "they have copied\n\(output)")
+            try expectEqual(bench)
+        }
+    }
+
+    @Test("what a copier leaves out without a word, the check finds, and another copy brings")
+    func leavingOut() async throws {
+        try await CopyBench.with { bench in
+            try plant(Self.trees[1], in: bench)
+            try stub(.gnu, in: bench, after: "rm -f \(bench.dest)/one/9; touch \(bench.dest)/one/8")
+            #expect(try bench.run(Self.flags.copyingCommand).code == 0)
+            let (code, check) = try bench.run(Self.flags.checkingCommand)
+            #expect(code == 0 && Self.flags.differences(in: check)?.count == 2, "\(check)")
+            let (second, output) = try bench.run(Self.flags.repeated.copyingCommand)
+            #expect(second == 0, "\(output)")
             try expectEqual(bench)
         }
     }
@@ -120,7 +139,7 @@ struct StreamsTests {
 
     /// Puts a copier into the image that does something before or after its work.
     private func stub(_ image: CopyBench.Image, in bench: CopyBench, before: String = ":", after: String = ":") throws {
-        let isCopier = image == .gnu ? "[ \"$1\" != --version ]" : "[ \"$1\" = -aSW ]"
+        let isCopier = image == .gnu ? "[ \"$1\" != --version ]" : "[ \"$3\" = -W ]"
         let program = image == .gnu ? "cp" : "rsync"
         try bench.install(
             program,

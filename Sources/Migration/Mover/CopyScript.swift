@@ -5,8 +5,10 @@ enum CopyScript {
     enum Mode: String {
         /// Only runs rsync.
         case plain
-        /// The copy of a source that nobody writes to.
+        /// The copy of a source that nobody writes to, before a check that finds what copiers have left out.
         case copy
+        /// The same where no check follows: rsync looks at everything once more.
+        case unchecked
         /// A copy while the source is written to, after which a later copy finds all that this one may have missed.
         ///
         /// rsync takes a file for unchanged that has the same size and time. One that is written to while it is copied
@@ -61,6 +63,7 @@ enum CopyScript {
     static let text = #"""
         set -u
         mode=$1 output=$2 streams=$3 since=$4 stamp=/dest/\#(stamp); shift 5
+        archive=$1
         run() {
           # The second is writable where the image's own files are not.
           [ "$output" = progress ] && work=$(mktemp -d 2>/dev/null || mktemp -d -p /dev/shm 2>/dev/null) &&
@@ -78,23 +81,23 @@ enum CopyScript {
           return "$code"
         }
         # Fills an empty destination, several copiers at once, each with a part of the tree. What they leave out rsync copies:
-        # files with several names, whatever is no file, and what was cut off, which has no time of its source yet.
+        # files with several names, and whatever is no file. What was cut off has no time of its source yet. Ends with 9 where
+        # it does nothing.
         fill() (
-          [ "$streams" = 1 ] || [ ! -d /source ] || ! echo | xargs -0 -r -P 2 true 2>/dev/null && exit 0
-          [ -z "$(find /dest -mindepth 1 -maxdepth 1 ! -name lost+found ! -name "${stamp##*/}" | head -n 1)" ] || exit 0
+          [ "$streams" = 1 ] || [ ! -d /source ] || ! echo | xargs -0 -r -P 2 true 2>/dev/null && exit 9
+          [ -z "$(find /dest -mindepth 1 -maxdepth 1 ! -name lost+found ! -name "${stamp##*/}" | head -n 1)" ] || exit 9
           if [ "$streams" = auto ]; then
             streams=$(nproc 2>/dev/null || echo 2)
             [ "$streams" -ge 2 ] || streams=2
             [ "$streams" -le 8 ] || streams=8
           fi
           each() { count=$1; shift; xargs -0 -r -n "$count" -P "$streams" "$@"; }
-          cd /source || exit
-          find . -type d -print0 | (cd /dest && xargs -0 -r mkdir -p) || exit
+          cd /source && find . -type d -print0 | (cd /dest && xargs -0 -r mkdir -p) || exit 1
           # Of 16 MiB and more, one by one.
           large() { find . -type f -links 1 -size +32767 -print0; }
           case $(cp --version 2>/dev/null) in
             *GNU*)
-              large | each 1 cp -p --parents -t /dest || exit
+              large | each 1 cp -a --parents -t /dest || exit 1
               # The first level that has enough directories to share them out; and the files above it.
               level=1
               while
@@ -104,21 +107,33 @@ enum CopyScript {
                 level=$((level + 1))
               done
               find . -mindepth $level -maxdepth $level -type d -print0 |
-                each $((count / streams / 16 + 1)) cp -au --parents -t /dest || exit
+                each $((count / streams / 16 + 1)) cp -au --parents -t /dest || exit 1
               find . -maxdepth $((level - 1)) -type d -exec sh -c '
                 streams=$1; shift
                 for folder; do
                   find "$folder" -maxdepth 1 -type f -links 1 -print0 |
-                    xargs -0 -r -n 500 -P "$streams" cp -pu -t "/dest/$folder" || exit
-                done' sh "$streams" {} + ;;
+                    xargs -0 -r -n 500 -P "$streams" cp -au -t "/dest/$folder" || exit 1
+                done' sh "$streams" {} + || exit 1 ;;
             *)
               # The cp of others keeps neither holes nor whole times.
-              some='printf "%s\0" "$@" | rsync -aSW --numeric-ids --inplace --no-implied-dirs --omit-dir-times \
-                --modify-window=-1 --files-from=- --from0 ./ /dest'
-              large | each 1 sh -c "$some" sh || exit
-              find . -type f -links 1 ! -size +32767 -print0 | each 1000 sh -c "$some" sh ;;
+              case $archive in *X*) labels="--filter=-x security.selinux" ;; *) labels=--numeric-ids ;; esac
+              export archive labels
+              some='printf "%s\0" "$@" | rsync "$archive" "$labels" -W --numeric-ids --inplace --no-implied-dirs \
+                --omit-dir-times --modify-window=-1 --files-from=- --from0 ./ /dest'
+              large | each 1 sh -c "$some" sh || exit 1
+              find . -type f -links 1 ! -size +32767 -print0 | each 1000 sh -c "$some" sh || exit 1 ;;
           esac
         ) 2>/dev/null
+        # Copies what copiers leave out. Whether that was all, the check says: for rsync to look at each file twice would take
+        # as long as to copy them.
+        complete() {
+          for word; do
+            shift
+            # Nothing is there to be deleted, and statistics would be those of a part.
+            case $word in --delete | --stats) ;; *) set -- "$@" "$word" ;; esac
+          done
+          (cd /source && find . \( ! -type f -o -links +1 \) -print0) | run --files-from=- --from0 "$@"
+        }
         # Shows how far that is, in lines of the same look; du is not to take more than a tenth of the time.
         measure() {
           pause=1
@@ -134,11 +149,16 @@ enum CopyScript {
         copy() {
           meter=
           [ "$output" != progress ] || { measure & meter=$!; }
-          # Where a copier failed, at the end of a file even, rsync compares contents.
-          fill || set -- --checksum "$@"
+          fill
+          filled=$?
           # SIGKILL, since whoever starts a container may have blocked the others; `wait` needs one of those.
           [ -z "$meter" ] || kill -9 "$meter"
-          run "$@"
+          case $mode$filled in
+            unchecked0 | *9) run "$@" ;;
+            *0) complete "$@" ;;
+            # Where a copier failed, at the end of a file even, rsync compares contents.
+            *) run --checksum "$@" ;;
+          esac
         }
         # What is copied has to outlive its node: the source may be freed moments after the swap.
         flush() {
@@ -155,7 +175,7 @@ enum CopyScript {
         }
         case $mode in
           plain) exec rsync "$@" ;;
-          copy)
+          copy | unchecked)
             [ ! -e "$stamp" ] || settle || exit
             copy "$@"
             code=$?

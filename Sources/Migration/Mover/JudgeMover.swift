@@ -30,7 +30,7 @@ extension Migrator {
             if mover.task == .compare {
                 return .done(differences.isEmpty ? .equal(content.statistics(in: check)) : .different(differences))
             }
-            if differences.isEmpty { return .done(.equal(try await ofCopy())) }
+            if differences.isEmpty { return .done(.equal(try await ofCopy() ?? content.statistics(in: check))) }
             return .again(Self.stillDifferent(differences))
         }
         // Evicted, its deadline passed, its node shut down: it says more than an exit code.

@@ -79,8 +79,9 @@ extension ClaimState {
 extension RsyncFlags: MoverContent {
     var tool: String { "rsync" }
     var copyingCommand: [String] {
+        if hasShell { return command(isToBeChecked ? .copy : .unchecked, copying) }
         // Without a shell an interrupted pass can't be settled: its stamp stays, and the check sees it.
-        hasShell ? command(.copy, copying) : ["rsync", "--filter=P /\(CopyScript.stamp)"] + copying
+        return ["rsync", "--filter=P /\(CopyScript.stamp)"] + copying
     }
     func passCommand(since moment: Int?) -> [String]? { hasShell ? command(.pass, since: moment, copying) : nil }
     var checkingCommand: [String] { ["rsync"] + checking }
