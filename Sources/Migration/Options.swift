@@ -29,7 +29,7 @@ public struct Options: Sendable {
     /// Keep each source volume, so that a rollback can swap its claim back to it.
     public var keepSource = false
     public var rsyncImage = "eeacms/rsync:2.3"
-    /// How many copiers fill an empty volume side by side, before rsync goes over it; nil for as many as suit the node.
+    /// How many copiers fill an empty volume side by side, before rsync completes it; nil for as many as suit the node.
     public var streams: Int?
     public var verification = Verification.quick
     /// How many bytes a second all movers together may copy.
