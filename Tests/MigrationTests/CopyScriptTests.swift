@@ -300,6 +300,23 @@ struct PassTests {
         }
     }
 
+    @Test("what is gone when rsync comes to what copiers have left out is no failure")
+    func vanishing() async throws {
+        try await CopyBench.with { bench in
+            try bench.shell("mkdir source/folder && echo a >source/file && ln -s file source/link")
+            try bench.install(
+                "find",
+                """
+                /usr/bin/find "$@" || exit
+                case "$*" in *'! -type f -o'*) printf './gone\\0' ;; esac
+                """
+            )
+            let (code, output) = try bench.run(RsyncFlags(streams: 2).passCommand ?? [])
+            #expect(code == 0, "\(output)")
+            #expect(try bench.shell("readlink dest/link && cd dest/folder") == "file\n")
+        }
+    }
+
     @Test("a source that has a file of the stamp's name keeps it")
     func stamp() async throws {
         try await CopyBench.with { bench in

@@ -173,7 +173,12 @@ struct PreflightReasonTests {
 
 @Suite("Quotas")
 struct PreflightQuotaTests {
-    private func rows(hard: JSON, used: JSON, _ units: [ClaimState]...) throws -> [String] {
+    private func rows(
+        hard: JSON,
+        used: JSON,
+        copying: Bool = false,
+        _ units: [ClaimState]...
+    ) throws -> [String] {
         let text: JSON = [
             "metadata": ["name": "q", "namespace": "shop", "uid": "q", "resourceVersion": "1"],
             "status": ["hard": hard, "used": used],
@@ -183,7 +188,8 @@ struct PreflightQuotaTests {
         let rows = QuotaPlan(
             found.units,
             in: [try JSONDecoder().decode(ResourceQuota.self, from: text.text)],
-            destinationClass: "fast"
+            destinationClass: "fast",
+            isCopied: { _ in copying }
         ).shortages
         for row in rows {
             #expect(row.namespace == "shop")
@@ -218,6 +224,25 @@ struct PreflightQuotaTests {
             [try claim("b", size: "2Gi")]
         )
         #expect(messages.isEmpty)
+    }
+
+    @Test("copies that passes read take room besides, but none of the destination class")
+    func copies() throws {
+        let messages = try rows(
+            hard: [
+                "persistentvolumeclaims": "3", "requests.storage": "4Gi",
+                "fast.storageclass.storage.k8s.io/persistentvolumeclaims": 1,
+            ],
+            used: ["persistentvolumeclaims": "2", "requests.storage": "2Gi"],
+            copying: true,
+            [try claim("a")]
+        )
+        #expect(
+            messages == [
+                "leaves 1 of persistentvolumeclaims, but the staging claims and the copies of PersistentVolumeClaim shop/a "
+                    + "need 2 at a time"
+            ]
+        )
     }
 
     @Test("what is limited for the destination class counts for all units")

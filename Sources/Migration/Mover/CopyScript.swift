@@ -84,7 +84,7 @@ enum CopyScript {
         # files with several names, and whatever is no file. What was cut off has no time of its source yet. Ends with 9 where
         # it does nothing.
         fill() (
-          [ "$streams" = 1 ] || [ ! -d /source ] || ! echo | xargs -0 -r -P 2 true 2>/dev/null && exit 9
+          [ "$streams" = 1 ] || [ -z "$(find /source -maxdepth 0 -links +0)" ] || ! echo | xargs -0 -r -P 2 true && exit 9
           [ -z "$(find /dest -mindepth 1 -maxdepth 1 ! -name lost+found ! -name "${stamp##*/}" | head -n 1)" ] || exit 9
           if [ "$streams" = auto ]; then
             streams=$(nproc 2>/dev/null || echo 2)
@@ -132,7 +132,9 @@ enum CopyScript {
             # Nothing is there to be deleted, and statistics would be those of a part.
             case $word in --delete | --stats) ;; *) set -- "$@" "$word" ;; esac
           done
-          (cd /source && find . \( ! -type f -o -links +1 \) -print0) | run --files-from=- --from0 "$@"
+          # While others write, what is listed may be gone a moment later.
+          (cd /source && find . \( ! -type f -o -links +1 \) -print0) |
+            run --files-from=- --from0 --ignore-missing-args "$@"
         }
         # Shows how far that is, in lines of the same look; du is not to take more than a tenth of the time.
         measure() {
@@ -153,9 +155,9 @@ enum CopyScript {
           filled=$?
           # SIGKILL, since whoever starts a container may have blocked the others; `wait` needs one of those.
           [ -z "$meter" ] || kill -9 "$meter"
-          case $mode$filled in
-            unchecked0 | *9) run "$@" ;;
-            *0) complete "$@" ;;
+          case $filled:$mode in
+            9:* | 0:unchecked) run "$@" ;;
+            0:*) complete "$@" ;;
             # Where a copier failed, at the end of a file even, rsync compares contents.
             *) run --checksum "$@" ;;
           esac

@@ -44,6 +44,8 @@ struct Demand: Sendable, Equatable {
 
     /// What staging claims take, until the unit is done.
     var staging = Amount()
+    /// What copies of the sources take besides, of the source class, as long as passes read them.
+    var copies = Amount()
     /// What is taken when it is done, beyond what is now; less than nothing where more is given back.
     var later = Amount()
     /// The same, where only claims of the destination class count.
@@ -51,19 +53,22 @@ struct Demand: Sendable, Equatable {
 
     static func += (left: inout Demand, right: Demand) {
         left.staging += right.staging
+        left.copies += right.copies
         left.later += right.later
         left.laterOfClass += right.laterOfClass
     }
 }
 
 extension ClaimState {
-    var demand: Demand {
+    /// - Parameter isCopied: whether passes read a copy of its source.
+    func demand(isCopied: Bool) -> Demand {
         if case .blocked = next(stagingBindsAtOnce: true) { return Demand() }
         func bytes(_ claim: PersistentVolumeClaim?) -> Int64 { claim?.spec.resources?.requests?["storage"]?.bytes ?? 0 }
         let staged = bytes(ownStaging)
         var demand = Demand()
         if seal == nil {
             let size = (givenDestination?.spec.capacity?["storage"] ?? self.size)?.bytes ?? 0
+            if isCopied { demand.copies = Demand.Amount(claims: 1, bytes: sourceSize?.bytes ?? 0) }
             let successor = sizeWanted?.bytes ?? min(size, bytes(claim))
             // One of the wrong size makes way first.
             let isToBeMade = ownStaging == nil || unfitStaging != nil
@@ -97,8 +102,14 @@ struct QuotaPlan: Sendable {
         var isSize: Bool
         var isOfClass: Bool
 
+        func needed(by demand: Demand) -> Int64 {
+            var amount = demand.staging
+            if !isOfClass { amount += demand.copies }
+            return isSize ? amount.bytes : amount.claims
+        }
+
         func isEnough(for demand: Demand) -> Bool {
-            let needed = isSize ? demand.staging.bytes : demand.staging.claims
+            let needed = needed(by: demand)
             return needed <= 0 || needed <= left
         }
 
@@ -114,9 +125,11 @@ struct QuotaPlan: Sendable {
         var unit: Unit
         var demands: [String: Demand] = [:]
 
-        init(_ unit: Unit) {
+        init(_ unit: Unit, isCopied: (ClaimState) -> Bool) {
             self.unit = unit
-            for claim in unit.claims { demands[claim.name.namespace ?? "", default: Demand()] += claim.demand }
+            for claim in unit.claims {
+                demands[claim.name.namespace ?? "", default: Demand()] += claim.demand(isCopied: isCopied(claim))
+            }
         }
 
         func fits(in rooms: [Room]) -> Bool { rooms.allSatisfy { $0.isEnough(for: demand(in: $0)) } }
@@ -133,11 +146,18 @@ struct QuotaPlan: Sendable {
     fileprivate(set) var shortages: [Obstacle] = []
 
     /// Units go one after the other, and a unit's staging claims are gone when it is done.
-    init(_ units: [Unit], in quotas: [ResourceQuota], destinationClass: String) {
+    ///
+    /// - Parameter isCopied: whether passes over a claim read a copy of its source.
+    init(
+        _ units: [Unit],
+        in quotas: [ResourceQuota],
+        destinationClass: String,
+        isCopied: (ClaimState) -> Bool = { _ in false }
+    ) {
         namespaces = Set(quotas.compactMap(\.metadata.namespace))
         var rooms = quotas.flatMap { Self.rooms(of: $0, destinationClass: destinationClass) }
         let atFirst = rooms
-        var rest = units.map(Candidate.init)
+        var rest = units.map { Candidate($0, isCopied: isCopied) }
         while let index = rest.firstIndex(where: { $0.fits(in: rooms) }) {
             let next = rest.remove(at: index)
             if !next.fits(in: atFirst) { later.formUnion(next.unit.claims.map(\.name)) }
@@ -166,15 +186,16 @@ struct QuotaPlan: Sendable {
     private static func shortage(_ room: Room, _ candidates: [Candidate]) -> Obstacle? {
         let short = candidates.filter { !room.isEnough(for: $0.demand(in: room)) }
         guard let first = short.first else { return nil }
-        let staging = first.demand(in: room).staging
-        let needed = room.isSize ? staging.bytes : staging.claims
+        let demand = first.demand(in: room)
+        let needed = room.needed(by: demand)
+        let what = room.isOfClass || demand.copies.claims == 0 ? "staging claims" : "staging claims and the copies"
         func words(_ amount: Int64) -> String { room.isSize ? amount.inBytes : String(amount) }
         let others = short.count > 1 ? ", and \(short.count - 1) more don't fit either" : ""
         return Obstacle(
             namespace: room.quota.metadata.namespace,
             resource: room.quota.title,
             message:
-                "leaves \(words(max(0, room.left))) of \(room.resource), but the staging claims of \(first.unit.title) need "
+                "leaves \(words(max(0, room.left))) of \(room.resource), but the \(what) of \(first.unit.title) need "
                 + "\(words(needed)) at a time\(others)"
         )
     }
@@ -187,7 +208,10 @@ extension Migrator {
     func quotaPlan(for units: [Unit]) async throws -> QuotaPlan {
         do {
             let quotas = units.isEmpty ? [] : try await client.list(ResourceQuota.self, in: options.selection)
-            return QuotaPlan(units, in: quotas, destinationClass: options.destinationClass)
+            return QuotaPlan(units, in: quotas, destinationClass: options.destinationClass) {
+                // By itself it copies only where it can.
+                options.copySource != .auto && options.mayCopy(sourceOf: $0)
+            }
         } catch let error as APIError {
             var plan = QuotaPlan(units, in: [], destinationClass: options.destinationClass)
             if ![.forbidden, .notFound].contains(error.reason) {
