@@ -300,8 +300,35 @@ struct PassTests {
         }
     }
 
+    @Test(
+        "files that vanish from before several copiers do not make the pass read all contents",
+        arguments: CopyBench.Image.here
+    )
+    func vanishing(image: CopyBench.Image) async throws {
+        try await CopyBench.with(image) { bench in
+            try bench.shell("for i in $(seq 30); do mkdir source/$i && echo $i >source/$i/file; done")
+            try bench.shell("cp source/1/file source")
+            let vanish = "rm -rf \(bench.source)/file \(bench.source)/7"
+            try bench.install(
+                "rsync",
+                """
+                echo "$*" >>\(bench.root)/arguments
+                if [ "$3" = -W ]; then \(vanish); fi
+                exec /usr/bin/rsync "$@"
+                """
+            )
+            if image == .gnu {
+                try bench.install("cp", "[ \"$1\" = --version ] || \(vanish); exec /bin/cp \"$@\"")
+            }
+            let (code, output) = try bench.run(RsyncFlags(streams: 3).passCommand ?? [])
+            #expect(code == 0, "\(output)")
+            #expect(!(try bench.shell("cat arguments").contains("--checksum")))
+            #expect(try bench.shell("ls dest | wc -l && cat dest/8/file") == "30\n8\n")
+        }
+    }
+
     @Test("what is gone when rsync comes to what copiers have left out is no failure")
-    func vanishing() async throws {
+    func vanishingLater() async throws {
         try await CopyBench.with { bench in
             try bench.shell("mkdir source/folder && echo a >source/file && ln -s file source/link")
             try bench.install(

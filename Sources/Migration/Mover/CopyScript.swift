@@ -84,6 +84,8 @@ enum CopyScript {
         # files with several names, and whatever is no file. What was cut off has no time of its source yet. Ends with 9 where
         # it does nothing.
         fill() (
+          export LC_ALL=C
+          failed=0
           [ "$streams" = 1 ] || [ -z "$(find /source -maxdepth 0 -links +0)" ] || ! echo | xargs -0 -r -P 2 true && exit 9
           [ -z "$(find /dest -mindepth 1 -maxdepth 1 ! -name lost+found ! -name "${stamp##*/}" | head -n 1)" ] || exit 9
           if [ "$streams" = auto ]; then
@@ -97,7 +99,7 @@ enum CopyScript {
           large() { find . -type f -links 1 -size +32767 -print0; }
           case $(cp --version 2>/dev/null) in
             *GNU*)
-              large | each 1 cp -a --parents -t /dest || exit 1
+              large | each 1 cp -a --parents -t /dest || failed=1
               # The first level that has enough directories to share them out; and the files above it.
               level=1
               while
@@ -107,23 +109,25 @@ enum CopyScript {
                 level=$((level + 1))
               done
               find . -mindepth $level -maxdepth $level -type d -print0 |
-                each $((count / streams / 16 + 1)) cp -au --parents -t /dest || exit 1
+                each $((count / streams / 16 + 1)) cp -au --parents -t /dest || failed=1
               find . -maxdepth $((level - 1)) -type d -exec sh -c '
-                streams=$1; shift
+                streams=$1 failed=0; shift
                 for folder; do
                   find "$folder" -maxdepth 1 -type f -links 1 -print0 |
-                    xargs -0 -r -n 500 -P "$streams" cp -au -t "/dest/$folder" || exit 1
-                done' sh "$streams" {} + || exit 1 ;;
+                    xargs -0 -r -n 500 -P "$streams" cp -au -t "/dest/$folder" || failed=1
+                done
+                exit "$failed"' sh "$streams" {} + || failed=1 ;;
             *)
               # The cp of others keeps neither holes nor whole times.
               case $archive in *X*) labels="--filter=-x security.selinux" ;; *) labels=--numeric-ids ;; esac
               export archive labels
               some='printf "%s\0" "$@" | rsync "$archive" "$labels" -W --numeric-ids --inplace --no-implied-dirs \
-                --omit-dir-times --modify-window=-1 --files-from=- --from0 ./ /dest'
-              large | each 1 sh -c "$some" sh || exit 1
-              find . -type f -links 1 ! -size +32767 -print0 | each 1000 sh -c "$some" sh || exit 1 ;;
+                --omit-dir-times --modify-window=-1 --ignore-missing-args --files-from=- --from0 ./ /dest'
+              large | each 1 sh -c "$some" sh || failed=1
+              find . -type f -links 1 ! -size +32767 -print0 | each 1000 sh -c "$some" sh || failed=1 ;;
           esac
-        ) 2>/dev/null
+          exit "$failed"
+        )
         # Copies what copiers leave out. Whether that was all, the check says: for rsync to look at each file twice would take
         # as long as to copy them.
         complete() {
@@ -151,8 +155,11 @@ enum CopyScript {
         copy() {
           meter=
           [ "$output" != progress ] || { measure & meter=$!; }
-          fill
-          filled=$?
+          told=$({ fill 2>&1; echo "=$?"; } | grep -v -e ': No such file or directory$' -e '^file has vanished: ' \
+            -e '^rsync warning: some files vanished' -e 'as it was replaced while being copied$' | tail -n 20)
+          filled=${told##*=}
+          # While others write, files vanish, and no more than that need have failed; the next copy sees what is missing.
+          [ "$mode:$told" != pass:=1 ] || filled=0
           # SIGKILL, since whoever starts a container may have blocked the others; `wait` needs one of those.
           [ -z "$meter" ] || kill -9 "$meter"
           case $filled:$mode in
