@@ -27,8 +27,8 @@ extension Client {
     /// Waits until the objects of a kind are as somebody wants them.
     ///
     /// Lists, then watches from the list's resourceVersion, and lists again where the watch has lost its place
-    /// (API concepts, "Efficient detection of changes"). `check` is called after the list and after every change. The
-    /// watch is shared with other waits within `sharingReads`.
+    /// (API concepts, "Efficient detection of changes"). `check` is called after the list and after every change that
+    /// concerns it. The watch is shared with other waits within `sharingReads`.
     ///
     /// - Parameters:
     ///   - resource: their kind, where the type stands for several.

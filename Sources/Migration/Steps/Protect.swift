@@ -30,13 +30,10 @@ extension Migrator {
     /// The node of a pod that mounts a claim, or of one that did and is still listed.
     private func nodesOfMountingPods(_ unit: Unit) async throws -> [ObjectName: String] {
         var nodes: [ObjectName: String] = [:]
-        for namespace in Set(unit.claims.compactMap(\.name.namespace)).sorted() {
-            let pods = try await client.list(MountingPod.self, in: namespace).filter { !Self.isOurs($0) }
-            // Running pods know best.
-            for pod in pods.sorted(by: { $0.isFinished && !$1.isFinished }) {
-                guard let node = pod.spec.nodeName else { continue }
-                for claim in pod.claimNames { nodes[ObjectName(claim, in: namespace)] = node }
-            }
+        // Running pods know best.
+        for pod in try await pods(of: unit).sorted(by: { $0.isFinished && !$1.isFinished }) {
+            guard let node = pod.spec.nodeName else { continue }
+            for claim in pod.claimNames { nodes[ObjectName(claim, in: pod.metadata.namespace)] = node }
         }
         return nodes
     }
