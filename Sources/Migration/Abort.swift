@@ -74,9 +74,8 @@ extension Unit {
 }
 
 extension ClaimState {
-    /// The staging claim, unless it is a stranger's.
-    var ownStaging: PersistentVolumeClaim? { staging.flatMap { strangeness(of: $0) == nil ? $0 : nil } }
-
     /// True where a run has begun with the claim and did not finish.
-    fileprivate var bearsTraces: Bool { !isReleased && (seal != nil || isProtected || ownStaging != nil) }
+    fileprivate var bearsTraces: Bool {
+        !isReleased && otherMigration == nil && (seal != nil || isProtected || ownStaging != nil || hasRecord)
+    }
 }

@@ -20,10 +20,21 @@ public struct ClaimState: Sendable, Equatable {
     /// True when this process has seen a complete copy since the workloads stopped. It is not written down: before the
     /// source claim is deleted, a process that resumes copies again, since it can't know what ran in the meantime.
     public var copied = false
+    /// What a staging claim bears that this process makes, and nobody knows before: by it the claim is known whose creation
+    /// was not answered.
+    let nonce = (0..<2).map { _ in String(UInt64.random(in: .min ... .max), radix: 16) }.joined()
     /// True when this process has dropped the last mark: nothing is left to do.
     public var isReleased = false
 
-    public var stagingName: ObjectName { ObjectName(Marks.stagingName(of: name.name), in: name.namespace) }
+    /// The name of the staging claim: its own, or the first one that is free.
+    public var stagingName: ObjectName
+    /// The class that is asked for; nil for any.
+    var destinationClass: String?
+
+    init(name: ObjectName, claim: PersistentVolumeClaim? = nil, seal: Seal? = nil, destinationClass: String? = nil) {
+        (self.name, self.claim, self.seal, self.destinationClass) = (name, claim, seal, destinationClass)
+        stagingName = ObjectName(Marks.stagingName(of: name.name), in: name.namespace)
+    }
 
     /// The destination volume where it is there already and need not be provisioned: a source volume that was kept for a
     /// rollback, or one that is sealed.
@@ -112,6 +123,9 @@ public struct Seal: Sendable, Equatable {
     public var reclaimPolicy: String
     /// What the successor is to ask for, where that is another size than the source claim's.
     public var size: Quantity?
+    /// The workloads that were stopped for the claim, as messages name them: one has to be seen ready on the destination
+    /// volume before the source volume may go.
+    var users: [String] = []
 
     public var uid: String { manifest[path: ["metadata", "uid"]]?.string ?? "" }
     /// Nil where it can't be told any more.

@@ -7,13 +7,15 @@ public enum Action: Sendable, Equatable {
     /// Reserves a destination volume that is given for the staging claim.
     case reserveForStaging
     case stage
+    /// Writes the UID of the staging claim that was made on the source volume, which proves that it is ours.
+    case recordStaging
     case awaitStaging
     case copy
     case seal
     // After the seal: everything goes forward.
     case deleteClaims
     case awaitDeletion
-    /// Somebody else made a claim of the old name, and it holds nothing.
+    /// Somebody else made a claim of the old name, which holds nothing, or only our destination volume.
     case removeUsurper
     case reserve
     case awaitAvailable
@@ -44,6 +46,7 @@ extension ClaimState {
             return .blocked(Refusal("the claim is being deleted (since \(claim.metadata.deletionTimestamp ?? ""))"))
         }
         if isLost { return .blocked(Refusal("somebody deleted the claim, and another one has its name")) }
+        if let otherMigration { return .blocked(otherMigration) }
         guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == "Bound" else {
             return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
         }
@@ -61,7 +64,7 @@ extension ClaimState {
             }
             return given.phase == "Available" ? .stage : .awaitAvailable
         }
-        if let stranger = strangeness(of: staging) { return .blocked(stranger) }
+        if !isRecorded(staging) { return .recordStaging }
         if staging.metadata.isTerminating { return .awaitDeletion }
         if staging.phase == "Lost" { return .blocked(Refusal("the staging claim \(stagingName) has lost its volume")) }
         if let given = givenDestination, let bound = staging.spec.volumeName, bound != given.metadata.name {
@@ -76,23 +79,9 @@ extension ClaimState {
         return bindsAtOnce || givenDestination != nil ? .awaitStaging : nil
     }
 
-    /// Why a claim of the staging claim's name is not ours, or nil where it is.
-    func strangeness(of staging: PersistentVolumeClaim) -> Refusal? {
-        let owner = staging.metadata.annotation(Marks.sourceUID)
-        // The Go tool leaves the UID out.
-        let made =
-            staging.metadata.annotation(Marks.claim) == name.name
-            && staging.metadata.annotation(Marks.kind) == Marks.Kind.staging
-        if made, owner == nil || owner == claim?.metadata.uid || owner == seal?.uid { return nil }
-        if made, isLost, owner == source?.metadata.annotation(Marks.sourceUID) { return nil }
-        return Refusal(
-            "a claim named \(stagingName) exists that does not belong to this migration; it is left untouched. Where it is "
-                + "not needed, delete it, and run again"
-        )
-    }
-
     private func afterSeal(_ seal: Seal, _ destination: PersistentVolume) -> Action {
-        let stagingRemains = staging.map { strangeness(of: $0) == nil } ?? false
+        if let otherMigration { return .blocked(otherMigration) }
+        let stagingRemains = staging != nil
         if let claim {
             if claim.metadata.uid == seal.uid {
                 if claim.metadata.isTerminating { return .awaitDeletion }
@@ -113,9 +102,16 @@ extension ClaimState {
                     )
                 )
             }
-            guard claim.phase == "Bound", destination.spec.claimRef?.uid == claim.metadata.uid else {
-                return .awaitBound
+            guard isSuccessor(claim) else { return .removeUsurper }
+            guard !claim.metadata.isTerminating else {
+                return .blocked(
+                    Refusal(
+                        "the claim was made anew, and somebody deletes it. Its data is complete on the volume "
+                            + "\(destination.metadata.name), which nothing reclaims; when the claim is gone, run again to get it back"
+                    )
+                )
             }
+            guard isRebound else { return .awaitBound }
             if stagingRemains { return .deleteClaims }
             if claim.metadata.annotation(Marks.wake) != nil { return .dropWake }
             if sourceIsOurs { return .disposeOfSource }

@@ -1,3 +1,4 @@
+import Kubernetes
 import Synchronization
 
 /// What is found out while a run goes on, for the rest of it.
@@ -9,6 +10,8 @@ final class Findings: Sendable {
         var nodesWithImage: Set<String> = []
         /// How many movers there are at once, at most.
         var movers = 1
+        /// The names of the copies that passes over a claim read last.
+        var copies: [ObjectName: ObjectName] = [:]
     }
 
     private let mutex = Mutex(All())

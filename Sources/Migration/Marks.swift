@@ -36,6 +36,17 @@ public enum Marks {
     /// Ours. On a staging claim, a copy of the source and a source volume: the UID of the source claim, which proves that
     /// they belong to it.
     public static let sourceUID = "kurl.sh/pvcmigrate-sourceuid"
+    /// Ours. On a staging claim: what only the process knows that has made it.
+    public static let nonce = "kurl.sh/pvcmigrate-nonce"
+    /// Ours. On a source volume: the UID of its claim's staging claim. A claim of that name and with these marks that has
+    /// another UID is somebody else's: in a namespace its tenants write what they like.
+    public static let stagingUID = "kurl.sh/pvcmigrate-staginguid"
+    /// Ours. On a source volume: the UIDs of the claim and the snapshot that passes read instead of it.
+    public static let copyUID = "kurl.sh/pvcmigrate-copyuid"
+    public static let snapshotUID = "kurl.sh/pvcmigrate-snapshotuid"
+    /// Ours. On a destination volume, with the seal: the workloads that were stopped for its claim, as messages name them.
+    /// One of them has to be seen ready on it before the source volume may go.
+    public static let users = "kurl.sh/pvcmigrate-users"
     /// Ours. On a destination volume, the seal: the source claim's manifest as JSON.
     public static let manifest = "kurl.sh/pvcmigrate-manifest"
     /// Ours. On a source volume that is kept for a rollback: since when (RFC 3339). Such a volume bears the name of the
@@ -52,7 +63,8 @@ public enum Marks {
 
     /// All that volumes bear.
     static let onVolumes = [
-        sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, manifest, kept, successor, owner, size,
+        sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, stagingUID, copyUID, snapshotUID, users,
+        manifest, kept, successor, owner, size,
     ]
 
     /// The values of `kind`.
@@ -66,13 +78,19 @@ public enum Marks {
         public static let stopped = "stopped"
     }
 
-    /// The name of the staging claim; shortened as the Go tool does, so that its claims are found again.
+    /// The name of the staging claim; shortened as the Go tool does.
     ///
     /// Long names that differ only in their middle share one; preflight refuses those.
-    public static func stagingName(of claim: String) -> String { fitting(claim + "-pvcmigrate") }
+    ///
+    /// - Parameter number: from 1 on; the next one is taken where somebody else's claim has the name.
+    public static func stagingName(of claim: String, number: Int = 1) -> String {
+        fitting(claim + "-pvcmigrate" + (number == 1 ? "" : "-\(number)"))
+    }
 
-    /// The name of a snapshot of a source volume, and of the claim of that or of a clone.
-    static func copyName(of claim: String) -> String { fitting(claim + "-pvcmigrate-copy") }
+    /// A name for a snapshot of a source volume, and for the claim of that or of a clone, which nobody can have taken.
+    static func newCopyName(of claim: String) -> String {
+        fitting("\(claim)-pvcmigrate-copy-\(String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16))")
+    }
 
     private static func fitting(_ name: String) -> String {
         // Kubernetes limits the name to 253 characters, which are ASCII.

@@ -112,7 +112,7 @@ extension Inventory {
     func limbo(among names: Set<ObjectName>) -> [ClaimState] {
         volumes.values.compactMap { volume in
             guard let seal = Seal(of: volume), names.contains(seal.name) else { return nil }
-            let state = state(of: seal.name, seal: seal, destination: volume)
+            let state = state(of: seal.name, seal: seal, destination: volume, class: nil)
             return state.isInLimbo ? state : nil
         }
     }
@@ -260,7 +260,7 @@ extension Inventory {
         }) {
             return true
         }
-        let state = state(of: name, seal: nil, destination: nil)
+        let state = state(of: name, seal: nil, destination: nil, class: options.destinationClass)
         return state.claim?.storageClassName == options.sourceClass && (state.isProtected || state.ownStaging != nil)
     }
 }

@@ -21,7 +21,7 @@ private struct OneClaim {
         "data-pvcmigrate",
         uid: "s1",
         annotations: [Marks.claim: "data", Marks.kind: "dest", Marks.sourceUID: "c1"],
-        spec: ["volumeName": "new"],
+        spec: ["volumeName": "new", "storageClassName": "fast"],
         phase: "Bound"
     )
     var source: JSON? = volume(
@@ -29,7 +29,7 @@ private struct OneClaim {
         claim: "data",
         uid: "c1",
         policy: "Retain",
-        annotations: [Marks.reclaimPolicy: "Delete", Marks.sourceUID: "c1"]
+        annotations: [Marks.reclaimPolicy: "Delete", Marks.sourceUID: "c1", Marks.stagingUID: "s1"]
     )
     var destination: JSON? = volume("new", claim: "data-pvcmigrate", uid: "s1", policy: "Delete")
 
@@ -49,7 +49,7 @@ private struct OneClaim {
 
     var state: ClaimState {
         get throws {
-            var state = ClaimState(name: ObjectName("data", in: "shop"))
+            var state = ClaimState(name: ObjectName("data", in: "shop"), destinationClass: "fast")
             state.claim = try decode(claim)
             state.staging = try decode(staging)
             state.source = try decode(source)
@@ -98,7 +98,7 @@ private func volume(
         uid: "v-\(name)",
         annotations: annotations,
         spec: [
-            "capacity": ["storage": "1Gi"], "claimRef": reference, "storageClassName": "any",
+            "capacity": ["storage": "1Gi"], "claimRef": reference, "storageClassName": "fast",
             "persistentVolumeReclaimPolicy": .string(policy),
         ],
         phase: phase
@@ -157,23 +157,88 @@ struct DecisionTests {
         #expect(try next(pend, atOnce: false) == .copy)
     }
 
-    @Test("a stranger's claim of the staging name is never used")
-    func stranger() throws {
-        for annotations: JSON in [
-            [:], .object([Marks.claim: "other"]),
-            .object([Marks.claim: "data", Marks.kind: "dest", Marks.sourceUID: "c0"]),
+    @Test("a staging claim counts only when the source volume bears its UID, whatever marks it bears itself")
+    func unrecordedStaging() throws {
+        let action = try next {
+            $0.source?[path: ["metadata", "annotations", Marks.stagingUID]] = nil
+        }
+        #expect(action == .recordStaging)
+        var world = OneClaim()
+        world.source?[path: ["metadata", "annotations", Marks.stagingUID]] = "s0"
+        let state = try world.state
+        #expect(state.staging.map(state.isOwn) == false)
+    }
+
+    @Test("a record counts only on the volume that is bound to the claim")
+    func recordOfAnother() throws {
+        var world = OneClaim()
+        world.source?[path: ["spec", "claimRef", "name"]] = "other"
+        let state = try world.state
+        #expect(state.staging.map(state.isOwn) == false)
+    }
+
+    @Test("what was staged for another class stops the claim before anything is done, and names the way out")
+    func otherClass() throws {
+        for change: (inout OneClaim) -> Void in [
+            { $0.staging?[path: ["spec", "storageClassName"]] = "third" },
+            { $0.destination?[path: ["spec", "storageClassName"]] = "third" },
+            {
+                $0.seal()
+                $0.destination?[path: ["spec", "storageClassName"]] = "third"
+            },
         ] {
-            let action = try next { $0.staging?[path: ["metadata", "annotations"]] = annotations }
-            guard case .blocked = action else {
-                Issue.record("\(action) with \(annotations)")
+            guard case .blocked(let why) = try next(change, copied: true) else {
+                Issue.record("not blocked")
                 continue
             }
+            #expect(why.description.contains("pvmigrate abort --source-sc slow --dest-sc third --pvc shop/data"))
         }
     }
 
-    @Test("the Go tool's staging claim, which carries no UID, is picked up")
+    @Test("the Go tool's staging claim is picked up once its volume bears the claim's name")
     func goStaging() throws {
-        #expect(try next { $0.staging?[path: ["metadata", "annotations", Marks.sourceUID]] = nil } == .copy)
+        var world = OneClaim()
+        world.source?[path: ["metadata", "annotations", Marks.stagingUID]] = nil
+        #expect(try world.state.staging.map { try world.state.isOwn($0) } == false)
+        world.destination?[path: ["metadata", "annotations"]] = .object([
+            Marks.sourceNamespace: "shop", Marks.sourceClaim: "data", Marks.reclaimPolicy: "Delete",
+        ])
+        #expect(try world.state.staging.map { try world.state.isOwn($0) } == true)
+    }
+
+    @Test("a claim that took the reserved volume without naming it is no successor, of whatever class")
+    func usurper() throws {
+        func usurp(_ world: inout OneClaim, _ change: (inout JSON) -> Void) {
+            world.seal(claim: "data", uid: "c2")
+            world.staging = nil
+            var claim = successor(bound: true)
+            change(&claim)
+            world.claim = claim
+        }
+        #expect(
+            try next {
+                usurp(&$0) {
+                    $0[path: ["metadata", "annotations", "pv.kubernetes.io/bound-by-controller"]] = "yes"
+                }
+            } == .removeUsurper
+        )
+        #expect(try next { usurp(&$0) { $0[path: ["spec", "storageClassName"]] = "slow" } } == .removeUsurper)
+        #expect(try next { usurp(&$0) { _ in } } == .disposeOfSource)
+    }
+
+    @Test("a successor that somebody deletes keeps all marks, and both volumes")
+    func deletedSuccessor() throws {
+        let action = try next {
+            $0.seal(claim: "data", uid: "c2")
+            $0.staging = nil
+            var claim = successor(bound: true)
+            claim[path: ["metadata", "deletionTimestamp"]] = "2026-11-29T00:00:00Z"
+            $0.claim = claim
+        }
+        guard case .blocked = action else {
+            Issue.record("\(action)")
+            return
+        }
     }
 
     @Test("a sealed claim whose source claim still lives is copied again by a new process")

@@ -154,7 +154,8 @@ struct LiveTests {
         let volume = try #require(world.volume(of: Self.claim))
         let source = try #require(first.world.object(.persistentVolumes, ObjectName(volume, in: nil)))
         #expect(source[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Delete")
-        #expect(source[path: ["metadata", "annotations"]]?.object?.keys.contains { $0.hasPrefix(Marks.claim) } != true)
+        let marks = source[path: ["metadata", "annotations"]]?.object?.keys.filter { $0.hasPrefix(Marks.claim) }
+        #expect(marks == [Marks.stagingUID])
         #expect(observe(first.world.cluster).movers.isEmpty)
         let staged = try #require(first.world.volume(of: ObjectName("data-pvcmigrate", in: "shop")))
         let content = try #require(first.world.cluster.content(ofVolumeNamed: staged))
@@ -182,12 +183,17 @@ struct LiveTests {
                 interceptor: { _, now in now >= number ? .refuse : nil },
                 observer: invariants.observer
             )
-            let next = first.world.migrate(as: "second", observer: invariants.observer)
+            var died = first.world
+            died.mayLeak = true
+            let next = died.migrate(as: "second", observer: invariants.observer)
             #expect(next.report?.succeeded == true, "after request \(number): \(next.messages)")
             #expect(next.world.shortcomings(keepsLines: invariants) == [], "after request \(number)")
-            let back = first.world.migrate(as: "third", work: { migrator, _ in try await migrator.abort() })
+            let back = died.migrate(as: "third", work: { migrator, _ in try await migrator.abort() })
             #expect(back.report?.succeeded == true, "after request \(number): \(back.messages)")
-            #expect(back.world.object(.persistentVolumeClaims, ObjectName("data-pvcmigrate", in: "shop")) == nil)
+            let staging = ObjectName("data-pvcmigrate", in: "shop")
+            #expect(
+                back.world.object(.persistentVolumeClaims, staging) == nil || back.world.leakedClaims() == [staging]
+            )
         }
     }
 

@@ -143,18 +143,10 @@ struct ParallelTests {
     @Test("don't stop each other: where one fails, the others are migrated")
     func failure() throws {
         var world = world()
-        // What would be its staging claim is somebody else's.
-        world.make(
-            .persistentVolumeClaims,
-            "shop",
-            [
-                "metadata": ["name": .string(Marks.stagingName(of: "data-2"))],
-                "spec": [
-                    "accessModes": ["ReadWriteOnce"], "storageClassName": .string(World.destination),
-                    "resources": ["requests": ["storage": "16Mi"]],
-                ],
-            ]
-        )
+        // It asks for an access mode that does not exist.
+        try world.cluster.update(ObjectKey(.persistentVolumeClaims, "shop", "data-2")) {
+            $0[path: ["metadata", "annotations", Marks.accessMode]] = "ReadWriteSometimes"
+        }
         let run = world.migrate()
         let results = run.report?.claims.map { "\($0.name.name) \($0.result.rawValue)" } ?? []
         #expect(results.count { $0.hasSuffix(" migrated") } == Self.count - 1, "\(results)")

@@ -58,8 +58,10 @@ final class Recording: Sendable {
             cluster = moment.before
             cluster.advance(to: moment.after.now)
         }
+        var world = start.world.with(cluster)
+        world.mayLeak = true
         return CrashPoint(
-            world: start.world.with(cluster),
+            world: world,
             crashes: start.crashes + ["\(name(index)) (request \(index / 2 + 1) of a run with seed \(seed))"]
         )
     }

@@ -295,9 +295,11 @@ extension World {
             .persistentVolumes, .persistentVolumeClaims, .pods, .statefulSets, .deployments, .replicaSets,
             .replicationControllers, .daemonSets, .jobs, .cronJobs,
         ]
+        let leaked = mayLeak ? leakedClaims().map(\.name) : []
         return records()
             + all.flatMap { resource in
                 cluster.list(resource).flatMap { object -> [String] in
+                    if leaked.contains(object[path: ["metadata", "name"]]?.string ?? "") { return [] }
                     let annotations = object[path: ["metadata", "annotations"]]?.object ?? [:]
                     if butKept, annotations[Marks.kept] != nil, annotations[Marks.manifest] == nil { return [] }
                     return annotations.keys.filter { $0.hasPrefix(Marks.claim) }.sorted().map {

@@ -1,7 +1,7 @@
 import Kubernetes
 
 extension Migrator {
-    /// Each staging claim has a name of its own that no stranger has, and each claim is one that can be carried over.
+    /// Each staging claim has a name of its own, and each claim is one that can be carried over.
     func checkNames(_ discovery: Discovery) -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims)
         var obstacles = Self.collisions(of: states)
@@ -29,11 +29,9 @@ extension Migrator {
         }
     }
 
-    /// What in the claim itself, or in the claim of its staging claim's name, keeps it from being migrated.
+    /// What in the claim itself keeps it from being migrated.
     static func refusals(of state: ClaimState) -> [Refusal] {
-        var refusals: [Refusal] = []
-        if let staging = state.staging, let stranger = state.strangeness(of: staging) { refusals.append(stranger) }
-        do { _ = try state.accessModes() } catch { refusals.append(error) }
-        return refusals
+        do { _ = try state.accessModes() } catch { return [error] }
+        return []
     }
 }

@@ -2,32 +2,26 @@ import Kubernetes
 
 extension Migrator {
     /// For each distinct need a temporary claim on the destination class, and a pod that mounts it and runs what a mover will: so
-    /// class, scheduling, mounting and the image are tried in one. All is removed again, whatever happens.
+    /// class, scheduling, mounting and the image are tried in one. What is created is removed again, whatever happens; what a
+    /// preflight leaves that is killed bears only marks that anybody may write, so that it stays, and `status` tells of it.
     func checkProvisioning(_ discovery: Discovery, interruption: Interruption) async throws -> [Obstacle] {
         // What can't be removed again is not created; the check of permissions says what is missing.
         guard await mayTry() else { return [] }
         let trials = try Trial.all(for: discovery.claimsToStage, options: options)
-        let results = await trials.sideBySide { await carryOut($0, interruption) }
-        let obstacles = results.flatMap(\.obstacles)
-        if interruption.isRequested { return obstacles }
-        return obstacles + (await removeLeftovers(latest: results.compactMap(\.created).max()))
+        return await trials.sideBySide { await carryOut($0, interruption) }.flatMap(\.self)
     }
 
-    private func carryOut(
-        _ trial: Trial,
-        _ interruption: Interruption
-    ) async -> (obstacles: [Obstacle], created: String?) {
-        if interruption.isRequested { return ([], nil) }
+    private func carryOut(_ trial: Trial, _ interruption: Interruption) async -> [Obstacle] {
+        if interruption.isRequested { return [] }
         let began = time.now()
-        var created: String?
+        var trial = trial
         var obstacles: [Obstacle] = []
         var reduced: Trial?
         do {
             // Not given up halfway: a request might take effect after everything was removed.
-            try await client.create(.claims, in: trial.namespace, trial.claim)
-            let pod = try await createPod(of: trial)
-            created = pod[path: ["metadata", "creationTimestamp"]]?.string
-            if let why = try await interruption.cancelling({ try await awaitSuccess(of: trial) }) {
+            trial.made = try await client.create(PersistentVolumeClaim.self, in: trial.namespace, trial.claim)
+            try await createPod(of: trial)
+            if let why = try await interruption.cancelling({ [trial] in try await awaitSuccess(of: trial) }) {
                 reduced = trial.withoutShell(after: why)
                 if reduced == nil { obstacles.append(trial.failed(why, class: options.destinationClass)) }
             } else {
@@ -44,16 +38,16 @@ extension Migrator {
             noteMissingShell()
             return await carryOut(reduced, interruption)
         }
-        return (obstacles, created)
+        return obstacles
     }
 
     /// Creates the pod as root, or as the data's owner where a policy refuses root: as a mover will be.
-    private func createPod(of trial: Trial) async throws -> JSON {
+    private func createPod(of trial: Trial) async throws {
         do {
-            return try await client.create(.pods, in: trial.namespace, trial.pod(as: nil))
+            try await client.create(.pods, in: trial.namespace, trial.pod(as: nil))
         } catch let error as APIError {
             guard let owner = trial.owner, MoverExit.refusesRoot(error.message) else { throw error }
-            return try await client.create(.pods, in: trial.namespace, trial.pod(as: owner))
+            try await client.create(.pods, in: trial.namespace, trial.pod(as: owner))
         }
     }
 
@@ -92,6 +86,8 @@ struct Trial: Sendable {
     var claimName: ObjectName
     var podName: ObjectName
     var claim: JSON
+    /// The claim that was made, whose UID proves that a claim of this name is ours.
+    var made: PersistentVolumeClaim?
     var image: String
     /// With the person's own flags for rsync: a bad one is better found now than when the workloads are stopped.
     var content: any MoverContent

@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Kubernetes
 
 extension Migrator {
@@ -13,44 +12,14 @@ extension Migrator {
             obstacles.append(Self.leftover(trial.namespace, "Pod \(trial.podName)", error))
         }
         do {
-            if let claim = try await client.find(PersistentVolumeClaim.self, trial.claimName) {
-                obstacles += await removeTrial(claim)
-            }
+            // Where its creation was not answered its name tells, which nobody has known before.
+            var claim = trial.made
+            if claim == nil { claim = try await client.find(PersistentVolumeClaim.self, trial.claimName) }
+            if let claim { obstacles += await removeTrial(claim) }
         } catch {
             obstacles.append(Self.leftover(trial.namespace, "PersistentVolumeClaim \(trial.claimName)", error))
         }
         return obstacles
-    }
-
-    /// Removes what a preflight left behind that was killed.
-    ///
-    /// What is younger than ten minutes may be in use by another preflight. The API server's clock counts, and the
-    /// newest object tells what it shows at least.
-    ///
-    /// - Parameter latest: when the latest pod of this preflight was created, as the server wrote it.
-    func removeLeftovers(latest: String?) async -> [Obstacle] {
-        do {
-            let pods = try await client.list(Pod.self, in: options.selection)
-            let claims = try await client.list(PersistentVolumeClaim.self, in: options.selection)
-            let times = (pods.map(\.metadata) + claims.map(\.metadata)).compactMap(\.creationTimestamp)
-            let now = (times + [latest].compactMap(\.self)).compactMap(Date.init(api:)).max()
-            func isLeftover(_ metadata: ObjectMeta) -> Bool {
-                guard metadata.annotation(Marks.kind) == Marks.Kind.preflight, let now,
-                    let created = metadata.creationTimestamp.flatMap(Date.init(api:))
-                else { return false }
-                return now.timeIntervalSince(created) > 600
-            }
-            let oldPods = pods.filter { isLeftover($0.metadata) }
-            let oldClaims = claims.filter { isLeftover($0.metadata) }
-            for title in oldPods.map(\.title) + oldClaims.map(\.title) {
-                journal.info(title, "left behind by an earlier preflight; removed")
-            }
-            let removedPods = await oldPods.sideBySide { await removeTrial($0) }
-            let removedClaims = await oldClaims.sideBySide { await removeTrial($0) }
-            return (removedPods + removedClaims).flatMap(\.self)
-        } catch {
-            return [Self.leftover(nil, "preflight", error)]
-        }
     }
 
     private func removeTrial(_ pod: Pod) async -> [Obstacle] {
@@ -77,12 +46,14 @@ extension Migrator {
         Obstacle(namespace: namespace, resource: resource, message: "preflight could not clean up: \(why)")
     }
 
-    private func remove(trialClaim claim: PersistentVolumeClaim) async throws {
-        let uid = claim.metadata.uid
+    private func remove(trialClaim made: PersistentVolumeClaim) async throws {
+        let uid = made.metadata.uid
+        let now = try await client.find(PersistentVolumeClaim.self, made.name)
+        let claim = now?.metadata.uid == uid ? now ?? made : made
         if let name = claim.spec.volumeName {
             // Before the claim goes, so that nothing is retained where this process is killed in between.
             let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
-            if let volume, volume.spec.claimRef?.uid == uid { try await giveBack(volume) }
+            if let volume { try await giveBack(volume, of: claim) }
         }
         try await client.delete(.claims, claim.name, uid: uid)
         try await client.wait(
@@ -103,7 +74,7 @@ extension Migrator {
             ) { snapshot in
                 last = snapshot.objects.values.first { $0.spec.claimRef?.uid == uid }
                 guard let last else { return () }
-                try await giveBack(last)
+                try await giveBack(last, of: claim)
                 return nil
             }
         } catch let timeout as WaitTimeout {
@@ -121,11 +92,15 @@ extension Migrator {
     ///
     /// A volume that was not made for the trial but was there before, made by a person, is not deleted: retained, it
     /// becomes available again as it was.
-    private func giveBack(_ volume: PersistentVolume) async throws {
+    private func giveBack(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws {
+        guard volume.spec.claimRef?.uid == claim.metadata.uid else { return }
         let change: JSON
-        if volume.metadata.annotation("pv.kubernetes.io/provisioned-by") != nil {
+        if volume.isProvisioned(for: claim) {
             guard volume.reclaimPolicy != "Delete" else { return }
-            change = ["spec": ["persistentVolumeReclaimPolicy": "Delete"]]
+            change = [
+                "metadata": ["annotations": .object([Marks.reclaimPolicy: .string(volume.reclaimPolicy)])],
+                "spec": ["persistentVolumeReclaimPolicy": "Delete"],
+            ]
         } else {
             guard volume.reclaimPolicy == "Retain", volume.phase == "Released" else { return }
             change = ["spec": ["claimRef": .null]]

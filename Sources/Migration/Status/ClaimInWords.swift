@@ -21,7 +21,8 @@ extension ClaimState {
         case _ where seal == nil:
             told.state = beforeSealInWords(mover: mover)
             told.next = "copies what is missing, and swaps the claims"
-        case .protect, .reserveForStaging, .stage, .awaitStaging, .copy, .seal, .awaitDeletion, .deleteClaims:
+        case .protect, .reserveForStaging, .stage, .recordStaging, .awaitStaging, .copy, .seal, .awaitDeletion,
+            .deleteClaims:
             if let claim, claim.metadata.uid != seal?.uid {
                 told.stage = .rebound
                 told.state = "it is bound to the destination volume; its staging claim is left"
@@ -37,7 +38,7 @@ extension ClaimState {
             }
         case .removeUsurper:
             told.state =
-                "its data is complete on the destination volume; somebody made a claim of its name, which holds nothing"
+                "its data is complete on the destination volume; somebody made a claim of its name, which holds nothing else"
             told.next = "replaces that one by the claim as it was, bound to that volume"
         case .reserve, .awaitAvailable, .create:
             told.state = "its data is complete on the destination volume; the claim is to be created anew"
@@ -48,7 +49,7 @@ extension ClaimState {
         case .dropWake, .disposeOfSource:
             told.stage = .rebound
             told.state = "it is bound to the destination volume; the source volume is not disposed of"
-            told.next = "disposes of the source volume, and removes the marks"
+            told.next = "disposes of the source volume when its workload is ready, and removes the marks"
         case .dropMarks, .done:
             told.stage = .rebound
             told.state = "it is bound to the destination volume; only marks are left"

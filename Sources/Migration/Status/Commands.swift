@@ -28,6 +28,12 @@ extension Survey {
     /// The run that has stopped a workload whose claims are all done: its lock is left, or the volumes that it kept.
     private func run(starting stopped: MigrationStatus.Stopped, of status: MigrationStatus) -> Run {
         let workload = inventory.workloads.first { $0.name == stopped.name && $0.kind == stopped.kind }
+        for name in workload?.mountedClaims.sorted() ?? [] {
+            // Of the Go tool, which has begun to copy: what it has made tells the classes, and proves nothing.
+            let state = inventory.state(of: name, seal: nil, destination: nil, class: nil)
+            guard let staging = inventory.seemingStaging(of: state), let claim = state.claim else { continue }
+            return Run(isRollback: false, source: claim.storageClassName, destination: staging.storageClassName)
+        }
         let classes = Set(
             (workload?.claimNames ?? []).compactMap {
                 inventory.claims[ObjectName($0, in: stopped.name.namespace)]?.storageClassName

@@ -155,12 +155,12 @@ extension Survey {
         var states: [ClaimState] = volumes.compactMap { volume in
             guard let seal = Seal(of: volume) ?? goToolsSeal(of: volume, scope) else { return nil }
             guard includes(seal.name, scope) else { return nil }
-            return inventory.state(of: seal.name, seal: seal, destination: volume)
+            return inventory.state(of: seal.name, seal: seal, destination: volume, class: nil)
         }
         let sealed = Set(states.map(\.name))
-        for claim in claims where claim.metadata.annotation(Marks.kind) == nil && !sealed.contains(claim.name) {
+        for claim in claims where !inventory.madeByRuns.contains(claim.metadata.uid) && !sealed.contains(claim.name) {
             guard includes(claim.name, scope) else { continue }
-            var state = inventory.state(of: claim.name, seal: nil, destination: nil)
+            var state = inventory.state(of: claim.name, seal: nil, destination: nil, class: nil)
             let isMarked = state.source?.metadata.annotation(Marks.sourceUID) == claim.metadata.uid
             guard state.hasStaging || isMarked else { continue }
             if state.destination == nil { state.destination = volumeToRollBack(to: state) }
@@ -335,7 +335,11 @@ extension Survey {
                     continue
                 }
                 guard claim.spec.volumeName.map(swapped.contains) != true else { continue }
-                add(claim, whyUseless(claim))
+                if !inventory.madeByRuns.contains(claim.metadata.uid) {
+                    found.append(claim.noteOfUnproven)
+                } else {
+                    add(claim, whyUseless(claim))
+                }
             default:
                 guard claim.metadata.annotation(Marks.wake) != nil, !awake.contains(claim.metadata.uid) else {
                     continue
@@ -425,8 +429,8 @@ extension Survey {
 
 extension ObjectMeta {
     fileprivate var leftByPreflight: String {
-        "was made by a preflight\(creationTimestamp.map { " at \($0)" } ?? ""), which removes it when it ends; one that "
-            + "was killed leaves it to the next one"
+        "was made by a preflight\(creationTimestamp.map { " at \($0)" } ?? ""), which removes it when it ends; where that "
+            + "was killed, delete it"
     }
 }
 

@@ -77,7 +77,7 @@ extension Migrator {
         reading source: PassSource
     ) async throws -> MoverAttempt {
         guard source != .volume else { return try await attempt(for: state, content, task) }
-        try await clearWay(forCopyOf: state)
+        try await removeEarlierCopy(of: state)
         let attempted: MoverAttempt
         do {
             attempted = try await attempt(for: try await copy(sourceOf: state, source), content, task)
@@ -108,12 +108,16 @@ extension Migrator {
     ///
     /// - Returns: the state as the mover of a pass is to see it, with the copy in the volume's place.
     private func copy(sourceOf state: ClaimState, _ source: PassSource) async throws -> ClaimState {
-        guard let claim = state.claim, let namespace = state.name.namespace else { throw Refusal("the claim is gone") }
+        guard let claim = state.claim, let original = state.source, let namespace = state.name.namespace else {
+            throw Refusal("the claim is gone")
+        }
+        let name = ObjectName(Marks.newCopyName(of: state.name.name), in: namespace)
+        findings.note { $0.copies[state.name] = name }
         var size = [state.sourceSize, claim.status?.capacity?["storage"]].compactMap(\.self).max()
         var origin: JSON = ["kind": "PersistentVolumeClaim", "name": .string(state.name.name)]
         var taken: String?
         if case .snapshot(let snapshotClass) = source {
-            let snapshot = try await takeSnapshot(of: state, claim, snapshotClass)
+            let snapshot = try await takeSnapshot(of: state, claim, name, snapshotClass)
             size = [size, snapshot.restoreSize].compactMap(\.self).max()
             origin = [
                 "apiGroup": .string(VolumeSnapshot.resource.group), "kind": "VolumeSnapshot",
@@ -122,7 +126,7 @@ extension Migrator {
             taken = snapshot.metadata.creationTimestamp
         }
         let manifest: JSON = [
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": state.copyMetadata(of: claim),
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": state.copyMetadata(name, of: claim),
             "spec": [
                 "accessModes": .array((claim.spec.accessModes ?? []).map(JSON.string)), "dataSource": origin,
                 "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
@@ -130,6 +134,7 @@ extension Migrator {
             ],
         ]
         var made = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
+        _ = try await client.annotate(original, [Marks.copyUID: .string(made.metadata.uid)])
         let storageClass = try await client.list(StorageClass.self).first { $0.metadata.name == options.sourceClass }
         var copied = state
         copied.ownerOfPods = state.owner
@@ -145,6 +150,7 @@ extension Migrator {
     private func takeSnapshot(
         of state: ClaimState,
         _ claim: PersistentVolumeClaim,
+        _ name: ObjectName,
         _ snapshotClass: VolumeSnapshotClass
     ) async throws -> VolumeSnapshot {
         let began = time.now()
@@ -153,13 +159,16 @@ extension Migrator {
             in: state.name.namespace,
             [
                 "apiVersion": .string(VolumeSnapshot.resource.apiVersion), "kind": "VolumeSnapshot",
-                "metadata": state.copyMetadata(of: claim),
+                "metadata": state.copyMetadata(name, of: claim),
                 "spec": [
                     "volumeSnapshotClassName": .string(snapshotClass.metadata.name),
                     "source": ["persistentVolumeClaimName": .string(state.name.name)],
                 ],
             ]
         )
+        if let volume = state.source {
+            _ = try await client.annotate(volume, [Marks.snapshotUID: .string(made.metadata.uid)])
+        }
         var last = made
         do {
             let ready = try await wait(for: made, toBe: "ready") { now in
@@ -213,7 +222,7 @@ extension Migrator {
     private func volume(ofCopy claim: PersistentVolumeClaim) async throws -> PersistentVolume {
         let name = ObjectName(claim.spec.volumeName ?? "", in: nil)
         let volume = try await client.get(PersistentVolume.self, name)
-        guard (volume.metadata.creationTimestamp ?? "") >= (claim.metadata.creationTimestamp ?? "") else {
+        guard volume.isProvisioned(for: claim) else {
             throw Refusal("\(claim.title) was given the volume \(name), which was not made for it and is no copy")
         }
         return try await makeDisposable(volume, of: claim)
@@ -221,74 +230,75 @@ extension Migrator {
 
     // MARK: Removing it
 
-    /// Removes what an earlier pass has left, and waits until its names are free.
-    ///
-    /// - Throws: `Failure` where somebody else has them.
-    private func clearWay(forCopyOf state: ClaimState) async throws {
-        let (claim, snapshot) = try await findCopy(of: state)
-        for metadata in [claim?.metadata, snapshot?.metadata].compactMap(\.self) where !state.owns(copy: metadata) {
-            throw Failure(
-                place: state.title,
-                reason: "\(state.copyName) is the name of its copy, and somebody else's object has it, which is left "
-                    + "untouched. Delete that, and run again, or give --copy-from volume"
-            )
-        }
-        guard claim != nil || snapshot != nil else { return }
+    /// Removes what an earlier pass has left.
+    private func removeEarlierCopy(of state: ClaimState) async throws {
+        let marks = [Marks.copyUID, Marks.snapshotUID].compactMap { state.source?.metadata.annotation($0) }
+        guard !marks.isEmpty else { return }
         // A mover that an earlier run left behind would hold on to it.
         if let uid = state.sourceClaim?.metadata.uid, let mover = state.moverName {
             try await removeLeftover(mover)
             try await removeLeftover(ObjectName(Marks.serverName(of: state.name.name, uid: uid), in: mover.namespace))
         }
         try await removeCopy(of: state)
-        // Storage takes as long to free as to provision.
-        if let claim { try await awaitRemoval(of: claim, limit: limits.provisioning) }
-        if let snapshot { try await awaitRemoval(of: snapshot, limit: limits.provisioning) }
     }
 
-    /// Deletes the copy of a claim's source, where there is one.
+    /// Deletes the copy of a claim's source, where its volume bears the UID of one.
     ///
     /// The deletion is not waited for: storage may take its time. What is missed goes with the source claim.
-    func removeCopy(of state: ClaimState) async throws {
-        let (claim, snapshot) = try await findCopy(of: state)
-        if let claim, state.owns(copy: claim.metadata), !claim.metadata.isTerminating {
-            if let name = claim.spec.volumeName,
-                let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
-            {
-                _ = try await makeDisposable(volume, of: claim)
-            }
-            try await client.delete(.claims, claim.name, uid: claim.metadata.uid)
-        }
-        if let snapshot, state.owns(copy: snapshot.metadata), !snapshot.metadata.isTerminating {
+    ///
+    /// - Returns: the source volume as it is then; nil where it was not changed.
+    @discardableResult
+    func removeCopy(of state: ClaimState) async throws -> PersistentVolume? {
+        guard let name = state.source?.name, let volume = try await client.find(PersistentVolume.self, name),
+            volume.claim == state.name
+        else { return nil }
+        // By its name one is known that this process has made and not written down: nobody has known that before.
+        let made = findings.all.copies[state.name]
+        let (claimUID, snapshotUID) = (
+            volume.metadata.annotation(Marks.copyUID), volume.metadata.annotation(Marks.snapshotUID)
+        )
+        guard made != nil || claimUID != nil || snapshotUID != nil else { return nil }
+        let claims = try await client.list(PersistentVolumeClaim.self, in: state.name.namespace)
+        for claim in claims where claim.metadata.uid == claimUID || claim.name == made { try await remove(copy: claim) }
+        for snapshot in try await snapshots(in: state.name.namespace)
+        where snapshot.metadata.uid == snapshotUID || snapshot.name == made {
+            guard !snapshot.metadata.isTerminating else { continue }
             try await client.delete(VolumeSnapshot.resource, snapshot.name, uid: snapshot.metadata.uid)
+        }
+        guard claimUID != nil || snapshotUID != nil else { return nil }
+        return try await client.annotate(volume, [Marks.copyUID: .null, Marks.snapshotUID: .null])
+    }
+
+    /// None where they may not even be looked at: then none was taken.
+    private func snapshots(in namespace: String?) async throws -> [VolumeSnapshot] {
+        do {
+            return try await client.list(VolumeSnapshot.self, in: namespace)
+        } catch let error as APIError where error.reason == .forbidden || error.reason == .notFound {
+            return []
         }
     }
 
-    private func findCopy(
-        of state: ClaimState
-    ) async throws -> (claim: PersistentVolumeClaim?, snapshot: VolumeSnapshot?) {
-        let claim = try await client.find(PersistentVolumeClaim.self, state.copyName)
-        do {
-            return (claim, try await client.find(VolumeSnapshot.self, state.copyName))
-        } catch let error as APIError where error.reason == .forbidden {
-            // Who may not even look has taken none.
-            return (claim, nil)
+    private func remove(copy claim: PersistentVolumeClaim) async throws {
+        guard !claim.metadata.isTerminating else { return }
+        if let name = claim.spec.volumeName,
+            let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
+        {
+            _ = try await makeDisposable(volume, of: claim)
         }
+        try await client.delete(.claims, claim.name, uid: claim.metadata.uid)
     }
 }
 
 extension ClaimState {
-    /// The name of the snapshot and of the claim that a pass may read instead of the source.
-    var copyName: ObjectName { ObjectName(Marks.copyName(of: name.name), in: name.namespace) }
-
     /// True where no second pod can mount the source claim.
     var isExclusive: Bool {
         ((claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])).contains("ReadWriteOncePod")
     }
 
     /// What a copy is known by. It belongs to the source claim: whatever happens, it goes with that.
-    fileprivate func copyMetadata(of claim: PersistentVolumeClaim) -> JSON {
+    fileprivate func copyMetadata(_ copy: ObjectName, of claim: PersistentVolumeClaim) -> JSON {
         [
-            "name": .string(copyName.name), "namespace": copyName.namespace.map(JSON.string) ?? .null,
+            "name": .string(copy.name), "namespace": copy.namespace.map(JSON.string) ?? .null,
             "annotations": .object([
                 Marks.claim: .string(name.name), Marks.kind: .string(Marks.Kind.copy),
                 Marks.sourceUID: .string(claim.metadata.uid),
@@ -300,12 +310,5 @@ extension ClaimState {
                 ]
             ],
         ]
-    }
-
-    /// True of a copy of this claim's source: its name is no proof.
-    fileprivate func owns(copy metadata: ObjectMeta) -> Bool {
-        guard let uid = sourceClaim?.metadata.uid else { return false }
-        return metadata.annotation(Marks.kind) == Marks.Kind.copy && metadata.annotation(Marks.claim) == name.name
-            && metadata.annotation(Marks.sourceUID) == uid
     }
 }

@@ -72,7 +72,9 @@ extension Migrator {
         for volume in inventory.volumes.values.sorted(by: { $0.metadata.name < $1.metadata.name }) {
             if let seal = Seal(of: volume) {
                 if isOurs(seal, on: volume), inventory.includes(seal, on: volume, options.selection) {
-                    states.append(inventory.state(of: seal.name, seal: seal, destination: volume))
+                    states.append(
+                        inventory.state(of: seal.name, seal: seal, destination: volume, class: options.destinationClass)
+                    )
                 } else if volume.spec.storageClassName == options.sourceClass, seal.sourceClass != options.sourceClass,
                     inventory.includes(seal, on: volume, options.selection)
                 {
@@ -92,7 +94,9 @@ extension Migrator {
                 if let why = inventory.hindrance(to: kept, from: options.sourceClass) {
                     discovery.notes.append(why)
                 } else {
-                    states.append(inventory.state(of: kept.claim, seal: nil, destination: volume))
+                    states.append(
+                        inventory.state(of: kept.claim, seal: nil, destination: volume, class: options.destinationClass)
+                    )
                 }
             } else if options.rollsBack {
                 continue
@@ -104,13 +108,20 @@ extension Migrator {
                 case .unclear(let note): discovery.notes.append(note)
                 case .halfDone(let seal, let note):
                     discovery.notes.append(note)
-                    states.append(inventory.state(of: marks.claim, seal: seal, destination: volume))
+                    states.append(
+                        inventory.state(
+                            of: marks.claim,
+                            seal: seal,
+                            destination: volume,
+                            class: options.destinationClass
+                        )
+                    )
                 }
             } else if volume.spec.storageClassName == options.sourceClass {
                 switch claim(of: volume, in: inventory) {
                 case .found(let claim):
-                    // It is read by passes, and goes after them.
-                    if claim.metadata.annotation(Marks.kind) == Marks.Kind.copy { continue }
+                    // A staging claim of another migration, or what passes of one read; each goes with that.
+                    if inventory.madeByRuns.contains(claim.metadata.uid) { continue }
                     if isEphemeral(claim) {
                         discovery.notes.append(
                             Obstacle(
@@ -121,9 +132,20 @@ extension Migrator {
                         )
                         continue
                     }
-                    let state = inventory.state(of: claim.name, seal: nil, destination: nil)
+                    if claim.isMarked {
+                        discovery.notes.append(claim.noteOfUnproven)
+                        continue
+                    }
+                    let state = inventory.state(
+                        of: claim.name,
+                        seal: nil,
+                        destination: nil,
+                        class: options.destinationClass
+                    )
                     states.append(state)
-                    if case .blocked(let why) = state.next(stagingBindsAtOnce: true) {
+                    if let other = inventory.sealElsewhere(of: state) {
+                        obstacles[state.name, default: []].append(other)
+                    } else if case .blocked(let why) = state.next(stagingBindsAtOnce: true) {
                         obstacles[state.name, default: []].append(
                             Obstacle(
                                 namespace: claim.metadata.namespace,
@@ -134,7 +156,7 @@ extension Migrator {
                     }
                 case .elsewhere: break
                 case .none(let note):
-                    if let state = inventory.lostClaim(of: volume) {
+                    if let state = inventory.lostClaim(of: volume, class: options.destinationClass) {
                         lost.append(state)
                     } else {
                         discovery.notes.append(note)
@@ -144,9 +166,11 @@ extension Migrator {
         }
         // A sealed claim whose source claim still lives is met twice: once by its seal, once by its source volume.
         let sealed = Set(states.filter { $0.seal != nil }.map(\.name))
+        let sealedElsewhere = Set(inventory.volumes.values.compactMap { Seal(of: $0)?.uid })
         states.removeAll { $0.seal == nil && sealed.contains($0.name) }
         // Between the deletion of a sealed claim and its rebinding the source volume has no claim either.
-        for state in lost where !sealed.contains(state.name) {
+        for state in lost
+        where !sealed.contains(state.name) && !sealedElsewhere.contains(state.source?.spec.claimRef?.uid ?? "") {
             let why = Obstacle(namespace: state.name.namespace, resource: state.title, message: state.wayBack)
             if state.claim == nil {
                 states.append(state)
@@ -159,9 +183,13 @@ extension Migrator {
         let busy = Set(states.map(\.name))
         for claim in inventory.claims.values where claim.storageClassName == options.sourceClass {
             guard !options.rollsBack, inventory.includes(claim.name, options.selection), !busy.contains(claim.name),
-                claim.metadata.annotation(Marks.kind) == nil
+                !inventory.madeByRuns.contains(claim.metadata.uid)
             else { continue }
             guard claim.phase != "Bound" || claim.spec.volumeName == nil || claim.metadata.isTerminating else {
+                continue
+            }
+            if claim.isMarked {
+                discovery.notes.append(claim.noteOfUnproven)
                 continue
             }
             let problem = Obstacle(
@@ -171,7 +199,9 @@ extension Migrator {
                     ? "is being deleted (since \(claim.metadata.deletionTimestamp ?? "")); wait until it is gone"
                     : "is \(claim.phase): bind or delete it first"
             )
-            states.append(inventory.state(of: claim.name, seal: nil, destination: nil))
+            states.append(
+                inventory.state(of: claim.name, seal: nil, destination: nil, class: options.destinationClass)
+            )
             obstacles[claim.name, default: []].append(problem)
         }
 
@@ -179,7 +209,9 @@ extension Migrator {
         for (name, problem) in try await oversized(states) { obstacles[name, default: []].append(problem) }
         let names = Set(states.map(\.name))
         let others = inventory.candidates(options).subtracting(names)
-        let usage = try await usage(of: names, besides: others, in: inventory, scalers: scalers)
+        // What is bound to its new volume already only waits for its workload to be ready: nothing is stopped for it.
+        let rebound = Set(states.filter(\.isRebound).map(\.name))
+        let usage = try await usage(of: names, rebound: rebound, besides: others, in: inventory, scalers: scalers)
         for (name, problems) in usage.obstacles { obstacles[name, default: []] += problems }
         discovery.notes += usage.cuts
         let plan = try await quotaPlan(for: Self.units(of: states, usage: usage, obstacles: obstacles))
@@ -192,6 +224,7 @@ extension Migrator {
         }
         try await nameRoutes(of: &discovery, in: inventory)
         discovery.notes += discovery.units.flatMap(\.claims).compactMap { $0.claim?.noteOfManifest(options) }
+        discovery.notes += inventory.unproven(besides: states, options)
         let defaultClass = classes.first(where: \.isDefault)?.metadata.name
         discovery.notes += discovery.units.flatMap(\.workloads).compactMap {
             $0.noteOfTemplates(options, defaultClass: defaultClass)
@@ -266,6 +299,7 @@ extension Migrator {
 
     private func usage(
         of names: Set<ObjectName>,
+        rebound: Set<ObjectName>,
         besides others: Set<ObjectName>,
         in inventory: Inventory,
         scalers: Scalers
@@ -281,7 +315,7 @@ extension Migrator {
             guard !claims.isEmpty else { continue }
             if pod.isFinished {
                 guard pod.metadata.controller == nil, !options.recreatesPods else { continue }
-                for claim in claims { usage.obstacles[claim, default: []].append(.ended(pod)) }
+                for claim in claims.subtracting(rebound) { usage.obstacles[claim, default: []].append(.ended(pod)) }
                 continue
             }
             switch try await search.stop(for: pod) {
@@ -293,7 +327,7 @@ extension Migrator {
                     }
                 }
             case .impossible(let why):
-                for claim in claims {
+                for claim in claims.subtracting(rebound) {
                     usage.obstacles[claim, default: []].append(
                         Obstacle(namespace: pod.metadata.namespace, resource: pod.title, message: why)
                     )
@@ -393,6 +427,9 @@ extension Obstacle {
 struct Inventory: Sendable {
     var volumes: [String: PersistentVolume]
     var claims: [ObjectName: PersistentVolumeClaim]
+    private var claimsByUID: [String: PersistentVolumeClaim]
+    /// The UIDs of the claims that runs have made, as volumes bear them.
+    private(set) var madeByRuns: Set<String>
     var pods: [Pod]
     /// What nothing else owns, and what a migration has stopped.
     var workloads: [Workload]
@@ -406,6 +443,8 @@ struct Inventory: Sendable {
     init(volumes: [PersistentVolume], claims: [PersistentVolumeClaim], pods: [Pod], workloads: [Workload]) {
         self.volumes = Dictionary(volumes.map { ($0.metadata.name, $0) }, uniquingKeysWith: { $1 })
         self.claims = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        claimsByUID = Dictionary(claims.map { ($0.metadata.uid, $0) }, uniquingKeysWith: { $1 })
+        madeByRuns = Set(volumes.flatMap(\.madeClaims))
         self.pods = pods
         // A StatefulSet that was to be recreated, and still is what it was, is that and nothing to be deleted.
         let recreated = workloads.filter { $0.record != nil && $0.resource == .statefulSets && $0.replicas > 0 }
@@ -422,13 +461,68 @@ struct Inventory: Sendable {
     }
 
     /// The state of a claim's migration, from the lists.
-    func state(of name: ObjectName, seal: Seal?, destination: PersistentVolume?) -> ClaimState {
-        var state = ClaimState(name: name, claim: claims[name], seal: seal)
-        state.staging = claims[state.stagingName]
+    ///
+    /// - Parameters:
+    ///   - destination: where it is known without the staging claim.
+    ///   - storageClass: the destination class that is asked for; nil for any.
+    func state(
+        of name: ObjectName,
+        seal: Seal?,
+        destination: PersistentVolume?,
+        class storageClass: String?
+    ) -> ClaimState {
+        var state = ClaimState(name: name, claim: claims[name], seal: seal, destinationClass: storageClass)
         state.ownerOfPods = DataOwner(of: name, in: pods.filter { !Migrator.isOurs($0) })
         state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
-        state.destination = destination ?? state.staging?.spec.volumeName.flatMap { volumes[$0] }
+        state.destination = destination
+        findStaging(of: &state)
         return state
+    }
+
+    /// Finds the staging claim by its UID, which a volume bears; else the first name that is free for it.
+    func findStaging(of state: inout ClaimState) {
+        let namespace = state.name.namespace
+        let uids = [state.source?.metadata.annotation(Marks.stagingUID), state.destination?.spec.claimRef?.uid]
+        var found = uids.lazy.compactMap { uid in uid.flatMap { claimsByUID[$0] } }
+            .first { $0.metadata.namespace == namespace && state.isRecorded($0) && $0.name != state.name }
+        if found == nil, let named = claims[state.stagingName], let volume = named.spec.volumeName {
+            // What the Go tool has made bears no UID anywhere, but in the end its volume bears the claim's name.
+            var state = state
+            state.destination = state.destination ?? volumes[volume]
+            if state.isRecorded(named) { found = named }
+        }
+        if let found {
+            (state.staging, state.stagingName) = (found, found.name)
+            state.destination = state.destination ?? found.spec.volumeName.flatMap { volumes[$0] }
+        } else {
+            state.stagingName = state.firstStagingName { claims[$0] == nil }
+        }
+    }
+
+    /// Why a claim can't be migrated that is sealed on a volume of another class than the one asked for; else nil.
+    func sealElsewhere(of state: ClaimState) -> Obstacle? {
+        guard state.seal == nil, let claim = state.claim else { return nil }
+        let volume = volumes.values.filter { Seal(of: $0)?.uid == claim.metadata.uid }
+            .min { $0.metadata.name < $1.metadata.name }
+        guard let volume else { return nil }
+        var sealed = state
+        (sealed.destination, sealed.seal) = (volume, Seal(of: volume))
+        return sealed.otherMigration.map {
+            Obstacle(namespace: state.name.namespace, resource: claim.title, message: $0.description)
+        }
+    }
+
+    /// The claims of the destination class that call themselves staging claims of a unit's, and are not.
+    func unproven(besides states: [ClaimState], _ options: Options) -> [Obstacle] {
+        let names = Set(states.map(\.name))
+        return claims.values.sorted { $0.name < $1.name }.filter { claim in
+            claim.metadata.annotation(Marks.kind) == Marks.Kind.staging
+                && claim.storageClassName != options.sourceClass && !madeByRuns.contains(claim.metadata.uid)
+                && !states.contains { $0.staging?.metadata.uid == claim.metadata.uid }
+                && names.contains(
+                    ObjectName(claim.metadata.annotation(Marks.claim) ?? "", in: claim.metadata.namespace)
+                )
+        }.map(\.noteOfUnproven)
     }
 
     /// Why a claim can't be swapped back to a volume that was kept for it; nil where it can.
@@ -450,23 +544,37 @@ struct Inventory: Sendable {
     }
 
     /// The claim of a protected volume that somebody has deleted; else nil. Another one may have its name.
-    func lostClaim(of volume: PersistentVolume) -> ClaimState? {
+    ///
+    /// - Parameter storageClass: the destination class that is asked for; nil for any.
+    func lostClaim(of volume: PersistentVolume, class storageClass: String?) -> ClaimState? {
         guard let name = volume.claim else { return nil }
-        var state = state(of: name, seal: nil, destination: nil)
+        var state = ClaimState(name: name, claim: claims[name], destinationClass: storageClass)
         state.source = volume
-        return state.isLost ? state : nil
+        guard state.isLost else { return nil }
+        findStaging(of: &state)
+        return state
     }
 
     /// True when no claim of a stopped workload takes part in a migration any more, of whichever class.
     func isFinished(_ workload: Workload) -> Bool {
         let sealed = Set(volumes.values.compactMap { Seal(of: $0)?.name })
-        let lost = Set(volumes.values.compactMap { lostClaim(of: $0)?.name })
+        let lost = Set(volumes.values.compactMap { lostClaim(of: $0, class: nil)?.name })
         return workload.claimNames.allSatisfy { name in
             let name = ObjectName(name, in: workload.name.namespace)
-            if claims[name] == nil { return !sealed.contains(name) && !lost.contains(name) }
-            return !sealed.contains(name)
-                && claims[ObjectName(Marks.stagingName(of: name.name), in: name.namespace)] == nil
+            if sealed.contains(name) || lost.contains(name) { return false }
+            let state = state(of: name, seal: nil, destination: nil, class: nil)
+            // Nothing is started for what is unproven, and that may well be a staging claim of the Go tool.
+            return state.claim == nil || state.staging == nil && !state.isProtected && seemingStaging(of: state) == nil
         }
+    }
+
+    /// The claim that calls itself a claim's staging claim, and is of another class than that.
+    func seemingStaging(of state: ClaimState) -> PersistentVolumeClaim? {
+        let named = claims[ObjectName(Marks.stagingName(of: state.name.name), in: state.name.namespace)]
+        guard let named, named.metadata.annotation(Marks.kind) == Marks.Kind.staging,
+            named.metadata.annotation(Marks.claim) == state.name.name
+        else { return nil }
+        return named.storageClassName == state.claim?.storageClassName ? nil : named
     }
 }
 
@@ -496,7 +604,19 @@ extension Client {
         async let destination = parts.contains(.destination) ? try volume(destinationName) : state.destination
         (new.source, new.destination) = (try await source, try await destination)
         if let destination = new.destination { new.seal = Seal(of: destination) ?? new.seal }
+        if let staging = new.staging, !new.isOwn(staging) { try await passOver(staging, in: &new) }
         return new
+    }
+
+    /// Leaves a claim alone that has the staging claim's name and is not ours, and takes the next name that is free.
+    private func passOver(_ stranger: PersistentVolumeClaim, in state: inout ClaimState) async throws {
+        if state.seal == nil, state.destination?.isKept != true { state.destination = nil }
+        state.staging = nil
+        var taken: Set<ObjectName> = [stranger.name]
+        while taken.contains(state.stagingName) {
+            state.stagingName = state.firstStagingName { !taken.contains($0) }
+            if try await find(PersistentVolumeClaim.self, state.stagingName) != nil { taken.insert(state.stagingName) }
+        }
     }
 
     private func volume(_ name: String?) async throws -> PersistentVolume? {

@@ -38,19 +38,30 @@ extension Migrator {
         return nodes
     }
 
-    /// Takes the protection back where the unit goes back: the former policy, no marks.
+    /// Takes the protection back where the unit goes back: the former policy, and no marks, but the one that proves that
+    /// a staging claim that is kept is ours.
     func unprotect(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        guard state.seal == nil, state.isProtected, !state.isLost, let source = state.source else { return state }
-        state.source = try await client.giveBack(source, policy: state.originalPolicy)
+        guard state.seal == nil, state.isProtected || state.staging == nil && state.hasRecord, !state.isLost,
+            let source = state.source
+        else { return state }
+        let kept: Set<String> = state.staging == nil ? [] : [Marks.stagingUID]
+        state.source = try await client.giveBack(source, policy: state.originalPolicy, keeping: kept)
         return state
     }
 }
 
 extension Client {
-    /// Gives a volume its reclaim policy back and takes all our marks off it, in one patch.
-    func giveBack(_ volume: PersistentVolume, policy: String) async throws -> PersistentVolume {
-        let marks: JSON = .object(Dictionary(uniqueKeysWithValues: Marks.onVolumes.map { ($0, JSON.null) }))
+    /// Gives a volume its reclaim policy back and takes our marks off it, in one patch.
+    ///
+    /// - Parameter kept: the marks that stay.
+    func giveBack(
+        _ volume: PersistentVolume,
+        policy: String,
+        keeping kept: Set<String> = []
+    ) async throws -> PersistentVolume {
+        let dropped = Marks.onVolumes.filter { !kept.contains($0) && volume.metadata.annotation($0) != nil }
+        let marks: JSON = .object(Dictionary(uniqueKeysWithValues: dropped.map { ($0, JSON.null) }))
         var change: JSON = ["metadata": ["annotations": marks]]
         if volume.reclaimPolicy != policy { change["spec"] = ["persistentVolumeReclaimPolicy": .string(policy)] }
         return try await patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))

@@ -152,10 +152,30 @@ extension Migrator {
             + (holders.isEmpty ? "the finalizer \(protection)" : holders.joined(separator: " and by "))
     }
 
-    /// Deletes a claim that somebody else made of the old name, as long as it is as empty as it was seen.
+    /// Deletes a claim that somebody else made of the old name: one that is as empty as it was seen, or holds our
+    /// destination volume, which stays, and which no pod uses.
     private func removeUsurper(_ state: ClaimState) async throws -> ClaimState {
         guard let usurper = state.claim else { return state }
-        journal.warn(state.title, "somebody made a new claim of this name; it was never bound, and is deleted")
+        let isBound = usurper.spec.volumeName != nil
+        if isBound {
+            let pods = try await client.list(MountingPod.self, in: state.name.namespace)
+            let user = pods.first { Self.isForeign($0, mounting: [state.name.name]) && !$0.isFinished }
+            if let user {
+                throw Failure(
+                    place: state.title,
+                    reason:
+                        "somebody made a new claim of this name, which took the volume \(state.safeVolume), where its "
+                        + "data is complete; \(user.title) uses it. Stop that, delete the claim, and run again: the volume "
+                        + "stays (reclaim policy Retain), and the claim is created as it was"
+                )
+            }
+        }
+        journal.warn(
+            state.title,
+            "somebody made a new claim of this name, which "
+                + (isBound ? "took the volume \(state.safeVolume); it" : "was never bound; it")
+                + " is deleted, and the claim created as it was"
+        )
         try await client.delete(
             .claims,
             state.name,

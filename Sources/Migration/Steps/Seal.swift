@@ -13,6 +13,7 @@ extension Seal {
         self.manifest = manifest
         reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
         size = volume.metadata.annotation(Marks.size).flatMap { Quantity($0) }
+        users = volume.metadata.annotation(Marks.users)?.split(separator: ",").map(String.init) ?? []
     }
 
     /// What a claim bears as long as a snapshot or a clone of it is made: nobody would take it off its successor.
@@ -41,9 +42,10 @@ extension Migrator {
     /// Makes the destination volumes carry all that is needed to finish without the source claims.
     ///
     /// From here on the unit only goes forward. The mark left behind, in one patch: Retain, the source claim's
-    /// manifest, its name, and the reclaim policy that the source volume had.
+    /// manifest, its name, the reclaim policy that the source volume had, and who was stopped for it.
     func seal(_ progress: inout Progress) async throws {
         let stagingBindsAtOnce = progress.stagingBindsAtOnce
+        let unit = progress.unit
         try await advanceAll(&progress) { state, action in
             guard action == .seal else {
                 if case .blocked(let why) = action { throw why }
@@ -79,6 +81,8 @@ extension Migrator {
             annotations[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
             annotations[Marks.sourceClaim] = .string(state.name.name)
             annotations[Marks.reclaimPolicy] = .string(fresh.originalPolicy)
+            let users = unit.users(of: state)
+            if !users.isEmpty { annotations[Marks.users] = .string(users.joined(separator: ",")) }
             // That of a volume that was kept is right already.
             if let size = fresh.ownStaging?.metadata.annotation(Marks.size) { annotations[Marks.size] = .string(size) }
             let sealed = try await client.patch(
@@ -106,7 +110,7 @@ extension Migrator {
         guard let claim = state.sourceClaim, !claim.metadata.isTerminating, state.seal != nil,
             let destination = state.destination
         else { return state }
-        var marks: [String: JSON] = [Marks.manifest: .null]
+        var marks: [String: JSON] = [Marks.manifest: .null, Marks.users: .null]
         // A volume that is kept still belongs to the claim.
         if !destination.isKept {
             for mark in [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy, Marks.size] {

@@ -4,7 +4,8 @@ extension Migrator {
     /// Creates the staging claims and waits until they are bound; where their class waits for the first consumer, a pod
     /// that mounts them sees to that.
     ///
-    /// The mark left behind: the source claim's name and UID, on the staging claim.
+    /// The mark left behind: the staging claim's UID on the source volume. What is created and not written down there,
+    /// since the run died in between, is left alone by the next one, which says so.
     func stage(_ progress: inout Progress) async throws {
         if progress.unit.claims.contains(where: { $0.unfitStaging != nil }) {
             // A mover of an earlier run would hold on to it.
@@ -31,6 +32,7 @@ extension Migrator {
                     "staging claim \(state.stagingName.name) \(what ?? "of \(state.size?.text ?? "?")") created"
                 )
                 return state
+            case .recordStaging: return try await record(stagingOf: state)
             case .awaitStaging: return try await awaitBound(staging: state)
             case .awaitDeletion where state.sourceClaim?.metadata.isTerminating == false:
                 // A staging claim that is going.
@@ -39,6 +41,14 @@ extension Migrator {
             }
         }
         try await makeReady(&progress)
+    }
+
+    /// Writes on the source volume which claim is the staging claim.
+    private func record(stagingOf state: ClaimState) async throws -> ClaimState {
+        guard let source = state.source, let staging = state.staging else { return state }
+        var state = state
+        state.source = try await client.annotate(source, [Marks.stagingUID: .string(staging.metadata.uid)])
+        return state
     }
 
     /// Removes a staging claim of the wrong size, so that it is made anew.
@@ -71,6 +81,7 @@ extension Migrator {
         var annotations: JSON = [:]
         annotations[Marks.claim] = .string(state.name.name)
         annotations[Marks.kind] = .string(Marks.Kind.staging)
+        annotations[Marks.nonce] = .string(state.nonce)
         if given == nil { annotations[Marks.size] = state.sizeWanted.map { .string($0.text) } }
         annotations[Marks.sourceUID] = (state.claim?.metadata.uid ?? state.seal?.uid).map(JSON.string)
         var spec: JSON = [
@@ -125,9 +136,7 @@ extension Migrator {
     /// was there before.
     func unstage(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        guard state.seal == nil, let staging = state.staging, state.strangeness(of: staging) == nil else {
-            return state
-        }
+        guard state.seal == nil, let staging = state.ownStaging else { return state }
         if let volume = state.destination, !volume.isKept { _ = try await makeDisposable(volume, of: staging) }
         try await client.delete(.claims, state.stagingName, uid: staging.metadata.uid)
         state.staging = nil
@@ -135,13 +144,29 @@ extension Migrator {
         return state
     }
 
-    /// Has a volume go with its claim, whatever the class says: it holds nothing but a copy that nobody wants.
+    /// Has a volume go with a claim that this or an earlier run has made, whatever the class says: it holds nothing but a
+    /// copy that nobody wants. A volume that was there before the claim is left as it is.
+    ///
+    /// - Parameter claim: one that is proven to be ours.
     func makeDisposable(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws -> PersistentVolume {
-        guard volume.spec.claimRef?.uid == claim.metadata.uid, volume.reclaimPolicy != "Delete" else { return volume }
+        guard volume.reclaimPolicy != "Delete" else { return volume }
+        guard volume.isProvisioned(for: claim) else {
+            journal.info(
+                volume.title,
+                "was not made for \(claim.title), and keeps its policy \(volume.reclaimPolicy); it is Released now"
+            )
+            return volume
+        }
         return try await client.patch(
             PersistentVolume.self,
             volume.name,
-            .merge(onto: volume.metadata, ["spec": ["persistentVolumeReclaimPolicy": "Delete"]])
+            .merge(
+                onto: volume.metadata,
+                [
+                    "metadata": ["annotations": .object([Marks.reclaimPolicy: .string(volume.reclaimPolicy)])],
+                    "spec": ["persistentVolumeReclaimPolicy": "Delete"],
+                ]
+            )
         )
     }
 }
@@ -152,6 +177,15 @@ extension ClaimState {
 }
 
 extension Client {
+    /// Writes marks on a volume that are right for each of its versions.
+    func annotate(_ volume: PersistentVolume, _ marks: [String: JSON]) async throws -> PersistentVolume {
+        try await patch(
+            PersistentVolume.self,
+            volume.name,
+            .merge(["metadata": ["uid": .string(volume.metadata.uid), "annotations": .object(marks)]])
+        )
+    }
+
     /// The newest warning that the cluster's controllers gave about an object, as a reason for an error's message.
     ///
     /// Events may be forbidden or gone; the message then does without.

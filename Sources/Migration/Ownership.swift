@@ -1,0 +1,99 @@
+import Kubernetes
+
+// What is ours, told only from what a tenant can't write: volumes, and what this process has done itself.
+// `.github/SECURITY.md` has the rule and a table of all marks.
+
+extension ClaimState {
+    /// The volume behind the claim, where its claimRef says so too: a claim may name any volume.
+    private var ownSource: PersistentVolume? { source?.claim == name ? source : nil }
+
+    /// True of a claim that volumes prove to be the staging claim: one of them bears its UID.
+    func isRecorded(_ claim: PersistentVolumeClaim) -> Bool {
+        let uid = claim.metadata.uid
+        if ownSource?.metadata.annotation(Marks.stagingUID) == uid { return true }
+        // What is sealed, kept for this claim, or marked by the Go tool is a destination of this migration; who holds it
+        // is its staging claim, whatever he calls himself.
+        guard let destination, destination.spec.claimRef?.uid == uid else { return false }
+        return seal != nil || destination.isKept || GoMarks(destination)?.claim == name
+    }
+
+    /// True of the staging claim, where volumes prove it, or this process has just made it; what has only its name and its
+    /// marks is somebody else's.
+    func isOwn(_ claim: PersistentVolumeClaim) -> Bool {
+        claim.metadata.annotation(Marks.nonce) == nonce || isRecorded(claim)
+    }
+
+    /// The first name for a staging claim that is free.
+    func firstStagingName(_ isFree: (ObjectName) -> Bool) -> ObjectName {
+        let names = (1...).lazy.map { ObjectName(Marks.stagingName(of: name.name, number: $0), in: name.namespace) }
+        return names.first(where: isFree) ?? stagingName
+    }
+
+    /// True where the source volume bears the UID of a staging claim, whether that is there or not.
+    var hasRecord: Bool { ownSource?.metadata.annotation(Marks.stagingUID) != nil }
+
+    /// The staging claim, where it is of the class asked for.
+    var ownStaging: PersistentVolumeClaim? { otherMigration == nil ? staging : nil }
+
+    /// Why the claim belongs to another migration: what was made for it is not of the class asked for.
+    ///
+    /// This is the only place that compares the class of a destination.
+    var otherMigration: Refusal? {
+        guard let destinationClass else { return nil }
+        let found = [staging?.storageClassName, destination?.spec.storageClassName].compactMap(\.self)
+        guard let other = found.first(where: { $0 != destinationClass }) else { return nil }
+        return Refusal(
+            "a migration of it to the class \(other) is under way, and \(destinationClass) is asked for. To finish that: "
+                + "pvmigrate \(flags(to: other)); to take it back: pvmigrate abort \(flags(to: other))"
+        )
+    }
+
+    private func flags(to destinationClass: String) -> String {
+        "--source-sc \(seal?.sourceClass ?? claim?.storageClassName ?? "?") --dest-sc \(destinationClass) --pvc \(name)"
+    }
+
+    /// True of the claim that a run has created in the source claim's place.
+    ///
+    /// A claim that somebody made of this name without naming the volume is bound to it all the same, of whatever class
+    /// (transcript usurper_of_a_reserved_volume). The binder says so on it.
+    func isSuccessor(_ claim: PersistentVolumeClaim) -> Bool {
+        claim.storageClassName == destination?.spec.storageClassName
+            && claim.metadata.annotation("pv.kubernetes.io/bound-by-controller") == nil
+    }
+
+    /// True where the source claim's successor is bound to the destination volume.
+    var isRebound: Bool {
+        guard let seal, let claim, let destination, claim.metadata.uid != seal.uid else { return false }
+        return claim.phase == "Bound" && claim.spec.volumeName == destination.metadata.name
+            && destination.spec.claimRef?.uid == claim.metadata.uid && isSuccessor(claim)
+    }
+}
+
+extension PersistentVolume {
+    /// The UIDs of the claims that a run has made for the claim of this volume.
+    var madeClaims: [String] { [Marks.stagingUID, Marks.copyUID].compactMap(metadata.annotation) }
+
+    /// True of a volume that was made for a claim: only then does its storage hold nothing else.
+    ///
+    /// The controllers say on a volume who has provisioned it, and provisioning follows the claim's creation.
+    func isProvisioned(for claim: PersistentVolumeClaim) -> Bool {
+        spec.claimRef?.uid == claim.metadata.uid && metadata.annotation("pv.kubernetes.io/provisioned-by") != nil
+            && (metadata.creationTimestamp ?? "") >= (claim.metadata.creationTimestamp ?? "")
+    }
+}
+
+extension PersistentVolumeClaim {
+    /// True of a claim that bears the marks of one that a run has made, by whomever they were written.
+    var isMarked: Bool { metadata.annotation(Marks.kind) != nil }
+
+    /// What a person should know of a claim that bears our marks, where no volume proves that a run has made it.
+    var noteOfUnproven: Obstacle {
+        Obstacle(
+            namespace: metadata.namespace,
+            resource: title,
+            message:
+                "bears the mark \(Marks.kind)=\(metadata.annotation(Marks.kind)?.shortened(to: 40) ?? ""), and no volume "
+                + "proves that a run made it; left alone. Where nobody needs it, delete it"
+        )
+    }
+}
