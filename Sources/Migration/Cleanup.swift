@@ -87,8 +87,13 @@ extension KeptVolume {
             return "not old enough"
         }
         guard volume.phase == "Released", volume.claim == self.claim else { return "it is in use (\(volume.phase))" }
-        guard let claim, claim.phase == "Bound", claim.spec.volumeName != volume.metadata.name else {
-            return "the claim that took its place is gone: it may hold the only copy. Where nobody needs it: "
+        // By its UID: another claim of the name may hold nothing.
+        guard let claim, claim.metadata.uid == successor, claim.phase == "Bound",
+            claim.spec.volumeName != volume.metadata.name
+        else {
+            return "the claim that took its place is gone"
+                + (claim == nil ? "" : ", and the one that has its name is another one")
+                + ": it may hold the only copy. Where nobody needs it: "
                 + "kubectl delete pv \(volume.metadata.name), and free \(volume.handle)"
         }
         return nil
