@@ -48,7 +48,9 @@ public struct Workload: Sendable, Equatable {
     var needsRecord: Bool { brake.stopping == nil }
 
     /// The mark of having been stopped by a migration.
-    var mark: String? { record.map { String($0.scale) } ?? metadata.annotation(Marks.scale) }
+    var mark: String? {
+        record.map { String($0.scale) } ?? (hasCopiedMark ? nil : metadata.annotation(Marks.scale))
+    }
 
     /// The scale that it had before it was stopped, where it was stopped by a migration.
     ///

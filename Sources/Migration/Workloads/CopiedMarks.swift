@@ -1,0 +1,67 @@
+import Kubernetes
+
+// Some of the cluster's controllers copy their object's annotations to others, and leave them there when the object has
+// lost them: a Deployment's to its ReplicaSet (transcript deployment_annotations), a DaemonSet's to the ControllerRevision
+// that is made when its template changes (Kubernetes, pkg/controller/daemon/update.go, `snapshot`).
+
+extension APIResource {
+    fileprivate static let controllerRevisions = APIResource(
+        group: "apps",
+        kind: "ControllerRevision",
+        plural: "controllerrevisions"
+    )
+}
+
+extension Workload {
+    /// True of a mark that its controller has copied from the owner, and that says nothing of the object itself.
+    var hasCopiedMark: Bool { resource == .replicaSets && metadata.controller?.kind == APIResource.deployments.kind }
+
+    /// The kind of objects to which its controller copies its annotations.
+    fileprivate var copiesMarksTo: APIResource? {
+        switch resource {
+        case .deployments: .replicaSets
+        case .daemonSets: .controllerRevisions
+        default: nil
+        }
+    }
+}
+
+extension Migrator {
+    /// How long a controller may take to see that its object was changed.
+    private static let observation: Duration = .seconds(30)
+
+    /// Removes the marks that a workload's controller has copied to other objects; what can't be removed is a warning.
+    ///
+    /// It is done once the controller has seen the workload without them: before, it would copy them again.
+    func removeCopiedMarks(of workload: Workload) async {
+        guard let resource = workload.copiesMarksTo else { return }
+        do {
+            try await client.wait(
+                for: WorkloadObject.self,
+                of: workload.resource,
+                in: workload.name.namespace,
+                named: workload.name.name,
+                limit: Self.observation,
+                what: "\(workload.title) to be seen by its controller"
+            ) { $0.object(named: workload.name.name)?.isObserved ?? true ? () : nil }
+            let objects = try await client.list(MetadataObject.self, of: resource, in: workload.name.namespace)
+            for object in objects where object.metadata.controller?.uid == workload.metadata.uid {
+                guard object.metadata.annotation(Marks.scale) != nil else { continue }
+                try await client.patch(
+                    resource,
+                    object.name,
+                    .merge([
+                        "metadata": ["uid": .string(object.metadata.uid), "annotations": .object([Marks.scale: .null])]
+                    ])
+                )
+            }
+        } catch let error as APIError where error.reason == .forbidden && resource == .controllerRevisions {
+            journal.info(
+                workload.title,
+                "its ControllerRevision keeps the mark \(Marks.scale), which means nothing there"
+            )
+        } catch {
+            journal.warn(workload.title, "a \(resource.kind) of it keeps the mark \(Marks.scale): \(error)")
+        }
+    }
+}
