@@ -33,6 +33,10 @@ struct Progress: Sendable {
     var started: Duration?
     var copies: [ObjectName: CopyResult] = [:]
     var passes: [ObjectName: Passes] = [:]
+    /// The claims that are bound to their new volumes and of which no ready workload was seen there, each with why.
+    var unready: [ObjectName: String] = [:]
+    /// The UIDs of the workloads that somebody has deleted meanwhile.
+    var deleted: Set<String> = []
 
     func next(_ state: ClaimState) -> Action { state.next(stagingBindsAtOnce: stagingBindsAtOnce) }
     /// True when some claim has yet to be copied, or its source claim to be deleted: its pods must not run.

@@ -57,19 +57,23 @@ public enum Pipeline {
         Step(name: "rebind", summary: "deletes the claims and creates the old names anew on the destination volumes") {
             try await $0.rebind(&$1)
         },
-        Step(name: "release", summary: "gives the volumes their reclaim policy back and disposes of the source volumes")
-        {
-            try await $0.release(&$1)
-        },
     ]
 
     private static let restore = Step(
         name: "restore",
-        summary: "gives the workloads their scale back and waits until they are ready"
+        summary: "gives the workloads their scale back and waits until they are ready on the new volumes"
     ) { try await $0.restore(&$1) }
 
+    private static let release = Step(
+        name: "release",
+        summary: "gives the new volumes their reclaim policy, frees the old ones of which a workload became ready"
+    ) { try await $0.release(&$1) }
+
+    /// With the claims bound to their new volumes.
+    static let onNewVolumes: [Step] = [restore, release]
+
     /// For each unit, from the seal on.
-    static let fromSeal: [Step] = finishing + [restore]
+    static let fromSeal: [Step] = finishing + onNewVolumes
 
     public static var unitSteps: [Step] { beforeSeal + fromSeal }
 

@@ -154,6 +154,7 @@ extension Migrator {
         }
         guard let failure else {
             report.add(progress, done, reason: nil)
+            report.failures += keptUnready(progress)
             record(.finished, of: progress)
             journal.mark(progress.unit, .ended(isDone: true))
             await orWarn(progress.unit.title) { try await awaitFreedStorage(progress) }
@@ -174,6 +175,7 @@ extension Migrator {
         }
         journal.end(Pipeline.wayBack, progress.unit, began: began)
         report.stopped += recovered.stopped
+        report.failures += keptUnready(recovered.progress)
         for state in recovered.progress.unit.claims {
             let isDone = recovered.progress.next(state) == .done
             report.add(
@@ -185,6 +187,19 @@ extension Migrator {
         }
         record(.failed(reason), of: recovered.progress)
         journal.mark(recovered.progress.unit, .ended(isDone: recovered.progress.isDone))
+    }
+
+    /// What is said of the claims whose old volume is kept, since no workload was seen ready on the new one.
+    private func keptUnready(_ progress: Progress) -> [String] {
+        progress.unit.claims.compactMap { state in
+            guard state.isReleased, let why = progress.unready[state.name], let source = state.source else {
+                return nil
+            }
+            return "\(state.title): no workload was seen ready on its new volume (\(why)), so its old volume "
+                + "\(source.metadata.name) is kept. To swap back to it: pvmigrate rollback --source-sc "
+                + "\(options.sourceClass) --dest-sc \(options.destinationClass) --pvc \(state.name); to free it: "
+                + "pvmigrate cleanup --pvc \(state.name)"
+        }
     }
 
     /// What a claim is when nothing is left to do for it.
@@ -317,6 +332,13 @@ extension Migrator {
             journal.error(unit.title, "could not be started again: \(error)")
             return Recovered(progress, isStopped: true)
         }
+        if progress.unit.claims.contains(where: \.isRebound) {
+            let (again, failure) = await run(Pipeline.onNewVolumes, progress, until: nil)
+            progress = again
+            if let failure { tell(failure, of: unit) }
+        } else {
+            for workload in progress.unit.workloads { await removeCopiedMarks(of: workload) }
+        }
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
             let back = await orWarn(state.title) { try await goBack(state, keepingStaging: keepingStaging) }
@@ -341,10 +363,13 @@ extension Migrator {
     ///
     /// A staging claim that is bound is kept: the next run copies only what it lacks. That of a rollback is not.
     private func goBack(_ start: ClaimState, keepingStaging: Bool) async throws -> ClaimState {
+        guard start.otherMigration == nil else { return start }
         var state = keepingStaging ? start : try await unseal(start)
         guard state.seal == nil else { return state }
-        if !keepingStaging || options.mayCopy(sourceOf: state) { try await removeCopy(of: state) }
-        if let staging = state.staging, state.strangeness(of: staging) == nil {
+        if !keepingStaging || options.mayCopy(sourceOf: state) {
+            state.source = try await removeCopy(of: state) ?? state.source
+        }
+        if let staging = state.staging {
             if staging.phase == "Bound", keepingStaging, !options.rollsBack, !state.isLost {
                 journal.info(
                     state.title,

@@ -97,6 +97,7 @@ struct FaultTests {
         var problems: [String] = []
         if run.report?.succeeded != true {
             problems += run.world.unsafety(after: run.report)
+            run.world.mayLeak = true
             run = run.world.migrate(options, as: "second", seed: seed, observer: invariants.observer)
             story += ["-- again:"] + run.messages
         }

@@ -14,6 +14,9 @@ final class Invariants: Sendable {
         var lines: [ObjectName: Int] = [:]
         /// The source claims that are deleted, or going.
         var deleted: Set<ObjectName> = []
+        /// The claims of which a ready pod was seen on the volume that took the source volume's place, and those whose
+        /// source volume was freed already when the watching began.
+        var ready: Set<ObjectName>
         /// The versions of objects and contents that were looked at last.
         var resourceVersion = 0
         var contentVersion = 0
@@ -60,7 +63,12 @@ final class Invariants: Sendable {
     init(of world: World) {
         self.world = world
         paths = Set(world.bystanders.keys.map(\.path))
-        state = Mutex(State(deleted: Set(world.sources.keys.filter(world.isDeleted))))
+        state = Mutex(
+            State(
+                deleted: Set(world.sources.keys.filter(world.isDeleted)),
+                ready: Set(world.sources.keys.filter(world.isFreed))
+            )
+        )
     }
 
     var violations: [String] { state.withLock { $0.violations } }
@@ -88,7 +96,7 @@ final class Invariants: Sendable {
                 let world = world.with(cluster)
                 state.read(world)
                 found += dataIsSafe(world, &state) + sourcesAreKept(world) + scalesAreKept(world)
-                found += copiesAreWhole(world, &state) + bystandersAreLeft(world)
+                found += copiesAreWhole(world, &state) + bystandersAreLeft(world) + workloadsAreReady(world, &state)
             }
             if !found.isEmpty, state.requestsToViolation == nil { state.requestsToViolation = state.requests.count }
             state.violations += found.map { "after \(what): \($0)" }
@@ -105,7 +113,8 @@ final class Invariants: Sendable {
             state.lines[claim] = max(state.lines[claim] ?? 0, copy.lines)
             if isKept(volume, world) { kept[claim] = max(kept[claim] ?? 0, copy.lines) }
             if let holder = volume[path: ["spec", "claimRef", "name"]]?.string,
-                ![claim.name, Marks.stagingName(of: claim.name), Marks.copyName(of: claim.name)].contains(holder)
+                ![claim.name, Marks.stagingName(of: claim.name), Marks.stagingName(of: claim.name, number: 2)]
+                    .contains(holder), !holder.hasPrefix("\(claim.name)-pvcmigrate-copy-")
             {
                 violations.append("1: \(holder) has taken the volume \(name) of \(claim)")
             }
@@ -169,6 +178,21 @@ final class Invariants: Sendable {
                 volume != source.volume && copy.claim == name && copy.content == original
             }
             return isCopied ? nil : "4: the source claim \(name) is deleted, and no other volume holds what its does"
+        }
+    }
+
+    /// 8: no storage is freed before a workload that used it was seen ready on what took its place.
+    private func workloadsAreReady(_ world: World, _ state: inout State) -> [String] {
+        let users = world.cluster.list(.pods).filter(\.isReady)
+        return world.sources.keys.filter(world.used.contains).compactMap { name in
+            if state.ready.contains(name) { return nil }
+            let isNew = world.isDeleted(name) && world.object(.persistentVolumeClaims, name) != nil
+            if isNew, users.contains(where: { $0.mounts(name) }) {
+                state.ready.insert(name)
+                return nil
+            }
+            guard world.isFreed(name) else { return nil }
+            return "8: the source volume of \(name) is freed, and nobody was seen ready on what took its place"
         }
     }
 
@@ -238,6 +262,29 @@ private struct Write: Decodable {
     }
 }
 
+extension JSON {
+    /// Whether a pod works, or has done its work.
+    fileprivate var isReady: Bool {
+        if self[path: ["metadata", "deletionTimestamp"]] != nil { return false }
+        if self[path: ["status", "phase"]] == "Succeeded" { return true }
+        return (self[path: ["status", "conditions"]]?.array ?? []).contains {
+            $0["type"] == "Ready" && $0["status"] == "True"
+        }
+    }
+
+    fileprivate func mounts(_ claim: ObjectName) -> Bool {
+        name.namespace == claim.namespace
+            && (self[path: ["spec", "volumes"]]?.array ?? []).contains {
+                $0[path: ["persistentVolumeClaim", "claimName"]]?.string == claim.name
+            }
+            && self[path: ["metadata", "annotations", Marks.kind]] == nil
+    }
+
+    fileprivate var name: ObjectName {
+        ObjectName(self[path: ["metadata", "name"]]?.string ?? "", in: self[path: ["metadata", "namespace"]]?.string)
+    }
+}
+
 extension ObjectKey {
     /// The object's path in the API.
     fileprivate var path: String {
@@ -254,6 +301,15 @@ extension World {
         return claim?[path: ["metadata", "uid"]]?.string != sources[name]?.uid
             || claim?[path: ["metadata", "deletionTimestamp"]] != nil
     }
+
+    /// Whether the storage of the volume that the claim had is freed, or going to be.
+    fileprivate func isFreed(_ name: ObjectName) -> Bool {
+        guard let source = sources[name], isDeleted(name) else { return false }
+        guard let volume = object(.persistentVolumes, ObjectName(source.volume, in: nil)) else { return true }
+        return volume[path: ["metadata", "deletionTimestamp"]] != nil
+            || volume[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Delete"
+    }
+
     /// What is wrong with the cluster after a run that should have migrated everything.
     func shortcomings(keepsLines lines: Invariants) -> [String] {
         var found = lines.violations
@@ -304,8 +360,11 @@ extension World {
             .persistentVolumes, .persistentVolumeClaims, .pods, .statefulSets, .deployments, .replicaSets, .daemonSets,
             .jobs, .cronJobs, .replicationControllers, .volumeSnapshots,
         ]
+        let leaked = mayLeak ? leakedClaims() : []
+        found += untold(leaked)
         for resource in all {
             for object in cluster.list(resource) {
+                if resource == .persistentVolumeClaims, leaked.contains(object.name) { continue }
                 let name = object[path: ["metadata", "name"]]?.string ?? ""
                 let isSource = object[path: ["spec", "storageClassName"]]?.string == Self.source
                 if resource == .persistentVolumes, isSource, sourcesLater != .gone { continue }
@@ -332,6 +391,36 @@ extension World {
         }
         if !cluster.list(.leases, namespace: Migrator.lockNamespace).isEmpty { found.append(Self.leftLock) }
         return found
+    }
+
+    /// The staging claims that no volume tells of.
+    func leakedClaims() -> Set<ObjectName> {
+        let recorded = cluster.list(.persistentVolumes).flatMap { volume in
+            [
+                volume[path: ["metadata", "annotations", Marks.stagingUID]]?.string,
+                volume[path: ["metadata", "annotations", Marks.sourceClaim]] == nil
+                    ? nil : volume[path: ["spec", "claimRef", "uid"]]?.string,
+            ].compactMap(\.self)
+        }
+        return Set(
+            cluster.list(.persistentVolumeClaims).filter {
+                $0[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.staging
+                    && !recorded.contains($0[path: ["metadata", "uid"]]?.string ?? "")
+            }.map(\.name)
+        )
+    }
+
+    /// What is leaked without being told of.
+    private func untold(_ leaked: Set<ObjectName>) -> [String] {
+        guard !leaked.isEmpty else { return [] }
+        do {
+            let told = try status().leftovers.map(\.resource)
+            return leaked.filter { !told.contains("PersistentVolumeClaim \($0)") }.map {
+                "\($0) is leaked without a word"
+            }
+        } catch {
+            return ["the status could not be had: \(error)"]
+        }
     }
 
     private func exists(_ volume: String) -> Bool {

@@ -21,6 +21,8 @@ struct World: Sendable {
     private(set) var claims: Set<ObjectName> = []
     /// The claims and their volumes as they were before anything was migrated.
     private(set) var sources: [ObjectName: Source] = [:]
+    /// The claims that standing pods mount before anything is migrated.
+    private(set) var used: Set<ObjectName> = []
     /// What is none of the migration's business, as it was at the start.
     private(set) var bystanders: [ObjectKey: JSON] = [:]
     /// The reclaim policy that the source class gives to its volumes.
@@ -29,6 +31,9 @@ struct World: Sendable {
     var sourcesLater = Fate.gone
     /// True where the destination class is to be the default one afterwards, else the source class stays it.
     var hasNewDefault = false
+
+    /// True where a process has died: one that dies between creating a staging claim and writing that down leaks it.
+    var mayLeak = false
 
     /// True where claim templates are to name the destination class afterwards.
     var hasNewTemplates = false
@@ -291,6 +296,9 @@ struct World: Sendable {
             let node = cluster.list(.pods, namespace: claim.namespace).lazy
                 .filter { $0.claimNames.contains(claim.name) }
                 .compactMap { $0[path: ["spec", "nodeName"]]?.string }.first
+            // A CronJob's pods come and go.
+            let stands = cluster.list(.cronJobs, namespace: claim.namespace).isEmpty
+            if node != nil, stands { used.insert(claim) }
             cluster.write(Self.files(of: claim), toVolumeNamed: volume, node: node ?? "node-1")
             let uid = object(.persistentVolumeClaims, claim)?[path: ["metadata", "uid"]]?.string ?? ""
             sources[claim] = Source(uid: uid, volume: volume)

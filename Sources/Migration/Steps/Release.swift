@@ -2,15 +2,17 @@ import FoundationEssentials
 import Kubernetes
 
 extension Migrator {
-    /// Disposes of the source volumes and gives the destination volumes their reclaim policy.
+    /// Gives the destination volumes their reclaim policy, and disposes of the source volumes of which a ready workload
+    /// was seen on what took their place; those of others are kept for a rollback.
     ///
     /// The source volume goes first: as long as the destination volume bears the seal, a run that was cut off here
     /// knows what is left to do.
     func release(_ progress: inout Progress) async throws {
+        let unready = progress.unready
         try await advanceAll(&progress) { state, action in
             switch action {
             case .dropWake: return try await dropWake(state)
-            case .disposeOfSource: return try await disposeOfSource(state)
+            case .disposeOfSource: return try await disposeOfSource(state, unready: unready[state.name])
             case .dropMarks: return try await dropMarks(state)
             case .blocked(let why): throw why
             default: return nil
@@ -26,10 +28,13 @@ extension Migrator {
 
     /// Where the policy was Delete it is given back, and the controller frees the storage of the Released volume.
     /// Else the storage stays its owner's: only the volume object goes, and its handle is said.
-    private func disposeOfSource(_ state: ClaimState) async throws -> ClaimState {
+    ///
+    /// - Parameter why: why no workload was seen ready on the destination volume; nil where one was, or there is none.
+    private func disposeOfSource(_ state: ClaimState, unready why: String?) async throws -> ClaimState {
         var state = state
         guard let source = state.source, let seal = state.seal else { return state }
-        if options.keepSource {
+        if let why { journal.warn(state.title, "no workload was seen ready on its new volume: \(why)") }
+        if options.keepSource || why != nil {
             state.source = try await keep(source, of: state)
         } else if seal.reclaimPolicy == "Delete" {
             state.source = try await client.giveBack(source, policy: "Delete")

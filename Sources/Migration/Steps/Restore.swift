@@ -1,10 +1,15 @@
 import Kubernetes
 
 extension Migrator {
-    /// Gives the unit's workloads their scale back, and waits until they are ready; a late one is a warning.
+    /// Gives the unit's workloads their scale back, and waits until they are ready on the new volumes; a late one is a
+    /// warning, and keeps the old volumes of its claims.
+    ///
+    /// The mark of being stopped goes with the patch that starts a workload, and what the cluster's controllers have
+    /// copied of it goes when they have seen that.
     func restore(_ progress: inout Progress) async throws {
         try await start(&progress)
-        for workload in progress.unit.workloads { try await awaitReady(workload) }
+        try await awaitReady(&progress)
+        for workload in progress.unit.workloads { await removeCopiedMarks(of: workload) }
     }
 
     /// Starts the unit's workloads again: scale and mark in one patch.
@@ -14,8 +19,11 @@ extension Migrator {
         var failure: (any Error)?
         for index in progress.unit.workloads.indices.reversed() {
             do {
-                progress.unit.workloads[index] =
-                    try await start(progress.unit.workloads[index]) ?? progress.unit.workloads[index]
+                if let started = try await start(progress.unit.workloads[index]) {
+                    progress.unit.workloads[index] = started
+                } else {
+                    progress.deleted.insert(progress.unit.workloads[index].metadata.uid)
+                }
             } catch {
                 failure = failure ?? Self.located(error, at: progress.unit.workloads[index].title)
             }
@@ -55,16 +63,37 @@ extension Migrator {
         return started
     }
 
-    func awaitReady(_ workload: Workload) async throws {
+    /// Waits until the unit's workloads are ready, and sees which of its claims are used by a ready pod.
+    ///
+    /// - Throws: `APIError` where that can't be looked at.
+    private func awaitReady(_ progress: inout Progress) async throws {
+        let end = time.now() + limits.readiness
+        var unit = progress.unit
+        unit.workloads.removeAll { progress.deleted.contains($0.metadata.uid) }
+        for workload in unit.workloads {
+            await orWarn(workload.title) { try await awaitReady(workload, limit: max(.seconds(1), end - time.now())) }
+        }
+        progress.unready = [:]
+        for index in progress.unit.claims.indices where progress.unit.claims[index].isRebound {
+            let why = try await whyNotSeenReady(progress.unit.claims[index], in: unit, until: end)
+            // Whoever uses the name uses the claim that has it now.
+            let claim = try await client.observe(progress.unit.claims[index], [.claim, .destination])
+            progress.unit.claims[index] = claim
+            progress.unready[claim.name] = why
+        }
+    }
+
+    func awaitReady(_ workload: Workload, limit: Duration? = nil) async throws {
         guard workload.replicas > 0 else { return }
         let began = time.now()
+        let limit = limit ?? limits.readiness
         let what = "\(workload.title) to be ready"
         do {
             switch workload.brake {
             case .replicas, .nodeSelector, .suspension:
-                try await client.wait(for: workload, limit: limits.readiness, what: what) { $0?.isReady ?? true }
+                try await client.wait(for: workload, limit: limit, what: what) { $0?.isReady ?? true }
             case .pause: return
-            case .scale, .removal: try await awaitReadyPods(of: workload, what: what)
+            case .scale, .removal: try await awaitReadyPods(of: workload, limit: limit, what: what)
             }
             journal.info(workload.title, "ready again (\((time.now() - began).inWords))")
         } catch let timeout as WaitTimeout {
@@ -73,21 +102,75 @@ extension Migrator {
     }
 
     /// Waits until pods mount the workload's claims again, all of them ready.
-    private func awaitReadyPods(of workload: Workload, what: String) async throws {
+    private func awaitReadyPods(of workload: Workload, limit: Duration, what: String) async throws {
         try await client.wait(
             for: Pod.self,
             in: workload.name.namespace,
             where: { Self.isForeign($0, mounting: workload.claimNames) },
-            limit: limits.readiness,
+            limit: limit,
             what: what
         ) {
             let pods = $0.objects.values
             return !pods.isEmpty && pods.allSatisfy { $0.isReady || $0.isFinished } ? () : nil
         }
     }
+
+    /// Waits until a ready pod uses a claim that is bound to its new volume, where there is a workload to see that of.
+    ///
+    /// - Returns: why none was seen; nil where one was, or where nothing uses the claim.
+    private func whyNotSeenReady(_ state: ClaimState, in unit: Unit, until end: Duration) async throws -> String? {
+        let running = unit.users(of: state)
+        guard !running.isEmpty else {
+            for user in state.seal?.users ?? [] where try await exists(user) {
+                return "\(user), which used it, does not run now"
+            }
+            return nil
+        }
+        do {
+            try await client.wait(
+                for: Pod.self,
+                in: state.name.namespace,
+                where: { Self.isForeign($0, mounting: [state.name.name]) },
+                limit: max(.milliseconds(1), end - time.now()),
+                what: "a ready pod of \(running[0]) to use it"
+            ) { $0.objects.values.contains(where: \.isAtWork) ? () : nil }
+            return nil
+        } catch let timeout as WaitTimeout {
+            // The watch may lag behind.
+            let pods = try await client.list(Pod.self, in: state.name.namespace)
+            let isUsed = pods.contains { Self.isForeign($0, mounting: [state.name.name]) && $0.isAtWork }
+            return isUsed ? nil : "\(timeout)"
+        }
+    }
+}
+
+extension Migrator {
+    /// Whether a workload still exists that messages name so; of a kind that is not Kubernetes' own that is not asked.
+    private func exists(_ title: String) async throws -> Bool {
+        let words = title.split(separator: " ").map(String.init)
+        let name = (words.last ?? "").split(separator: "/").map(String.init)
+        guard let resource = Workload.ownKinds.first(where: { $0.kind == words.first }), name.count == 2 else {
+            return true
+        }
+        return try await client.find(MetadataObject.self, of: resource, ObjectName(name[1], in: name[0])) != nil
+    }
+}
+
+extension Unit {
+    /// The workloads that keep pods on a claim while they run, or do once they are started again, as messages name them.
+    func users(of state: ClaimState) -> [String] {
+        workloads.filter { $0.keepsPods && $0.claimNames.contains(state.name.name) }.map(\.title)
+    }
 }
 
 extension Workload {
+    /// True of what has pods all the time it runs, and runs or is stopped by a migration. A CronJob has them now and then;
+    /// its Jobs are workloads of their own. What scales others has none itself.
+    fileprivate var keepsPods: Bool {
+        guard resource != .cronJobs, resource != ScaledObject.resource else { return false }
+        do { return try replicas > 0 || (markedScale() ?? 0) > 0 } catch { return true }
+    }
+
     /// What was done to start it again, for people.
     fileprivate var startInWords: String {
         switch brake {
@@ -98,4 +181,9 @@ extension Workload {
         case .removal: "created again"
         }
     }
+}
+
+extension Pod {
+    /// True of a pod that works, or has done its work.
+    fileprivate var isAtWork: Bool { isReady && !metadata.isTerminating || phase == "Succeeded" }
 }
