@@ -76,10 +76,10 @@ public struct PersistentVolumeClaim: KubernetesObject, Equatable {
 
     public var phase: String { status?.phase ?? "Pending" }
     public var volumeMode: String { spec.volumeMode ?? "Filesystem" }
+    /// The annotation by which old manifests name the class.
+    public static let betaClassAnnotation = "volume.beta.kubernetes.io/storage-class"
     /// The class, which old manifests name in an annotation.
-    public var storageClassName: String? {
-        spec.storageClassName ?? metadata.annotation("volume.beta.kubernetes.io/storage-class")
-    }
+    public var storageClassName: String? { spec.storageClassName ?? metadata.annotation(Self.betaClassAnnotation) }
 }
 
 public struct PersistentVolume: KubernetesObject, Equatable {

@@ -130,7 +130,10 @@ public struct Seal: Sendable, Equatable {
     public var uid: String { manifest[path: ["metadata", "uid"]]?.string ?? "" }
     /// Nil where it can't be told any more.
     public var sourceVolume: String? { manifest[path: ["spec", "volumeName"]]?.string }
-    public var sourceClass: String { manifest[path: ["spec", "storageClassName"]]?.string ?? "" }
+    public var sourceClass: String {
+        let annotation = ["metadata", "annotations", PersistentVolumeClaim.betaClassAnnotation]
+        return (manifest[path: ["spec", "storageClassName"]] ?? manifest[path: annotation])?.string ?? ""
+    }
     var accessModes: [String] { (manifest[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string) }
     /// Those that the claim has afterwards: its own, or the one that its owner asks for.
     var laterAccessModes: [String] {

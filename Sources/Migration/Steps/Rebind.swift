@@ -251,7 +251,7 @@ extension Migrator {
         let binders = [
             "pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
             "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner",
-            "volume.kubernetes.io/selected-node", "volume.beta.kubernetes.io/storage-class", Marks.wake,
+            "volume.kubernetes.io/selected-node", PersistentVolumeClaim.betaClassAnnotation, Marks.wake,
         ]
         for key in binders { claim[path: ["metadata", "annotations", key]] = nil }
         let finalizers = (claim[path: ["metadata", "finalizers"]]?.array ?? []).filter {
