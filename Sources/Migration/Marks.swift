@@ -61,6 +61,9 @@ public enum Marks {
     /// context as JSON).
     public static let owner = "kurl.sh/pvcmigrate-owner"
 
+    /// Ours. On a Lease: the source and the destination class of the run that holds it, parted by a slash.
+    static let classes = "kurl.sh/pvcmigrate-classes"
+
     /// All that volumes bear.
     static let onVolumes = [
         sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, stagingUID, copyUID, snapshotUID, users,

@@ -90,7 +90,7 @@ public struct Options: Sendable {
         makesPasses && (copySource == .auto ? state.isExclusive : copySource != .volume)
     }
 
-    /// The classes of the migration itself, for the way back too; by the first of them runs exclude each other.
+    /// The classes of the migration itself, for the way back too.
     public var wayThere: (source: String, destination: String) {
         rollsBack ? (destinationClass, sourceClass) : (sourceClass, destinationClass)
     }

@@ -287,9 +287,9 @@ private struct Objects {
         ])
     }
 
-    mutating func addLease(_ name: String, renewed: String) {
+    mutating func addLease(_ name: String, renewed: String, classes: String? = nil) {
         leases.append([
-            "metadata": Self.metadata(name, [:]),
+            "metadata": Self.metadata(name, classes.map { [Marks.classes: $0] } ?? [:]),
             "spec": [
                 "holderIdentity": "there process 7", "acquireTime": "2026-08-01T11:00:00.000000Z",
                 "renewTime": .string(renewed), "leaseDurationSeconds": 15,
@@ -590,6 +590,23 @@ struct StatusTests {
         // A clock that is behind the holder's.
         #expect(try objects.status(now: "2026-08-01T11:00:00Z").locks.first?.age == .zero)
         #expect(try objects.status(source: "other").locks.isEmpty)
+        #expect(try objects.status(destination: "slow").locks.count == 1)
+    }
+
+    @Test("tells from a lock of either class what its run was")
+    func locksOfBoth() throws {
+        let status = try objects {
+            $0.addClaim("data", of: "fast", volume: "pv-9")
+            $0.addDeployment("a", replicas: 0, claim: "data", [Marks.scale: "2"])
+            for name in ["pvmigrate-fast", "pvmigrate-slow"] {
+                $0.addLease(name, renewed: "2026-08-01T11:00:00.000000Z", classes: "slow/fast")
+            }
+        }.status()
+        #expect(status.locks.map(\.storageClass) == ["fast", "slow"])
+        #expect(status.locks.map(\.sourceClass) == ["slow", "slow"])
+        #expect(status.locks.map(\.destinationClass) == ["fast", "fast"])
+        // Not a rollback, though the class of the claim is locked.
+        #expect(status.commands == ["pvmigrate --source-sc slow --dest-sc fast"])
     }
 
     // MARK: Scope and commands

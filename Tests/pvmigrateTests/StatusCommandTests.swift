@@ -28,7 +28,7 @@ struct StatusCommandTests {
         var shop = try Shop().died { request in
             request.method == .patch && request.text.contains("claimRef")
         }
-        try shop.letLockExpire()
+        try shop.letLocksExpire()
         let source = try #require(shop.volumes.first { $0.value == "slow" }?.key)
         let destination = try #require(shop.volumes.first { $0.value == "fast" }?.key)
         let run = try shop.status()
@@ -68,7 +68,7 @@ struct StatusCommandTests {
         shop = try shop.died(of: ["rollback", "--source-sc", "slow", "--dest-sc", "fast"]) { request in
             request.method == .delete && request.target.hasSuffix("/persistentvolumeclaims/data")
         }
-        try shop.letLockExpire()
+        try shop.letLocksExpire()
         let run = try shop.status("--source-sc", "slow", "--dest-sc", "fast")
         #expect(run.code == .stopped)
         #expect(run.output.contains("\nshop/data   rollback: its data is complete on the destination volume; "))
@@ -92,6 +92,7 @@ struct StatusCommandTests {
         )
         let elsewhere = try shop.status("--namespace", "default")
         #expect(elsewhere.code == .done && elsewhere.errors.hasPrefix("nothing is open; "))
+        #expect(elsewhere.errors.contains(" seems to be at work on the classes fast and slow"), "\(elsewhere.errors)")
     }
 
     @Test("shows what is kept for a rollback, and what is left over")
@@ -158,7 +159,9 @@ struct StatusCommandTests {
                 ]
             ]
         )
-        #expect(object["locks"]?.array?.first?["alive"] == true)
+        let locks = object["locks"]?.array ?? []
+        #expect(locks.map { $0["storageClass"] } == ["fast", "slow"] && locks.allSatisfy { $0["alive"] == true })
+        #expect(locks.allSatisfy { $0["sourceStorageClass"] == "slow" && $0["destinationStorageClass"] == "fast" })
 
         let rest = try Self.object(try Shop().status("--output=json", "--source-sc=slow", "--namespace=shop"))
         #expect(rest["open"] == false && rest["exitCode"] == 0 && rest["keptBytes"] == 0)
@@ -214,10 +217,12 @@ struct StatusCommandTests {
 }
 
 extension Shop {
-    /// Makes the lock one that was not renewed for years.
-    fileprivate mutating func letLockExpire() throws {
-        try cluster.update(ObjectKey(.leases, "default", "pvmigrate-slow")) {
-            $0[path: ["spec", "renewTime"]] = "2020-01-01T00:00:00.000000Z"
+    /// Makes the locks ones that were not renewed for years.
+    fileprivate mutating func letLocksExpire() throws {
+        for name in ["pvmigrate-fast", "pvmigrate-slow"] {
+            try cluster.update(ObjectKey(.leases, "default", name)) {
+                $0[path: ["spec", "renewTime"]] = "2020-01-01T00:00:00.000000Z"
+            }
         }
     }
 

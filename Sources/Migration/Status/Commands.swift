@@ -39,9 +39,11 @@ extension Survey {
                 inventory.claims[ObjectName($0, in: stopped.name.namespace)]?.storageClassName
             }
         )
-        let first = Set(status.locks.map(\.storageClass) + status.kept.compactMap(\.kept.volume.spec.storageClassName))
-        // The way back has the lock of the way there, and leads to the class that bears its name.
-        if !classes.isDisjoint(with: Set(status.locks.map(\.storageClass))) {
+        // An older run has locked its source class alone, and does not say more.
+        let locked = Set(status.locks.map { $0.sourceClass ?? $0.storageClass })
+        let first = locked.union(status.kept.compactMap(\.kept.volume.spec.storageClassName))
+        // The way back has the lock of the way there, and leads to the class that is its source.
+        if !classes.isDisjoint(with: locked) {
             return Run(isRollback: true, source: classes.only, destination: nil)
         }
         return Run(isRollback: false, source: first.only, destination: classes.subtracting(first).only)

@@ -64,10 +64,13 @@ public struct MigrationStatus: Sendable {
         public var hasSuccessor: Bool
     }
 
-    /// The Lease of a source class: who migrates it, or did when it was cut off.
+    /// The Lease of a class: who migrates from or to it, or did when it was cut off.
     public struct Lock: Sendable, Equatable {
         public var name: ObjectName
         public var storageClass: String
+        /// The classes of its holder's run, as the flags name them, for a rollback too; nil where it does not say.
+        public var sourceClass: String?
+        public var destinationClass: String?
         public var holder: String
         public var since: String?
         public var renewed: String?

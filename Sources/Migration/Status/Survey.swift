@@ -193,7 +193,7 @@ extension Survey {
             guard let kept = KeptVolume(volume), kept.claim == state.name, kept.successor == state.claim?.metadata.uid
             else { return false }
             return volume.claim == state.stagingName
-                || leases.contains { $0.metadata.name == Migrator.lockPrefix + (volume.spec.storageClassName ?? "") }
+                || leases.contains { $0.isOfRun(from: volume.spec.storageClassName, to: state.claim?.storageClassName) }
         }
     }
 
@@ -302,7 +302,8 @@ extension Survey {
         leases.sorted { $0.name < $1.name }.compactMap { lease in
             guard lease.metadata.name.hasPrefix(Migrator.lockPrefix) else { return nil }
             let lock = MigrationStatus.Lock(lease, now: now)
-            return scope.includes(source: lock.storageClass, destination: nil) ? lock : nil
+            let asked = [scope.sourceClass, scope.destinationClass].compactMap(\.self)
+            return asked.isEmpty || asked.contains(lock.storageClass) ? lock : nil
         }
     }
 
@@ -472,10 +473,24 @@ extension MigrationStatus.Stopped {
     }
 }
 
+extension Lease {
+    /// The class that it locks.
+    fileprivate var storageClass: String { String(metadata.name.dropFirst(Migrator.lockPrefix.count)) }
+
+    /// True of a lock of a run between two classes; an older run has locked its source class, and does not say more.
+    fileprivate func isOfRun(from source: String?, to destination: String?) -> Bool {
+        guard metadata.name.hasPrefix(Migrator.lockPrefix) else { return false }
+        guard let classes else { return storageClass == source }
+        return classes.source == source && classes.destination == destination
+    }
+}
+
 extension MigrationStatus.Lock {
     fileprivate init(_ lease: Lease, now: Date) {
         name = lease.name
-        storageClass = String(lease.metadata.name.dropFirst(Migrator.lockPrefix.count))
+        storageClass = lease.storageClass
+        sourceClass = lease.classes?.source
+        destinationClass = lease.classes?.destination
         holder = lease.spec.holderIdentity ?? ""
         since = lease.spec.acquireTime
         renewed = lease.spec.renewTime

@@ -37,7 +37,7 @@ extension MigrationStatus {
         ].filter { $0.0 > 0 }.map(\.1).joined(separator: ", ")
         if blocked > 0 { words += "; \(blocked) of them \(blocked == 1 ? "needs" : "need") a person, see above" }
         guard !commands.isEmpty else { return words }
-        let alive = locks.filter(\.seemsAlive).map(\.holder)
+        let alive = Set(locks.filter(\.seemsAlive).map(\.holder)).sorted()
         if !alive.isEmpty { words += "; \(alive.joined(separator: " and ")) seems to be at work on it; if it is not" }
         return words + (alive.isEmpty ? "; run: " : ", run: ") + commands.joined(separator: " && ")
     }
@@ -45,7 +45,10 @@ extension MigrationStatus {
     /// That nothing is open, and what there is besides.
     fileprivate func restInWords(_ scope: Scope) -> String {
         var words = unseen.isEmpty ? "nothing is open" : "nothing is open, as far as you may look"
-        for lock in locks { words += "; \(lock.holder) seems to be at work on the class \(lock.storageClass)" }
+        for (holder, held) in Dictionary(grouping: locks, by: \.holder).sorted(by: { $0.key < $1.key }) {
+            let names = held.map(\.storageClass).joined(separator: " and ")
+            words += "; \(holder) seems to be at work on the \(held.count == 1 ? "class" : "classes") \(names)"
+        }
         if let toMigrate, let source = scope.sourceClass, toMigrate > 0 {
             words += "; \(toMigrate.of("claim")) of the class \(source) still to migrate"
         }
@@ -148,7 +151,8 @@ extension StatusOutcome {
     /// - `kept`: the source volumes that are kept for a rollback; `volume`, `namespace` and `name` of the claim,
     ///   `storageClass`, `size`, `bytes`, `since`, `reclaimPolicy` (its former one), `successorExists`
     /// - `keptBytes`: the sum of their sizes
-    /// - `locks`: `storageClass`, `holder`, `since`, `renewed`, `ageSeconds` (by this machine's clock), `alive`
+    /// - `locks`: `storageClass`, `sourceStorageClass` and `destinationStorageClass` of the holder's run (each null where
+    ///   it does not say), `holder`, `since`, `renewed`, `ageSeconds` (by this machine's clock), `alive`
     /// - `toMigrate`, `onDestination`: how many claims of the source class are not begun, and how many are bound on the
     ///   destination class; null without that class
     /// - `notes`, `unseen`: what to know besides, and what could not be looked at; members as those of leftovers
@@ -206,7 +210,9 @@ extension StatusOutcome {
 
     private static func json(_ lock: MigrationStatus.Lock) -> JSON {
         [
-            "storageClass": .string(lock.storageClass), "holder": .string(lock.holder), "since": .text(lock.since),
+            "storageClass": .string(lock.storageClass), "sourceStorageClass": .text(lock.sourceClass),
+            "destinationStorageClass": .text(lock.destinationClass), "holder": .string(lock.holder),
+            "since": .text(lock.since),
             "renewed": .text(lock.renewed), "ageSeconds": .count(lock.age.map { Int($0.components.seconds) }),
             "alive": .bool(lock.seemsAlive),
         ]
