@@ -98,6 +98,7 @@ public struct PersistentVolume: KubernetesObject, Equatable {
         public struct CSI: Decodable, Sendable, Equatable {
             public var driver: String
             public var volumeHandle: String
+            public var volumeAttributes: [String: String]?
         }
         public struct NFS: Decodable, Sendable, Equatable {
             public var server: String
@@ -115,6 +116,9 @@ public struct PersistentVolume: KubernetesObject, Equatable {
         public var local: Path?
         public var csi: CSI?
         public var nfs: NFS?
+        /// Sources of Kubernetes' own drivers.
+        public var awsElasticBlockStore, azureDisk, azureFile, cephfs, cinder, fc, gcePersistentDisk, glusterfs, iscsi,
+            portworxVolume, rbd, vsphereVolume: JSON?
     }
 
     public struct Status: Decodable, Sendable, Equatable {

@@ -31,7 +31,7 @@ public enum Preflight {
         ) { _, discovery, _ in discovery.unmatched },
         Check(
             name: "owners",
-            summary: "claims are bound, and their pods belong to what can be stopped"
+            summary: "claims are bound, no other volume is their storage, and their pods belong to what can be stopped"
         ) { _, discovery, _ in discovery.units.flatMap(\.obstacles) },
         Check(
             name: "names",
