@@ -9,50 +9,6 @@ enum Scenarios {
     /// seeds will do when the controllers have changed.)
     static func seed(of name: String) -> UInt64 { name == "rebind_lost_race" ? 84 : 1 }
 
-    /// Sets up what was there before the recording began.
-    static func prepare(_ transcript: Transcript, _ cluster: inout Cluster) throws {
-        var claims: [(String, String)] = []
-        switch transcript.name {
-        case "copy_pod", "mover_shapes": claims = [("data", "src-sc"), ("data-pvcmigrate", "dst-sc")]
-        case "owners": claims = [("data", "src-sc")]
-        case "rebind_lost_race":
-            claims = (0..<6).map { ("d\($0)", "dst-sc") }
-            cluster.behaviour.lostRaceProbability = 0.3
-        default: break
-        }
-        for (name, storageClass) in claims {
-            try cluster.create(
-                .persistentVolumeClaims,
-                namespace: "rec",
-                [
-                    "metadata": ["name": .string(name), "labels": ["app": .string(name)]],
-                    "spec": [
-                        "accessModes": ["ReadWriteOnce"], "storageClassName": .string(storageClass),
-                        "resources": ["requests": ["storage": "16Mi"]],
-                    ],
-                ]
-            )
-        }
-        cluster.advance(to: cluster.now + .seconds(3))
-        guard transcript.name == "copy_pod",
-            var fill = transcript.objects.first(where: { $0["kind"] == "Pod" && $0.name == "fill" })
-        else { return }
-        // The pod that wrote the files to copy, as the recording shows it afterwards.
-        fill["metadata"] = ["name": "fill", "labels": ["app": "fill"]]
-        fill["status"] = nil
-        func written(_ list: JSON?) -> JSON {
-            .array((list?.array ?? []).filter { $0["name"]?.string?.hasPrefix("kube-api-access") == false })
-        }
-        fill[path: ["spec", "volumes"]] = written(fill["spec"]?["volumes"])
-        fill[path: ["spec", "nodeName"]] = nil
-        if var container = fill["spec"]?["containers"]?.array?.first {
-            container["volumeMounts"] = written(container["volumeMounts"])
-            fill[path: ["spec", "containers"]] = [container]
-        }
-        try cluster.create(.pods, namespace: "rec", fill)
-        cluster.advance(to: cluster.now + .seconds(10))
-    }
-
     /// Does after a step what the recorder did beside the recording.
     static func act(after index: Int, _ scenario: String, _ cluster: inout Cluster) throws {
         guard scenario == "node_bound_volume", index == 8 else { return }
