@@ -109,6 +109,7 @@ enum Comparison {
                 digest["scheduled"] = condition["status"]
             }
         case "StatefulSet", "Deployment", "ReplicaSet":
+            if object["kind"] == "ReplicaSet" { digest["annotations"] = metadata?["annotations"] }
             digest["wanted"] = spec?["replicas"]
             for field in ["replicas", "readyReplicas", "availableReplicas", "observedGeneration"] {
                 digest[field] = status?[field] ?? 0

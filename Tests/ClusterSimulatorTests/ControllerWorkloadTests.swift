@@ -47,6 +47,25 @@ struct ControllerWorkloadTests {
         #expect(world.get(.deployments, "app")?.annotations?["deployment.kubernetes.io/revision"] == "2")
     }
 
+    @Test("a ReplicaSet has its Deployment's annotations, but not kubectl's")
+    func annotations() throws {
+        var world = try World()
+        let applied = "kubectl.kubernetes.io/last-applied-configuration"
+        try world.workload(.deployments, "app") {
+            $0.put("{}", "metadata", "annotations", applied)
+            $0.put("1", "metadata", "annotations", "example.com/first")
+        }
+        world.pass(.seconds(5))
+        try world.change(.deployments, "app") {
+            $0.put(["example.com/first": "2", "example.com/second": "2"], "metadata", "annotations")
+        }
+        world.pass(.seconds(1))
+        let set = try #require(world.cluster.list(.replicaSets).first)
+        #expect(set.annotations?["example.com/first"] == "2")
+        #expect(set.annotations?["example.com/second"] == "2")
+        #expect(set.annotations?[applied] == nil)
+    }
+
     @Test("a StatefulSet starts its pods in order and stops them backwards; its claims stay")
     func statefulSet() throws {
         var world = try World()

@@ -3,7 +3,14 @@ import Kubernetes
 /// Runs a Deployment through its ReplicaSets: one for each template it has had.
 enum DeploymentController {
     private static let revision = "deployment.kubernetes.io/revision"
+    private static let desiredReplicas = "deployment.kubernetes.io/desired-replicas"
+    private static let maxReplicas = "deployment.kubernetes.io/max-replicas"
     private static let hashLabel = "pod-template-hash"
+    /// The annotations that a ReplicaSet does not take from its Deployment.
+    private static let ownAnnotations: Set<String> = [
+        "kubectl.kubernetes.io/last-applied-configuration", "deprecated.deployment.rollback.to",
+        "deployment.kubernetes.io/revision-history", revision, desiredReplicas, maxReplicas,
+    ]
 
     static func sync(_ key: ObjectKey, _ cluster: inout Cluster) {
         guard let deployment = Workload(key, component: "deployment-controller", cluster) else { return }
@@ -12,7 +19,9 @@ enum DeploymentController {
         if deployment.object.isBeingDeleted { return setStatus(deployment, sets, nil, &cluster) }
         let template = deployment.object.at("spec", "template")
         var current = sets.first { isOf($0, template) }
-        if current == nil {
+        if let known = current {
+            current = annotate(known, as: deployment, &cluster)
+        } else {
             current = create(deployment, sets, &cluster)
             if let current { sets.append(current) }
         }
@@ -56,14 +65,13 @@ enum DeploymentController {
             others == 0
             ? deployment.replicas
             : isRolling ? max(0, min(deployment.replicas, deployment.replicas + surge - others)) : 0
-        var annotations: JSON = [
-            revision: .string(String((sets.map(\.revisionNumber).max() ?? 0) + 1))
-        ]
+        var annotations = copied(from: object)
+        annotations[revision] = .string(String((sets.map(\.revisionNumber).max() ?? 0) + 1))
         for (name, value) in sizes(deployment) { annotations[name] = value }
         let set: JSON = [
             "metadata": [
                 "name": .string(deployment.key.name + "-" + hash), "labels": template.at("metadata", "labels") ?? [:],
-                "annotations": annotations, "ownerReferences": [object.ownerReference(.deployments)],
+                "annotations": .object(annotations), "ownerReferences": [object.ownerReference(.deployments)],
             ],
             "spec": ["replicas": JSON(replicas), "selector": selector, "template": template],
         ]
@@ -76,6 +84,23 @@ enum DeploymentController {
             cluster.enqueue(.sync(.deployment, deployment.key), after: .seconds(5))
             return nil
         }
+    }
+
+    /// What a ReplicaSet takes of a Deployment's annotations.
+    private static func copied(from deployment: JSON) -> [String: JSON] {
+        (deployment.annotations?.object ?? [:]).filter { !ownAnnotations.contains($0.key) }
+    }
+
+    /// Gives the current template's ReplicaSet the Deployment's annotations; those that the Deployment has lost stay.
+    ///
+    /// - Returns: the ReplicaSet as it is then.
+    private static func annotate(_ set: JSON, as deployment: Workload, _ cluster: inout Cluster) -> JSON {
+        let new = copied(from: deployment.object).filter { set.annotations?[$0.key] != $0.value }
+        if new.isEmpty { return set }
+        let written = cluster.write(ObjectKey(.replicaSets, deployment.key.namespace, set.name)) { set in
+            for (name, value) in new { set.put(value, "metadata", "annotations", name) }
+        }
+        return written ?? set
     }
 
     /// How many pods there may be too many, and how many may be missing, while one template replaces another.
@@ -94,8 +119,8 @@ enum DeploymentController {
 
     private static func sizes(_ deployment: Workload) -> [(String, JSON)] {
         [
-            ("deployment.kubernetes.io/desired-replicas", .string(String(deployment.replicas))),
-            ("deployment.kubernetes.io/max-replicas", .string(String(deployment.replicas + limits(deployment).surge))),
+            (desiredReplicas, .string(String(deployment.replicas))),
+            (maxReplicas, .string(String(deployment.replicas + limits(deployment).surge))),
         ]
     }
 
