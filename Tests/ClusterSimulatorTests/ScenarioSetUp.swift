@@ -21,7 +21,12 @@ extension Scenarios {
             )
         }
         cluster.advance(to: cluster.now + .seconds(3))
-        if transcript.name == "copy_pod" { try fill(transcript, &cluster) }
+        switch transcript.name {
+        case "copy_pod": try fill(transcript, &cluster)
+        case "usurper_of_a_reserved_volume":
+            for name in ["a", "b"] { try release(name, &cluster) }
+        default: break
+        }
     }
 
     /// The claims that there were, with their classes.
@@ -30,6 +35,7 @@ extension Scenarios {
         case "copy_pod", "mover_shapes": [("data", "src-sc"), ("data-pvcmigrate", "dst-sc")]
         case "owners": [("data", "src-sc")]
         case "rebind_lost_race": (0..<6).map { ("d\($0)", "dst-sc") }
+        case "usurper_of_a_reserved_volume": [("a", "dst-sc"), ("b", "dst-sc")]
         default: []
         }
     }
@@ -50,5 +56,29 @@ extension Scenarios {
         }
         try cluster.create(.pods, namespace: "rec", fill)
         cluster.advance(to: cluster.now + .seconds(10))
+    }
+
+    // MARK: Volumes that are kept
+
+    /// Deletes a claim and keeps its volume.
+    private static func release(_ claim: String, _ cluster: inout Cluster) throws {
+        let key = ObjectKey(.persistentVolumeClaims, "rec", claim)
+        let volume = cluster.get(key)?.text("spec", "volumeName") ?? ""
+        try cluster.update(ObjectKey(.persistentVolumes, nil, volume)) {
+            $0.put("Retain", "spec", "persistentVolumeReclaimPolicy")
+        }
+        try cluster.delete(key)
+        cluster.advance(to: cluster.now + .seconds(1))
+    }
+
+    /// The recording's volumes are named after claims that it never shows.
+    static func teachVolumes(_ names: inout NameMap, _ cluster: Cluster) {
+        let recorded = [
+            "a": "pvc-b404d6b0-a8f0-44c1-9bfd-d334bea8f0f8", "b": "pvc-89d1d821-2f9a-4841-86fd-ab9131c67855",
+        ]
+        for volume in cluster.list(.persistentVolumes) {
+            guard let name = recorded[volume.text("spec", "claimRef", "name")] else { continue }
+            names.learn(recorded: name, actual: volume.name)
+        }
     }
 }

@@ -20,6 +20,7 @@ enum Scenarios {
 
     /// Teaches names that the recording only mentions.
     static func teach(_ names: inout NameMap, _ scenario: String, _ cluster: Cluster) {
+        if scenario == "usurper_of_a_reserved_volume" { return teachVolumes(&names, cluster) }
         guard let pod = cluster.list(.pods, namespace: "rec").first else { return }
         switch scenario {
         case "eviction_and_budget":

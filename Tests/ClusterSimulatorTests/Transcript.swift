@@ -41,7 +41,7 @@ struct Transcript: Sendable, CustomTestStringConvertible {
         "eviction_and_budget", "lease", "list_pages", "log_of_carriage_returns", "mover_shapes",
         "namespace_terminating", "node_bound_volume", "owners", "provision_and_delete", "rebind_lost_race",
         "server_side_apply", "statefulset_recreate", "statefulset_scale", "swap_by_clearing_claimref", "swap_volumes",
-        "unprovisionable", "wait_for_first_consumer",
+        "unprovisionable", "usurper_of_a_reserved_volume", "wait_for_first_consumer",
     ]
 
     init(named name: String) throws {

@@ -13,10 +13,10 @@ enum VolumeMatching {
     }
 
     /// Why a claim cannot have a volume, or nil.
-    static func problem(_ volume: JSON, _ claim: JSON) -> String? {
+    static func problem(_ volume: JSON, _ claim: JSON, ofAnyClass: Bool = false) -> String? {
         let requested = bytes(claim.text("spec", "resources", "requests", "storage"))
         if bytes(volume.text("spec", "capacity", "storage")) < requested { return "requested PV is too small" }
-        if volume.text("spec", "storageClassName") != claim.text("spec", "storageClassName") {
+        if !ofAnyClass, volume.text("spec", "storageClassName") != claim.text("spec", "storageClassName") {
             return "storageClassName does not match"
         }
         if volume.text("spec", "volumeMode") != claim.text("spec", "volumeMode") { return "incompatible volumeMode" }
@@ -25,7 +25,7 @@ enum VolumeMatching {
         return nil
     }
 
-    /// The smallest volume that fits, first of all one that is reserved for the claim.
+    /// The smallest volume that fits, first of all one that is reserved for the claim, of whatever class.
     ///
     /// - Parameters:
     ///   - onlyReserved: nobody has chosen a node yet, so that only a reserved volume may be taken.
@@ -36,7 +36,7 @@ enum VolumeMatching {
             let volume = stored.json
             if volume.isBeingDeleted { continue }
             if let reference = volume.at("spec", "claimRef") {
-                if isFor(reference, claim), problem(volume, claim) == nil { return volume }
+                if isFor(reference, claim), problem(volume, claim, ofAnyClass: true) == nil { return volume }
                 continue
             }
             if onlyReserved || volume.text("status", "phase") != "Available" || problem(volume, claim) != nil {
