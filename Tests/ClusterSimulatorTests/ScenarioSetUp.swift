@@ -35,6 +35,7 @@ extension Scenarios {
         case "copy_pod", "mover_shapes": [("data", "src-sc"), ("data-pvcmigrate", "dst-sc")]
         case "owners": [("data", "src-sc")]
         case "rebind_lost_race": (0..<6).map { ("d\($0)", "dst-sc") }
+        case "claim_of_another_class": [("a", "dst-sc")]
         case "usurper_of_a_reserved_volume": [("a", "dst-sc"), ("b", "dst-sc")]
         default: []
         }
