@@ -23,6 +23,8 @@ extension Scenarios {
         cluster.advance(to: cluster.now + .seconds(3))
         switch transcript.name {
         case "copy_pod": try fill(transcript, &cluster)
+        case "hand_over_to_another_namespace":
+            try cluster.create(.namespaces, ["metadata": ["name": "rec-there"]])
         case "usurper_of_a_reserved_volume":
             for name in ["a", "b"] { try release(name, &cluster) }
         default: break
@@ -35,7 +37,7 @@ extension Scenarios {
         case "copy_pod", "mover_shapes": [("data", "src-sc"), ("data-pvcmigrate", "dst-sc")]
         case "owners": [("data", "src-sc")]
         case "rebind_lost_race": (0..<6).map { ("d\($0)", "dst-sc") }
-        case "claim_of_another_class": [("a", "dst-sc")]
+        case "claim_of_another_class", "hand_over_to_another_namespace": [("a", "dst-sc")]
         case "usurper_of_a_reserved_volume": [("a", "dst-sc"), ("b", "dst-sc")]
         default: []
         }
