@@ -23,6 +23,7 @@ extension Scenarios {
         cluster.advance(to: cluster.now + .seconds(3))
         switch transcript.name {
         case "copy_pod": try fill(transcript, &cluster)
+        case "custom_scale_unset": try defineMonitors(&cluster)
         case "hand_over_to_another_namespace":
             try cluster.create(.namespaces, ["metadata": ["name": "rec-there"]])
         case "usurper_of_a_reserved_volume":
@@ -83,5 +84,29 @@ extension Scenarios {
             guard let name = recorded[volume.text("spec", "claimRef", "name")] else { continue }
             names.learn(recorded: name, actual: volume.name)
         }
+    }
+
+    // MARK: Definitions and permissions
+
+    /// A resource whose scale is at another place than usual.
+    private static func defineMonitors(_ cluster: inout Cluster) throws {
+        let scale: JSON = ["specReplicasPath": ".spec.shards", "statusReplicasPath": ".status.shards"]
+        let schema: JSON = ["type": "object", "x-kubernetes-preserve-unknown-fields": true]
+        try cluster.create(
+            .customResourceDefinitions,
+            [
+                "metadata": ["name": "monitors.rec.example"],
+                "spec": [
+                    "group": "rec.example", "scope": "Namespaced",
+                    "names": ["kind": "Monitor", "plural": "monitors", "singular": "monitor"],
+                    "versions": [
+                        [
+                            "name": "v1", "served": true, "storage": true, "schema": ["openAPIV3Schema": schema],
+                            "subresources": ["scale": scale],
+                        ]
+                    ],
+                ],
+            ]
+        )
     }
 }

@@ -79,6 +79,15 @@ public struct Refusal: Error, Sendable, CustomStringConvertible {
         )
     }
 
+    static func internalError(_ message: String) -> Refusal {
+        Refusal(
+            500,
+            "InternalError",
+            "Internal error occurred: " + message,
+            details: ["causes": [["message": .string(message)]]]
+        )
+    }
+
     static func badRequest(_ message: String) -> Refusal { Refusal(400, "BadRequest", message) }
 
     static func invalid(_ resource: Resource, _ name: String, _ problems: [FieldProblem]) -> Refusal {

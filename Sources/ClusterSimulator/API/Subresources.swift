@@ -21,7 +21,9 @@ extension Cluster {
     ) throws(Refusal) -> Response {
         guard let object = stored(target.key) else { throw .notFound(target.resource, target.key.name) }
         switch (subresource, context.request.method) {
-        case ("scale", .get): return .json(200, scale(of: object))
+        case ("scale", .get):
+            try checkScale(of: object)
+            return .json(200, scale(of: object))
         case ("scale", .put), ("scale", .patch): return try answerScale(object, &context)
         case ("log", .get):
             return try LogQuery(context.info.query, pod: object.json, in: self).answer(in: self)
@@ -71,6 +73,13 @@ extension Cluster {
     private func scalePaths(of resource: Resource) -> CustomScale {
         resources.customScales[resource]
             ?? CustomScale(specReplicas: ["spec", "replicas"], statusReplicas: ["status", "replicas"])
+    }
+
+    /// A custom resource without a number of replicas has no scale that could be read, though one can be set.
+    private func checkScale(of object: StoredObject) throws(Refusal) {
+        let path = scalePaths(of: object.key.resource).specReplicas
+        if object.json[path: path] != nil { return }
+        throw .internalError("the spec replicas field \".\(path.joined(separator: "."))\" does not exist")
     }
 
     private func scale(of object: StoredObject) -> JSON {
