@@ -40,6 +40,7 @@ extension Scenarios {
         case "rebind_lost_race": (0..<6).map { ("d\($0)", "dst-sc") }
         case "claim_of_another_class", "hand_over_to_another_namespace": [("a", "dst-sc")]
         case "usurper_of_a_reserved_volume": [("a", "dst-sc"), ("b", "dst-sc")]
+        case "dry_run_of_a_successor": [("a", "src-sc")]
         default: []
         }
     }

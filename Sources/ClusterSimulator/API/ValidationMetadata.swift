@@ -117,6 +117,26 @@ extension Validation {
                 )
             }
         }
+        return problems + finalizers(metadata?["finalizers"]?.array ?? [], resource)
+    }
+
+    private static func finalizers(_ finalizers: [JSON], _ resource: Resource) -> [FieldProblem] {
+        let names = finalizers.map { $0.string ?? "" }
+        var problems = names.compactMap { name in
+            Names.keyProblem(name).map { FieldProblem.invalid("metadata.finalizers", "\"\(name)\"", $0) }
+        }
+        // Custom resources may have any.
+        guard resource.isBuiltIn else { return problems }
+        let known = ["kubernetes", "orphan", "foregroundDeletion"]
+        for (index, name) in names.enumerated() where !name.contains("/") && !known.contains(name) {
+            problems.append(
+                .invalid(
+                    "metadata.finalizers[\(index)]",
+                    "\"\(name)\"",
+                    "name is neither a standard finalizer name nor is it fully qualified"
+                )
+            )
+        }
         return problems
     }
 }
