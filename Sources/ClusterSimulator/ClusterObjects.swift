@@ -56,16 +56,18 @@ extension Cluster {
 
     /// Creates an object as the API server does: defaults, admission, validation, then storage.
     ///
+    /// - Parameter user: who asks for it; nil for the cluster's own parts, which may do everything.
     /// - Returns: the object as it was stored.
     @discardableResult
     public mutating func create(
         _ resource: Resource,
         namespace: String? = nil,
-        _ object: JSON
+        _ object: JSON,
+        as user: User? = nil
     ) throws(Refusal) -> JSON {
         var object = object
         let namespace = resource.namespaced ? namespace ?? object["metadata"]?["namespace"]?.string : nil
-        try prepareForCreation(&object, resource, namespace: namespace)
+        try prepareForCreation(&object, resource, namespace: namespace, as: user)
         let name = object.name
         let key = ObjectKey(resource, namespace, name)
         if let existing = stored(key) {
@@ -82,12 +84,14 @@ extension Cluster {
     /// - Parameters:
     ///   - subresource: `status` changes nothing but the status and some metadata; without it the status stays.
     ///   - resourceVersion: the change is refused with a conflict where the object has another one.
+    ///   - user: who asks for it; nil for the cluster's own parts, which may do everything.
     /// - Returns: the object as it is then.
     @discardableResult
     public mutating func update(
         _ key: ObjectKey,
         subresource: String? = nil,
         expecting resourceVersion: String? = nil,
+        as user: User? = nil,
         _ change: (inout JSON) throws(Refusal) -> Void
     ) throws(Refusal) -> JSON {
         guard let old = stored(key) else { throw .notFound(key.resource, key.name) }
@@ -96,7 +100,7 @@ extension Cluster {
         }
         var new = old.json
         try change(&new)
-        try prepareForUpdate(&new, old: old.json, key, subresource: subresource)
+        try prepareForUpdate(&new, old: old.json, key, subresource: subresource, as: user)
         if new == old.json { return new }
         if new.isBeingDeleted, isFinished(new, key) {
             remove(old)

@@ -26,6 +26,7 @@ extension Scenarios {
         case "custom_scale_unset": try defineMonitors(&cluster)
         case "hand_over_to_another_namespace":
             try cluster.create(.namespaces, ["metadata": ["name": "rec-there"]])
+        case "owner_enforcement": try enforceOwners(&cluster)
         case "usurper_of_a_reserved_volume":
             for name in ["a", "b"] { try release(name, &cluster) }
         default: break
@@ -107,6 +108,51 @@ extension Scenarios {
                         ]
                     ],
                 ],
+            ]
+        )
+    }
+
+    /// A service account that may do everything with claims, and the StatefulSet that is to own some.
+    private static func enforceOwners(_ cluster: inout Cluster) throws {
+        cluster.behaviour.enforcesOwnerReferences = true
+        try allow("claims", ["*"], "", "persistentvolumeclaims", &cluster)
+        let container: JSON = ["name": "main", "image": "busybox:latest", "command": ["sleep", "3600"]]
+        try cluster.create(
+            .statefulSets,
+            namespace: "rec",
+            [
+                "metadata": ["name": "x"],
+                "spec": [
+                    "replicas": 0, "serviceName": "x", "selector": ["matchLabels": ["app": "x"]],
+                    "template": ["metadata": ["labels": ["app": "x"]], "spec": ["containers": [container]]],
+                ],
+            ]
+        )
+    }
+
+    /// Allows something to the service account with which the recorder asked.
+    static func allow(
+        _ name: String,
+        _ verbs: JSON,
+        _ group: JSON,
+        _ resource: JSON,
+        _ cluster: inout Cluster
+    ) throws {
+        let account: JSON = ["kind": "ServiceAccount", "namespace": "rec", "name": "default"]
+        try cluster.create(
+            .roles,
+            namespace: "rec",
+            [
+                "metadata": ["name": .string(name)],
+                "rules": [["apiGroups": [group], "resources": [resource], "verbs": verbs]],
+            ]
+        )
+        try cluster.create(
+            .roleBindings,
+            namespace: "rec",
+            [
+                "metadata": ["name": .string(name)], "subjects": [account],
+                "roleRef": ["apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": .string(name)],
             ]
         )
     }

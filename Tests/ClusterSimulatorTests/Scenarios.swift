@@ -11,11 +11,16 @@ enum Scenarios {
 
     /// Does after a step what the recorder did beside the recording.
     static func act(after index: Int, _ scenario: String, _ cluster: inout Cluster) throws {
-        guard scenario == "node_bound_volume", index == 8 else { return }
-        for pod in ["there", "elsewhere"] {
-            try cluster.delete(ObjectKey(.pods, "rec", pod), gracePeriodSeconds: 0)
+        switch (scenario, index) {
+        case ("node_bound_volume", 8):
+            for pod in ["there", "elsewhere"] {
+                try cluster.delete(ObjectKey(.pods, "rec", pod), gracePeriodSeconds: 0)
+            }
+            try cluster.delete(ObjectKey(.persistentVolumeClaims, "rec", "loc"))
+        case ("owner_enforcement", 2):
+            try allow("finalizers", ["update"], "apps", "statefulsets/finalizers", &cluster)
+        default: break
         }
-        try cluster.delete(ObjectKey(.persistentVolumeClaims, "rec", "loc"))
     }
 
     /// Teaches names that the recording only mentions.
@@ -58,8 +63,8 @@ enum Scenarios {
         case "no credentials": return (request, .anonymous)
         default: break
         }
-        // The recorder went on with the service account's token here.
-        if scenario == "access_review", index >= 5 {
+        // The recorder used the service account's token here.
+        if scenario == "owner_enforcement" || (scenario == "access_review" && index >= 5) {
             return (
                 request,
                 User(

@@ -33,7 +33,7 @@ extension Cluster {
         let force = context.info.flag("force")
         guard let existing = get(key) else {
             applied[path: ["metadata", "name"]] = .string(key.name)
-            let created = try create(key.resource, namespace: key.namespace, applied)
+            let created = try create(key.resource, namespace: key.namespace, applied, as: context.user)
             appliedFields[created.uid, default: AppliedFields()].byManager[manager] = Set(leaves.keys)
             return respond(key, created, context, status: 201)
         }
@@ -53,7 +53,7 @@ extension Cluster {
         owners.byManager[manager] = Set(leaves.keys)
         applied["metadata"]?["name"] = nil
         applied["metadata"]?["namespace"] = nil
-        let updated = try update(key, subresource: target.subresource) { object in
+        let updated = try update(key, subresource: target.subresource, as: context.user) { object in
             object = StrategicMerge.applied(applied, to: object)
             for path in dropped { Self.remove(path, from: &object) }
         }

@@ -105,7 +105,7 @@ extension Cluster {
         if let name = target.namespace, let own = object["metadata"]?["namespace"]?.string, !own.isEmpty, own != name {
             throw .badRequest("the namespace of the provided object does not match the namespace sent on the request")
         }
-        let created = try create(target.resource, namespace: target.namespace, object)
+        let created = try create(target.resource, namespace: target.namespace, object, as: context.user)
         context.warnings += warnings(for: created, target.resource)
         let key = ObjectKey(target.resource, target.namespace, created.name)
         noteOwnership(of: key, before: nil, after: created, context)
@@ -136,7 +136,8 @@ extension Cluster {
         let updated = try update(
             key,
             subresource: target.subresource,
-            expecting: version?.isEmpty == true ? nil : version
+            expecting: version?.isEmpty == true ? nil : version,
+            as: context.user
         ) { current in current = object }
         context.warnings += warnings(for: updated, target.resource)
         noteOwnership(of: key, before: before, after: updated, context)
@@ -154,7 +155,7 @@ extension Cluster {
         let patch = try Patch(type: type, body: context.request.body ?? Data(), target.resource)
         guard let before = get(key) else { throw .notFound(target.resource, key.name) }
         var unknown: [String] = []
-        let updated = try update(key, subresource: target.subresource) {
+        let updated = try update(key, subresource: target.subresource, as: context.user) {
             (object: inout JSON) throws(Refusal) in
             object = try patch.applied(to: object, key)
             let version = object["metadata"]?["resourceVersion"]?.string

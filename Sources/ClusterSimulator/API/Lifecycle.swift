@@ -20,7 +20,8 @@ extension Cluster {
     mutating func prepareForCreation(
         _ object: inout JSON,
         _ resource: Resource,
-        namespace: String?
+        namespace: String?,
+        as user: User?
     ) throws(Refusal) {
         var metadata = object["metadata"]?.object ?? [:]
         if let version = metadata["resourceVersion"]?.string, !version.isEmpty {
@@ -49,6 +50,7 @@ extension Cluster {
         try admit(&object, resource)
         let problems = Validation.problems(creating: object, resource)
         if !problems.isEmpty { throw .invalid(resource, object.name, problems) }
+        try checkOwners(of: object, before: nil, resource, user)
         try checkAdmission(of: object, resource)
     }
 
@@ -122,7 +124,8 @@ extension Cluster {
         _ object: inout JSON,
         old: JSON,
         _ key: ObjectKey,
-        subresource: String?
+        subresource: String?,
+        as user: User?
     ) throws(Refusal) {
         let resource = key.resource
         if object == old { return }
@@ -161,6 +164,7 @@ extension Cluster {
         try checkResize(from: old, to: object, resource)
         let problems = Validation.problems(changing: old, to: object, resource)
         if !problems.isEmpty { throw .invalid(resource, key.name, problems) }
+        try checkOwners(of: object, before: old, resource, user)
         if resource == .customResourceDefinitions, !object.isBeingDeleted { register(object) }
     }
 

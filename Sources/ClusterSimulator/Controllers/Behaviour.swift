@@ -69,6 +69,8 @@ public struct Behaviour: Sendable {
     public var missingPrograms: Set<String> = []
     /// The containers that a mutating webhook adds to every new pod, as meshes and agents do.
     public var injectedContainers: [JSON] = []
+    /// Whether the admission plug-in OwnerReferencesPermissionEnforcement is on, as it is in OpenShift.
+    public var enforcesOwnerReferences = false
     /// What `sh -c` does in the model for a script that the model cannot read: another script.
     public var scripts: [String: String] = [:]
     /// The exit codes of the runs of rsync to come, in their order, dry runs not counted; 0 changes nothing.
