@@ -135,10 +135,25 @@ extension Scene {
 
     /// Runs a pod over a claim that no workload mounts, and removes it: fills the claim, or looks at what is there.
     func visit(_ claim: String, in namespace: String? = nil) async throws -> Contents {
+        let log = try await visit(claim, in: namespace, script: Files.script) { $0 }
+        return try #require(try Contents.read(log)["/data"])
+    }
+
+    /// Runs a script in a pod with a claim at `/data`, and removes the pod.
+    ///
+    /// - Parameter change: changes the pod's spec.
+    /// - Returns: the pod's log.
+    func visit(
+        _ claim: String,
+        in namespace: String? = nil,
+        script: String,
+        _ change: (JSON) -> JSON
+    ) async throws -> String {
         let namespace = namespace ?? self.namespace
         let name = "visitor-" + String(UInt32.random(in: .min ... .max), radix: 36)
-        let visitor = TestWorkload(resource: .pods, name: "visitor", namespace: namespace, claims: ["/data": claim])
-        var spec = podSpec(visitor, stays: false)
+        var visitor = TestWorkload(resource: .pods, name: "visitor", namespace: namespace, claims: ["/data": claim])
+        visitor.script = script
+        var spec = change(podSpec(visitor, stays: false))
         spec["restartPolicy"] = "Never"
         try await create(.pods, name, in: namespace, ["spec": spec])
         let pod = try await client.wait(
@@ -151,6 +166,6 @@ extension Scene {
         let log = try await client.log(of: pod.name, container: "main", tail: 100_000)
         try await client.delete(.pods, pod.name, uid: pod.metadata.uid)
         try await waitUntilGone(pod)
-        return try #require(try Contents.read(log)["/data"])
+        return log
     }
 }
