@@ -90,13 +90,15 @@ enum Files {
             [ "$number" = $((i + 1)) ] && [ "$found" = "$(next "$number" "$sum")" ] || echo "broken: $number after $i"
             i=$number sum=$found
           done < log
-          read -r number found < page
-          # It was stopped between the two files, perhaps.
+          # It was stopped between the two files, perhaps before there was a page.
+          number=0
+          [ ! -s page ] || read -r number found < page
           [ "$number" = "$i" ] || [ "$number" = $((i - 1)) ] || echo "broken: the page says $number, the log $i"
           [ "$(cat bulk/* | cksum)" = "$(cat bulk.sum)" ] || echo "broken: the bulk"
           echo "verified $i lines"
         else
-          mkdir bulk
+          # Its container may have been started before.
+          mkdir -p bulk
           for file in 1 2 3 4 5 6 7 8; do dd if=/dev/urandom of=bulk/$file bs=65536 count=64 2>/dev/null; done
           cat bulk/* | cksum > bulk.sum
         fi
