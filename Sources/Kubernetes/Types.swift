@@ -365,7 +365,20 @@ public struct MetadataObject: KubernetesObject {
 public struct Node: KubernetesObject {
     public static let resource = APIResource.nodes
 
-    public struct Spec: Decodable, Sendable { public var unschedulable: Bool? }
+    public struct Taint: Decodable, Sendable, Equatable {
+        public var key: String
+        public var value: String?
+        public var effect: String
+
+        public init(key: String, value: String? = nil, effect: String) {
+            (self.key, self.value, self.effect) = (key, value, effect)
+        }
+    }
+
+    public struct Spec: Decodable, Sendable {
+        public var unschedulable: Bool?
+        public var taints: [Taint]?
+    }
     public struct Status: Decodable, Sendable {
         public struct Image: Decodable, Sendable { public var names: [String]? }
         public var conditions: [Pod.Condition]?

@@ -8,6 +8,12 @@ final class Findings: Sendable {
         var lacksShell = false
         /// The nodes that have the movers' image.
         var nodesWithImage: Set<String> = []
+        /// As they were listed last.
+        var sites: Sites?
+        /// True where nodes may not be listed.
+        var hidesNodes = false
+        /// The class to migrate to, as it was discovered.
+        var destinationClass: StorageClass?
         /// How many movers there are at once, at most.
         var movers = 1
         /// The names of the copies that passes over a claim read last.

@@ -37,6 +37,8 @@ struct Progress: Sendable {
     var unready: [ObjectName: String] = [:]
     /// The UIDs of the workloads that somebody has deleted meanwhile.
     var deleted: Set<String> = []
+    /// The claims whose new volumes are where their pods can't be.
+    var misplaced: Set<ObjectName> = []
 
     func next(_ state: ClaimState) -> Action { state.next(stagingBindsAtOnce: stagingBindsAtOnce) }
     /// True when some claim has yet to be copied, or its source claim to be deleted: its pods must not run.

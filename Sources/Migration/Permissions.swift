@@ -82,7 +82,9 @@ public enum Permissions {
             Permission(
                 resource: .nodes,
                 verbs: ["list"],
-                otherwise: "whether a node can mount both volumes is seen only when a mover does not start"
+                otherwise:
+                    "whether a node can mount both volumes is seen only when a mover does not start, and whether pods find "
+                    + "one with their new volumes only when they are started"
             ),
             Permission(
                 resource: .volumeAttachments,

@@ -16,7 +16,10 @@ extension Migrator {
 
     private func migrateAll(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
         var report = Report()
-        findings.note { $0.movers = max(1, discovery.moversAtOnce(options.parallel)) }
+        findings.note {
+            $0.movers = max(1, discovery.moversAtOnce(options.parallel))
+            $0.destinationClass = discovery.storageClass(options.destinationClass)
+        }
         if options.verification == .none, options.goal != .stage {
             journal.warn("", "--verify none: a copy counts when it ends without a failure, and is not checked")
         }
@@ -341,7 +344,8 @@ extension Migrator {
         }
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
-            let back = await orWarn(state.title) { try await goBack(state, keepingStaging: keepingStaging) }
+            let isKept = keepingStaging && !progress.misplaced.contains(state.name)
+            let back = await orWarn(state.title) { try await goBack(state, keepingStaging: isKept) }
             if let back { progress.unit.claims[index] = back }
         }
         return Recovered(progress, isStopped: false)

@@ -7,6 +7,8 @@ public struct Unit: Sendable {
     public internal(set) var workloads: [Workload]
     /// Why the unit can't be migrated; preflight shows it, and a run without preflight refuses the unit.
     public internal(set) var obstacles: [Obstacle]
+    /// The pods that mount the claims now, and those that workloads without any would make.
+    var pods: [PodWithClaims] = []
     /// Who else sets the workloads' scale, by their UID.
     public internal(set) var managers: [String: [Manager]] = [:]
 

@@ -121,7 +121,8 @@ struct PreflightPermissionTests {
                 "limitranges: not permitted: list (in the whole cluster); claims that are smaller than their namespace "
                     + "allows by now are refused, not made larger",
                 "nodes: not permitted: list (in the whole cluster); whether a node can mount both volumes is seen only "
-                    + "when a mover does not start",
+                    + "when a mover does not start, and whether pods find one with their new volumes only when they are "
+                    + "started",
                 "resourcequotas: not permitted: list (in the whole cluster); quotas are checked for each claim alone, not "
                     + "for all together",
                 "scaledobjects: not permitted: list (in the whole cluster); KEDA is not named where it scales a workload",

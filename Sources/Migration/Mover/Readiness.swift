@@ -43,11 +43,14 @@ extension Migrator {
         }
     }
 
-    /// Asks which nodes have the movers' image; where that may not be asked, none is known to.
+    /// Asks for the nodes, and which have the movers' image; where that may not be asked, none is known to.
     func learnImages() async {
         do {
-            for node in try await client.list(Node.self) where node.hasImage(options.rsyncImage) {
-                findings.note { $0.nodesWithImage.insert(node.metadata.name) }
+            let nodes = try await client.list(Node.self)
+            let withImage = nodes.filter { $0.hasImage(options.rsyncImage) }.map(\.metadata.name)
+            findings.note {
+                $0.sites = Sites(nodes: nodes)
+                $0.nodesWithImage.formUnion(withImage)
             }
         } catch {
             // A pod pulls it, or finds it there.

@@ -28,10 +28,8 @@ struct Route: Equatable {
     /// Why the data goes over the network; nil where it does not.
     var detour: String? {
         guard source != nil else { return nil }
-        func words(_ nodes: Set<String>) -> String {
-            nodes.sorted().prefix(3).joined(separator: ", ") + (nodes.count > 3 ? ", …" : "")
-        }
-        return "no node can mount both volumes (the source \(words(from ?? [])), the destination \(words(to ?? [])))"
+        let (from, to) = ((from ?? []).inWords, (to ?? []).inWords)
+        return "no node can mount both volumes (the source \(from), the destination \(to))"
     }
 }
 
@@ -96,7 +94,7 @@ extension ClaimState {
     }
 
     /// True of a volume made by hand that the staging claim may be bound to.
-    private func canBeDestination(_ volume: PersistentVolume) -> Bool {
+    func canBeDestination(_ volume: PersistentVolume) -> Bool {
         guard volume.phase == "Available", let size, let capacity = volume.spec.capacity?["storage"] else {
             return false
         }
@@ -127,7 +125,8 @@ extension Migrator {
     func surroundings(of state: ClaimState, isInUse: Bool) async throws -> Surroundings {
         var surroundings = Surroundings()
         guard state.hasBoundSource || isInUse else { return surroundings }
-        surroundings.sites = try await sites()
+        // No list of nodes is to be waited for while the workload stands still.
+        surroundings.sites = isInUse ? try await readSites() : try await sites()
         if state.givenDestination ?? state.destination == nil {
             surroundings.destinationClass = try await client.list(StorageClass.self)
                 .first { $0.metadata.name == options.destinationClass }
@@ -144,7 +143,7 @@ extension Migrator {
         let bound = discovery.units.flatMap(\.claims).filter { $0.isToBeCopied && $0.hasBoundSource }
         guard !bound.isEmpty else { return }
         let surroundings = Surroundings(
-            sites: try await sites(),
+            sites: try await readSites(),
             destinationClass: discovery.storageClass(options.destinationClass),
             volumes: inventory.volumes.values.filter { $0.spec.storageClassName == options.destinationClass }
         )
@@ -155,15 +154,6 @@ extension Migrator {
             discovery.notes.append(
                 Obstacle(namespace: state.name.namespace, resource: state.title, message: words)
             )
-        }
-    }
-
-    /// The nodes; nil where they may not be listed.
-    func sites() async throws -> Sites? {
-        do {
-            return Sites(nodes: try await client.list(Node.self))
-        } catch let error as APIError where error.reason == .forbidden {
-            return nil
         }
     }
 }

@@ -37,6 +37,11 @@ struct Sites: Sendable {
     }
 }
 
+extension Set<String> {
+    /// The names as messages give them: not more than a few.
+    var inWords: String { sorted().prefix(3).joined(separator: ", ") + (count > 3 ? ", …" : "") }
+}
+
 extension Node {
     /// True where the node is one of those that a NodeSelector means (core/v1): one of its terms fits, and in that all
     /// expressions; an empty term fits no node.

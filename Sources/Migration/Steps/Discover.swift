@@ -220,10 +220,12 @@ extension Migrator {
         (discovery.units, discovery.withoutRoom, discovery.shortages) = (plan.units, plan.later, plan.shortages)
         for index in discovery.units.indices {
             discovery.units[index].nameConsumers(in: inventory)
+            discovery.units[index].namePods(in: inventory)
             discovery.units[index].name(scalers)
             discovery.notes += discovery.units[index].notesOfManagers
         }
         try await nameRoutes(of: &discovery, in: inventory)
+        try await nameMisplacements(of: &discovery, in: inventory)
         discovery.notes += discovery.units.flatMap(\.claims).compactMap { $0.claim?.noteOfManifest(options) }
         discovery.notes += inventory.unproven(besides: states, options)
         let defaultClass = classes.first(where: \.isDefault)?.metadata.name

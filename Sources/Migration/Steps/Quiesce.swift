@@ -7,6 +7,7 @@ extension Migrator {
     /// The mark left behind: the scale, on the workload, in the same patch that sets it to zero.
     func quiesce(_ progress: inout Progress) async throws {
         guard progress.needsQuiet else { return }
+        try await checkNodes(&progress, isStopped: !progress.unit.isRunning)
         if let revived = progress.unit.workloads.first(where: { $0.replicas > 0 }) {
             // An earlier run had stopped it and copied.
             for state in progress.unit.claims where state.isInLimbo {

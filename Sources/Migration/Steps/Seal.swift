@@ -44,6 +44,7 @@ extension Migrator {
     /// From here on the unit only goes forward. The mark left behind, in one patch: Retain, the source claim's
     /// manifest, its name, the reclaim policy that the source volume had, and who was stopped for it.
     func seal(_ progress: inout Progress) async throws {
+        try await checkNodes(&progress, isStopped: true)
         let stagingBindsAtOnce = progress.stagingBindsAtOnce
         let unit = progress.unit
         try await advanceAll(&progress) { state, action in

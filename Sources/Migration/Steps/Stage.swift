@@ -41,6 +41,8 @@ extension Migrator {
             }
         }
         try await makeReady(&progress)
+        // Before passes of hours.
+        if options.makesPasses { try await checkNodes(&progress, isStopped: !progress.unit.isRunning) }
     }
 
     /// Writes on the source volume which claim is the staging claim.

@@ -1,0 +1,128 @@
+import Kubernetes
+
+/// Why a pod could not run with the volumes that its claims are to be bound to.
+struct Misplacement: Equatable {
+    /// Something that it mounts, which not every node can.
+    struct Limit: Equatable {
+        /// As messages name it.
+        var title: String
+        var nodes: Set<String>
+    }
+
+    var pod: PodWithClaims
+    /// The nodes that take the pod itself.
+    var nodes: Set<String>
+    var limits: [Limit]
+    /// The claims whose new volumes are where the pod can't be; nil where it could not run with other ones either.
+    var claims: Set<ObjectName>?
+}
+
+/// What decides where new volumes are.
+struct DestinationSites: Sendable {
+    var sites: Sites
+    /// Nil where it is not known.
+    var storageClass: StorageClass?
+    /// All volumes, where the class only takes those that are there.
+    var volumes: [PersistentVolume] = []
+
+    /// What a claim is to be bound to.
+    enum Destination {
+        case volume(PersistentVolume)
+        /// A volume that the class will make.
+        case new
+        /// A volume that is not judged now.
+        case any
+    }
+
+    /// The nodes that can mount a claim's volume once it is made.
+    fileprivate func ofNewVolume(for state: ClaimState) -> Set<String> {
+        guard let storageClass else { return sites.all }
+        guard storageClass.provisioner == StorageClass.noProvisioner, !volumes.isEmpty else {
+            return sites.of(storageClass)
+        }
+        return volumes.filter(state.canBeDestination).reduce(into: []) { $0.formUnion(sites.of($1)) }
+    }
+}
+
+extension Unit {
+    /// The first pod that no node could run with what its claims are to be bound to.
+    func misplacement(
+        in place: DestinationSites,
+        _ destination: (ClaimState) -> DestinationSites.Destination
+    ) -> Misplacement? {
+        let states = Dictionary(uniqueKeysWithValues: claims.map { ($0.name, $0) })
+        for pod in pods {
+            if let found = pod.misplacement(of: states, in: place, destination) { return found }
+        }
+        return nil
+    }
+}
+
+extension PodWithClaims {
+    fileprivate func misplacement(
+        of states: [ObjectName: ClaimState],
+        in place: DestinationSites,
+        _ destination: (ClaimState) -> DestinationSites.Destination
+    ) -> Misplacement? {
+        var found = Misplacement(pod: self, nodes: place.sites.taking(spec, isNow: runs), limits: [])
+        for (name, volume) in others.sorted(by: { $0.key < $1.key }) {
+            found.add("the volume \(volume.metadata.name) of \(name)", place.sites.of(volume), place)
+        }
+        let fixed = found.left
+        // What stands still, and could not run as things are either, is not for a migration to judge.
+        if fixed.isEmpty { return runs ? found : nil }
+        var made: [ObjectName: Set<String>] = [:]
+        for state in claims.compactMap({ states[$0] }) {
+            switch destination(state) {
+            case .volume(let volume):
+                let nodes = place.sites.of(volume)
+                found.add("the new volume \(volume.metadata.name) of \(state.name)", nodes, place)
+                if volume.spec.nodeAffinity != nil { made[state.name] = nodes }
+            case .new: found.add("a new volume of \(state.name)", place.ofNewVolume(for: state), place)
+            case .any: break
+            }
+        }
+        guard found.left.isEmpty else { return nil }
+        let wrong = made.filter { fixed.isDisjoint(with: $0.value) }
+        found.claims = Set((wrong.isEmpty ? made : wrong).keys)
+        return found
+    }
+}
+
+extension Misplacement {
+    /// The nodes that can do with all limits.
+    fileprivate var left: Set<String> { limits.reduce(nodes) { $0.intersection($1.nodes) } }
+
+    fileprivate mutating func add(_ title: String, _ nodes: Set<String>, _ place: DestinationSites) {
+        if nodes != place.sites.all { limits.append(Limit(title: title, nodes: nodes)) }
+    }
+}
+
+extension Misplacement {
+    /// What a person is told, and what to do.
+    func inWords(_ storageClass: StorageClass?) -> String {
+        let mountable = limits.map { "\($0.title) \($0.nodes.isEmpty ? "by none" : "only by \($0.nodes.inWords)")" }
+            .joined(separator: ", ")
+        if claims == nil {
+            return "would not start again once it is stopped: by its node selector, node affinity and tolerations "
+                + (nodes.isEmpty
+                    ? "no node takes it now" : "it is taken by \(nodes.inWords), but mounted can be \(mountable)")
+                + ". Where its node is cordoned, uncordon it; else mend what it asks for, and run again"
+        }
+        return "could not run with its new volumes: it is taken by \(nodes.inWords), but mounted can be \(mountable). "
+            + advice(storageClass)
+    }
+
+    private func advice(_ storageClass: StorageClass?) -> String {
+        guard let storageClass else { return "Mend what it asks of its nodes, and run again" }
+        let name = storageClass.metadata.name
+        if storageClass.waitsForFirstConsumer {
+            return
+                "Give --dest-sc a class like \(name) whose allowedTopologies are where it can be with all its claims, or "
+                + "mend what it asks of its nodes, and run again"
+        }
+        return
+            "\(name) makes volumes at once (Immediate), wherever its driver likes: give --dest-sc a class like it with "
+            + "volumeBindingMode WaitForFirstConsumer, or with allowedTopologies where the pod can be, and run again"
+    }
+}

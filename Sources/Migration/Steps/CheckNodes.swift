@@ -1,0 +1,78 @@
+import Kubernetes
+
+extension Migrator {
+    /// Refuses the units with a pod that could run nowhere with new volumes, as far as that is known before they are
+    /// made. What an earlier run has made does not count: at the wrong place it is removed in the unit's turn.
+    func nameMisplacements(of discovery: inout Discovery, in inventory: Inventory) async throws {
+        let storageClass = options.rollsBack ? nil : discovery.storageClass(options.destinationClass)
+        func destination(of state: ClaimState) -> DestinationSites.Destination {
+            guard let volume = state.destination else { return state.staging == nil ? .new : .any }
+            return volume.isKept ? .volume(volume) : .any
+        }
+        let bound = discovery.units.indices.filter {
+            let unit = discovery.units[$0]
+            return !unit.claims.contains(where: \.isPastReturn) && unit.isBound(to: storageClass, destination)
+        }
+        guard !bound.isEmpty else { return }
+        // For the routes they were read just now.
+        guard let sites = discovery.routes.isEmpty ? try await readSites() : try await sites() else { return }
+        let place = DestinationSites(
+            sites: sites,
+            storageClass: storageClass,
+            volumes: inventory.volumes.values.filter { $0.spec.storageClassName == options.destinationClass }
+        )
+        for index in bound {
+            guard let found = discovery.units[index].misplacement(in: place, destination) else { continue }
+            discovery.units[index].obstacles.append(
+                Obstacle(
+                    namespace: discovery.units[index].claims.first?.name.namespace,
+                    resource: found.pod.title,
+                    message: found.inWords(storageClass)
+                )
+            )
+        }
+    }
+
+    /// Makes sure that each pod of a unit finds a node with its new volumes, as far as they are made. Where one doesn't,
+    /// the staging claims whose volumes are at the wrong place are not kept for the next run.
+    ///
+    /// - Parameter isStopped: true where the workload waits meanwhile: then nodes are not listed anew.
+    func checkNodes(_ progress: inout Progress, isStopped: Bool) async throws {
+        let unit = progress.unit
+        let storageClass = options.rollsBack ? nil : findings.all.destinationClass
+        func destination(of state: ClaimState) -> DestinationSites.Destination {
+            state.destination.map { .volume($0) } ?? .new
+        }
+        guard !unit.claims.contains(where: \.isPastReturn) else { return }
+        let isBound = unit.isBound(to: storageClass, destination)
+        // What is made after the stop may be bound to nodes, too.
+        guard isBound || unit.claims.contains(where: { $0.destination == nil }) else { return }
+        let known = isBound && !isStopped ? try await readSites() : try await sites()
+        guard let known else { return }
+        let place = DestinationSites(sites: known, storageClass: storageClass)
+        guard let found = unit.misplacement(in: place, destination) else { return }
+        progress.misplaced = found.claims ?? []
+        throw Failure(place: found.pod.title, reason: found.inWords(storageClass))
+    }
+}
+
+extension Unit {
+    /// True where something that its pods mount is not for every node.
+    fileprivate func isBound(
+        to storageClass: StorageClass?,
+        _ destination: (ClaimState) -> DestinationSites.Destination
+    ) -> Bool {
+        guard !pods.isEmpty else { return false }
+        let isLimited =
+            storageClass?.allowedTopologies?.isEmpty == false
+            || storageClass?.provisioner == StorageClass.noProvisioner
+        return pods.contains { $0.others.values.contains { $0.spec.nodeAffinity != nil } }
+            || claims.contains { state in
+                switch destination(state) {
+                case .volume(let volume): volume.spec.nodeAffinity != nil
+                case .new: isLimited
+                case .any: false
+                }
+            }
+    }
+}
