@@ -7,12 +7,14 @@ import Testing
 
 @Suite("Events of the cluster")
 struct EventRecorderTests {
-    /// What `kubectl describe` shows of a migration: of an object's name and its UID.
+    /// What `kubectl describe` shows of a migration: of an object's name and its UID, the oldest first.
     private func story(_ kind: String, uid: String?, in world: World) -> [String] {
         world.cluster.list(.events).filter {
             $0["reportingComponent"] == "pvmigrate" && $0["involvedObject"]?["kind"]?.string == kind
                 && $0["involvedObject"]?["uid"]?.string == uid && $0["involvedObject"]?["namespace"] == "shop"
-        }.map { "\($0["type"]?.string ?? "") \($0["reason"]?.string ?? ""): \($0["message"]?.string ?? "")" }
+        }.sorted { $0.version < $1.version }.map {
+            "\($0["type"]?.string ?? "") \($0["reason"]?.string ?? ""): \($0["message"]?.string ?? "")"
+        }
     }
 
     private func uid(_ resource: Resource, _ name: String, in world: World) -> String? {
@@ -124,4 +126,8 @@ struct EventRecorderTests {
         func words(_ run: World.Run) -> [Substring] { run.messages.map { $0.drop { $0 != "]" }.prefix { $0 != "(" } } }
         #expect(words(run) == words(usual))
     }
+}
+
+extension JSON {
+    fileprivate var version: Int { self[path: ["metadata", "resourceVersion"]]?.string.flatMap { Int($0) } ?? 0 }
 }
