@@ -15,6 +15,8 @@ public struct ClaimState: Sendable, Equatable {
     var copy: SourceCopy?
     /// A pod that mounts the claim, or will: on which nodes it can run, its new volume has to be.
     public var consumer: PodSpec?
+    /// True where another volume object is the source volume's storage, too: then nothing may free that.
+    var sharesSource = false
     /// As whom the pods use it that were there when it was discovered.
     var ownerOfPods: DataOwner?
     /// True when this process has seen a complete copy since the workloads stopped. It is not written down: before the

@@ -30,12 +30,21 @@ extension Migrator {
         async let labelled = client.labelled(options.selection)
         let byName = Dictionary(try await claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         let chosen = try await labelled
-        let all = try await volumes.compactMap { KeptVolume($0) }.filter {
+        let known = try await volumes
+        let all = known.compactMap { KeptVolume($0) }.filter {
             options.selection.whatLeavesOut($0.claim) == nil && chosen?.contains($0.claim) != false
         }
         var cleaned: [Cleaned] = []
         for kept in all.sorted(by: { ($0.claim, $0.volume.metadata.name) < ($1.claim, $1.volume.metadata.name) }) {
-            if let reason = kept.reasonToStay(olderThan: age, at: time.timeOfDay, successor: byName[kept.claim]) {
+            if let other = kept.volume.sharedWith(known).first {
+                cleaned.append(
+                    Cleaned(kept: kept, result: .kept("its storage is that of the volume \(other.metadata.name), too"))
+                )
+            } else if let reason = kept.reasonToStay(
+                olderThan: age,
+                at: time.timeOfDay,
+                successor: byName[kept.claim]
+            ) {
                 cleaned.append(Cleaned(kept: kept, result: .kept(reason)))
             } else if dryRun {
                 cleaned.append(Cleaned(kept: kept, result: kept.fate))

@@ -207,7 +207,7 @@ extension Migrator {
 
         for (name, problem) in try await writeSizes(into: &states) { obstacles[name, default: []].append(problem) }
         for (name, problem) in try await oversized(states) { obstacles[name, default: []].append(problem) }
-        for (name, problems) in inventory.sharedStorage(of: states) { obstacles[name, default: []] += problems }
+        for (name, problems) in inventory.sharedStorage(of: &states) { obstacles[name, default: []] += problems }
         let names = Set(states.map(\.name))
         let others = inventory.candidates(options).subtracting(names)
         // What is bound to its new volume already only waits for its workload to be ready: nothing is stopped for it.

@@ -34,7 +34,13 @@ extension Migrator {
         var state = state
         guard let source = state.source, let seal = state.seal else { return state }
         if let why { journal.warn(state.title, "no workload was seen ready on its new volume: \(why)") }
-        if options.keepSource || why != nil {
+        if state.sharesSource {
+            journal.warn(
+                state.title,
+                "another volume object is the storage of \(source.metadata.name), too; it is not freed"
+            )
+        }
+        if options.keepSource || why != nil || state.sharesSource {
             state.source = try await keep(source, of: state)
         } else if seal.reclaimPolicy == "Delete" {
             state.source = try await client.giveBack(source, policy: "Delete")
