@@ -22,34 +22,32 @@ public struct APIResource: Hashable, Sendable {
     /// The path of a collection.
     ///
     /// - Parameter namespace: nil for all namespaces, and for objects that are in none.
-    public func path(namespace: String?) -> String {
-        var path = group.isEmpty ? "/api/\(version)" : "/apis/\(group)/\(version)"
-        if namespaced, let namespace { path += "/namespaces/\(namespace)" }
-        return path + "/\(plural)"
+    /// - Throws: `APIError`, `.invalid` for what no kind and no namespace can be named.
+    public func path(namespace: String?) throws(APIError) -> String {
+        var path = try Self.path(group: group, version: version)
+        if namespaced, let namespace { path += "/namespaces/\(try PathPart.name(namespace, of: "namespaces"))" }
+        return path + "/\(try PathPart.word(plural, of: kind))"
     }
 
     /// The path of one object.
     ///
-    /// Names come out of annotations too, which anybody may have written: without a name the path would be that of all
-    /// objects, and with dots that of others.
-    ///
     /// - Parameter subresource: `scale`, `log` and the like.
-    /// - Throws: `APIError`, `.invalid` for what no name can be (API conventions, `IsValidPathSegmentName`).
+    /// - Throws: `APIError`, `.invalid` for what no name can be.
     func path(to name: ObjectName, subresource: String? = nil) throws(APIError) -> String {
-        for segment in [name.name, name.namespace ?? "-"] {
-            guard !["", ".", ".."].contains(segment),
-                !segment.contains(where: { "/%?#".contains($0) || $0.isWhitespace })
-            else {
-                throw APIError(
-                    reason: .invalid,
-                    request: "\(kind) \(name)",
-                    message: "\"\(segment)\" is not the name of an object",
-                    code: 0
-                )
-            }
+        let title = "\(kind) \(name)"
+        var path = "\(try path(namespace: name.namespace))/\(try PathPart.name(name.name, of: title))"
+        for part in subresource.map({ $0.split(separator: "/", omittingEmptySubsequences: false) }) ?? [] {
+            path += "/\(try PathPart.word(String(part), of: title))"
         }
-        let path = path(namespace: name.namespace) + "/\(name.name)"
-        return subresource.map { "\(path)/\($0)" } ?? path
+        return path
+    }
+
+    /// The path of a group in a version.
+    ///
+    /// - Throws: `APIError`, `.invalid` for what neither can be named.
+    static func path(group: String, version: String) throws(APIError) -> String {
+        let version = try PathPart.word(version, of: "API versions")
+        return group.isEmpty ? "/api/\(version)" : "/apis/\(try PathPart.word(group, of: "API groups"))/\(version)"
     }
 }
 
@@ -82,7 +80,6 @@ extension APIResource {
     )
     public static let jobs = APIResource(group: "batch", kind: "Job", plural: "jobs")
     public static let cronJobs = APIResource(group: "batch", kind: "CronJob", plural: "cronjobs")
-    public static let configMaps = APIResource(kind: "ConfigMap", plural: "configmaps")
     public static let leases = APIResource(group: "coordination.k8s.io", kind: "Lease", plural: "leases")
     public static let accessReviews = APIResource(
         group: "authorization.k8s.io",

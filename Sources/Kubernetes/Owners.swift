@@ -13,7 +13,7 @@ extension Client {
             guard let resource = try await served(kind, apiVersion)?.resource else { return false }
             let object = try await get(resource, ObjectName(name, in: resource.namespaced ? namespace : nil))
             return object[path: ["metadata", "uid"]]?.string == uid
-        } catch let error as APIError where error.reason == .notFound {
+        } catch let error as APIError where error.reason == .notFound || error.reason == .invalid {
             return false
         } catch let error as APIError where error.reason == .forbidden {
             return true

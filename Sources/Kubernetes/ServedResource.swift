@@ -3,6 +3,8 @@ public struct ServedResource: Sendable, Equatable {
     public var resource: APIResource
     /// True where its objects have a scale subresource.
     public var hasScale: Bool
+
+    public init(resource: APIResource, hasScale: Bool) { (self.resource, self.hasScale) = (resource, hasScale) }
 }
 
 extension Client {
@@ -11,16 +13,12 @@ extension Client {
     /// - Parameters:
     ///   - apiVersion: group and version, as owner references give it.
     /// - Returns: nil where the server serves no such kind.
-    /// - Throws: `APIError`.
+    /// - Throws: `APIError`, `.invalid` where that is no group and version.
     public func served(_ kind: String, _ apiVersion: String) async throws -> ServedResource? {
-        let parts = apiVersion.split(separator: "/", maxSplits: 1).map(String.init)
-        guard let version = parts.last else { return nil }
-        let group = parts.count > 1 ? parts[0] : ""
-        // An owner reference is text that anybody may have written.
-        guard parts.allSatisfy({ $0.allSatisfy { $0.isLetter || $0.isNumber || ".-".contains($0) } && $0 != ".." })
-        else { return nil }
+        let parts = apiVersion.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+        let (group, version) = (parts.count > 1 ? parts[0] : "", parts.last ?? "")
+        let path = try APIResource.path(group: group, version: version)
         let request = "discover \(apiVersion)"
-        let path = group.isEmpty ? "/api/\(version)" : "/apis/\(group)/\(version)"
         let list: ResourceList
         do {
             let response = try await perform(Request(.get, path), request: request, repeatable: true)
