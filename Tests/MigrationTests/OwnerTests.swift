@@ -67,6 +67,181 @@ struct OwnerTests {
         #expect(try obstacles(world).first?.contains("the Rollout w (argoproj.io/v1alpha1), which") == true)
     }
 
+    /// A pod of `shop` whose owner reference names the Deployment of `bank` by its UID.
+    private static func impostor(_ change: (inout JSON) -> Void) -> World {
+        var world = Scenario.pod.world(alone: true)
+        world.make(.namespaces, nil, ["metadata": ["name": "bank"]])
+        world.addClaim("data", in: "bank")
+        world.addDeployment("victim", in: "bank", claims: ["data"])
+        world.addClaim("side")
+        world.addDeployment("own", claims: ["side"])
+        world.settle()
+        let victim = world.cluster.get(ObjectKey(.deployments, "bank", "victim"))
+        var reference: JSON = [
+            "apiVersion": "apps/v1", "kind": "Deployment", "name": "victim", "controller": true,
+            "uid": victim?[path: ["metadata", "uid"]] ?? "",
+        ]
+        change(&reference)
+        world.change(ObjectKey(.pods, "shop", "web")) { $0[path: ["metadata", "ownerReferences"]] = [reference] }
+        return world
+    }
+
+    /// What an owner reference may say beside the UID of somebody else's workload.
+    static let lies: [String: @Sendable (inout JSON) -> Void] = [
+        "in another namespace": { _ in },
+        "of another kind": { $0["kind"] = "StatefulSet" },
+        "of a custom kind": {
+            $0["apiVersion"] = "example.com/v1"
+            $0["kind"] = "Roller"
+        },
+        "of a kind that is a path": {
+            $0["apiVersion"] = "example.com/v1%2Fnamespaces%2Fbank?x="
+            $0["kind"] = "Roller"
+        },
+    ]
+
+    @Test("a workload is no owner of a pod that only has its UID", arguments: lies.keys.sorted())
+    func otherNamespace(lie: String) throws {
+        let world = Self.impostor { Self.lies[lie]?(&$0) }
+        let units = try world.discovery(Scenario.pod.options).units
+        let own = try #require(units.first { $0.claims.contains { $0.name == ObjectName("data", in: "shop") } })
+        #expect(own.workloads.isEmpty && own.obstacles.first?.resource == "Pod shop/web", "\(own.obstacles)")
+        #expect(units.filter { $0.workloads.contains { $0.name.name == "victim" } }.count == 1)
+    }
+
+    @Test("nor in the same namespace, by another name or group", arguments: ["name", "apiVersion"])
+    func otherName(field: String) throws {
+        var world = Self.impostor { _ in }
+        let own = world.cluster.get(ObjectKey(.deployments, "shop", "own"))
+        world.change(ObjectKey(.pods, "shop", "web")) { pod in
+            var reference: JSON = [
+                "apiVersion": "apps/v1", "kind": "Deployment", "name": "own", "controller": true,
+                "uid": own?[path: ["metadata", "uid"]] ?? "",
+            ]
+            reference[field] = field == "name" ? "other" : "v1"
+            pod[path: ["metadata", "ownerReferences"]] = [reference]
+        }
+        let unit = try #require(
+            try world.discovery(Scenario.pod.options).units.first { unit in
+                unit.claims.contains { $0.name == ObjectName("data", in: "shop") }
+            }
+        )
+        #expect(unit.workloads.isEmpty && unit.obstacles.first?.resource == "Pod shop/web", "\(unit.obstacles)")
+    }
+
+    @Test("nor is a custom resource that was found for another pod")
+    func otherCustomOwner() throws {
+        var world = Scenario.customScale.world(alone: true)
+        world.make(.namespaces, nil, ["metadata": ["name": "tail"]])
+        world.addClaim("data", in: "tail")
+        world.settle()
+        let roller = world.cluster.get(ObjectKey(World.rollers, "shop", "db"))
+        var pod = World.template(app: "x", mounts: ["data"]) {
+            ["persistentVolumeClaim": ["claimName": .string($0)]]
+        }
+        pod["metadata"] = [
+            "name": "x",
+            "ownerReferences": [
+                [
+                    "apiVersion": "example.com/v1", "kind": "Roller", "name": "db", "controller": true,
+                    "uid": roller?[path: ["metadata", "uid"]] ?? "",
+                ]
+            ],
+        ]
+        // It is listed after those of the owner, which is known by then.
+        let name = ObjectName("data", in: "tail")
+        world.make(.pods, "tail", pod)
+        let inventory = try world.discovery()
+        let unit = try #require(inventory.units.first { $0.claims.contains { $0.name == name } })
+        #expect(unit.workloads.isEmpty, "\(unit.workloads.map(\.title))")
+        #expect(unit.obstacles.first?.message.contains("the Roller db (example.com/v1), which does not exist") == true)
+    }
+
+    /// A pod that is being deleted and that a finalizer keeps.
+    private static func leaving(isBound: Bool) throws -> World {
+        var world = Scenario.deployment.world(alone: true)
+        world.addClaim("side")
+        world.addDeployment("own", claims: ["side"])
+        world.settle()
+        let own = world.cluster.list(.replicaSets, namespace: "shop").first {
+            $0[path: ["metadata", "name"]]?.string?.hasPrefix("own-") == true
+        }
+        var pod = World.template(app: "x", mounts: ["data"]) {
+            ["persistentVolumeClaim": ["claimName": .string($0)]]
+        }
+        if isBound { pod[path: ["spec", "nodeName"]] = "node-2" }
+        pod["metadata"] = [
+            "name": "leaving", "labels": ["app": "own"], "finalizers": ["example.com/keep"],
+            "ownerReferences": [
+                [
+                    "apiVersion": "apps/v1", "kind": "ReplicaSet", "controller": true,
+                    "name": own?[path: ["metadata", "name"]] ?? "", "uid": own?[path: ["metadata", "uid"]] ?? "",
+                ]
+            ],
+        ]
+        world.make(.pods, "shop", pod)
+        try world.cluster.delete(ObjectKey(.pods, "shop", "leaving"))
+        return world
+    }
+
+    @Test("a pod that is being deleted and never got a node is no reason to stop its owner, and holds nothing up")
+    func unbound() throws {
+        let world = try Self.leaving(isBound: false)
+        #expect(
+            try world.discovery().units.map { $0.workloads.map(\.title) } == [
+                ["Deployment shop/web"], ["Deployment shop/own"],
+            ]
+        )
+        let run = world.migrate()
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.world.isOn(World.destination))
+        #expect(run.world.cluster.get(ObjectKey(.pods, "shop", "leaving")) != nil)
+        #expect((run.report?.claims ?? []).allSatisfy { $0.outage ?? .zero < .seconds(60) })
+    }
+
+    @Test("one that has a node is, as long as it is there")
+    func bound() throws {
+        let world = try Self.leaving(isBound: true)
+        let titles = try world.discovery().units.map { $0.workloads.map(\.title).sorted() }
+        #expect(titles == [["Deployment shop/own", "Deployment shop/web"]])
+    }
+
+    @Test("a Job is stopped with a CronJob only where that is its owner by all that its reference says")
+    func startedJob() throws {
+        let run = Scenario.cronJob.world(alone: true).migrate(
+            meddler: once(when: { $1.get(ObjectKey(.cronJobs, "shop", "web"))?[path: ["spec", "suspend"]] == true }) {
+                cluster in
+                let cronJob = cluster.get(ObjectKey(.cronJobs, "shop", "web"))
+                for (name, owner) in [("own", "web"), ("other", "elsewhere")] {
+                    var template = World.template(app: name, mounts: [], volume: nil)
+                    template[path: ["spec", "restartPolicy"]] = "Never"
+                    template[path: ["spec", "containers"]] = [
+                        ["name": "c", "image": "busybox:latest", "command": ["sleep", "infinity"]]
+                    ]
+                    try cluster.create(
+                        .jobs,
+                        namespace: "shop",
+                        [
+                            "metadata": [
+                                "name": .string(name),
+                                "ownerReferences": [
+                                    [
+                                        "apiVersion": "batch/v1", "kind": "CronJob", "name": .string(owner),
+                                        "uid": cronJob?[path: ["metadata", "uid"]] ?? "", "controller": true,
+                                    ]
+                                ],
+                            ],
+                            "spec": ["template": template],
+                        ]
+                    )
+                }
+            }
+        )
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.messages.contains { $0.contains("Job shop/own: suspended") }, "\(run.messages)")
+        #expect(!run.messages.contains { $0.contains("Job shop/other") })
+    }
+
     @Test("a Job that has ended is no obstacle, and is left as it is")
     func endedJob() throws {
         var world = Scenario.deployment.world(alone: true)

@@ -39,7 +39,8 @@ enum DeploymentController {
     }
 
     private static func replicaSets(of deployment: Workload, _ cluster: Cluster) -> [JSON] {
-        cluster.dependents(of: deployment.object.uid).filter { $0.resource == .replicaSets }
+        cluster.dependents(of: deployment.object.uid)
+            .filter { $0.resource == .replicaSets && $0.namespace == deployment.key.namespace }
             .compactMap { cluster.get($0) }
             .sorted { ($0.revisionNumber, $0.name) < ($1.revisionNumber, $1.name) }
     }

@@ -33,7 +33,9 @@ struct Workload {
     /// The pods that this object controls, after it has taken those that match and belong to nobody.
     func ownedPods(_ cluster: inout Cluster) -> [JSON] {
         adopt(.pods, &cluster)
-        return cluster.dependents(of: object.uid).filter { $0.resource == .pods }.compactMap { cluster.get($0) }
+        // In its own namespace: a reference from another one is only text.
+        return cluster.dependents(of: object.uid).filter { $0.resource == .pods && $0.namespace == key.namespace }
+            .compactMap { cluster.get($0) }
             .filter { $0.controllerReference?.text("uid") == object.uid }
     }
 

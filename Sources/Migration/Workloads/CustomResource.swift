@@ -24,6 +24,22 @@ public struct Pause: Sendable, Equatable {
     }
 }
 
+extension APIResource {
+    /// The groups of Kubernetes' own that are named as those of custom resources are.
+    private static let ownGroups: Set<String> = Set(
+        [
+            "admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization",
+            "certificates", "coordination", "discovery", "events", "flowcontrol.apiserver", "internal.apiserver",
+            "networking", "node", "rbac.authorization", "resource", "scheduling", "storage", "storagemigration",
+        ].map { $0 + ".k8s.io" }
+    )
+
+    /// True of a group of custom resources.
+    static func isCustom(group: String) -> Bool { group.contains(".") && !ownGroups.contains(group) }
+
+    var isCustom: Bool { Self.isCustom(group: group) }
+}
+
 extension Workload {
     /// A custom resource that pauses what it owns by a merge patch.
     init(_ resource: APIResource, _ metadata: ObjectMeta, _ object: JSON, pausedBy patch: JSON) {

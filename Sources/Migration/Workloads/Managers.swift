@@ -65,6 +65,8 @@ extension APIResource {
 struct Scalers: Sendable {
     var autoscalers: [HorizontalPodAutoscaler] = []
     var scaledObjects: [ScaledObject] = []
+    /// Those that can't be read: they are not paused, nor named.
+    var unreadable: [Unreadable] = []
 
     /// What of KEDA scales a workload and is to be paused before it is stopped.
     func pausable(above workload: Workload) -> [Workload] {
@@ -196,14 +198,18 @@ extension Migrator {
     func scalers() async throws -> Scalers {
         async let autoscalers = listIfAny(HorizontalPodAutoscaler.self)
         async let scaledObjects = listIfAny(ScaledObject.self)
-        return Scalers(autoscalers: try await autoscalers, scaledObjects: try await scaledObjects)
+        return Scalers(
+            autoscalers: try await autoscalers.items,
+            scaledObjects: try await scaledObjects.items,
+            unreadable: try await autoscalers.unreadable + (try await scaledObjects.unreadable)
+        )
     }
 
-    private func listIfAny<Object: KubernetesObject>(_ type: Object.Type) async throws -> [Object] {
+    private func listIfAny<Object: KubernetesObject>(_ type: Object.Type) async throws -> Readable<Object> {
         do {
-            return try await client.list(type, in: options.selection)
+            return try await client.listReadable(type, in: options.selection)
         } catch let error as APIError where error.reason == .forbidden || error.reason == .notFound {
-            return []
+            return Readable()
         }
     }
 }

@@ -23,12 +23,33 @@ struct CustomOwner: Sendable {
     var title: String { "\(served.resource.kind) \(metadata.name) (\(served.resource.apiVersion))" }
 }
 
+extension Workload {
+    /// True where an owner reference of an object in a namespace means it, by everything that the reference says: who
+    /// writes it may put any UID there.
+    func isMeant(by reference: OwnerReference, in namespace: String?) -> Bool {
+        reference.uid == metadata.uid && reference.name == metadata.name && reference.kind == kind
+            && reference.group == resource.group && namespace == metadata.namespace
+    }
+}
+
+extension OwnerReference {
+    fileprivate var group: String {
+        apiVersion.firstIndex(of: "/").map { String(apiVersion[..<$0]) } ?? ""
+    }
+}
+
 /// Follows owner references upwards, and asks for each owner once.
 struct OwnerSearch {
     let migrator: Migrator
     let inventory: Inventory
-    private var owners: [String: CustomOwner] = [:]
+    private var owners: [Key: CustomOwner] = [:]
     private var kinds: [String: ServedResource] = [:]
+
+    /// All that tells a custom owner from others.
+    private struct Key: Hashable {
+        var apiVersion, kind, name, uid: String
+        var namespace: String?
+    }
 
     init(_ migrator: Migrator, _ inventory: Inventory) {
         self.migrator = migrator
@@ -108,12 +129,24 @@ struct OwnerSearch {
 
     private mutating func owner(_ reference: OwnerReference, in namespace: String?) async throws -> Step {
         let title = "the \(reference.kind) \(reference.name) (\(reference.apiVersion))"
-        if let own = inventory.owners[reference.uid] { return .found(.own(own), above: own.metadata.controller) }
-        if let known = owners[reference.uid] { return .found(.custom(known), above: known.metadata.controller) }
-        if Workload.ownKinds.contains(where: { $0.kind == reference.kind && $0.apiVersion == reference.apiVersion }) {
-            return .impossible("is owned by \(title), which does not exist")
+        if let own = inventory.owners[reference.uid], own.isMeant(by: reference, in: namespace) {
+            return .found(.own(own), above: own.metadata.controller)
         }
-        guard reference.apiVersion.contains("."), !reference.apiVersion.hasSuffix(".k8s.io/v1") else {
+        let key = Key(
+            apiVersion: reference.apiVersion,
+            kind: reference.kind,
+            name: reference.name,
+            uid: reference.uid,
+            namespace: namespace
+        )
+        if let known = owners[key] { return .found(.custom(known), above: known.metadata.controller) }
+        if let own = Workload.ownKinds.first(where: { $0.kind == reference.kind && $0.group == reference.group }) {
+            let unreadable = inventory.unreadable(own, ObjectName(reference.name, in: namespace))
+            return .impossible(
+                "is owned by \(title), which \(unreadable.map { "can't be read: \($0.why)" } ?? "does not exist")"
+            )
+        }
+        guard APIResource.isCustom(group: reference.group) else {
             return .impossible("is owned by \(title), which cannot be stopped; stop it first")
         }
         do {
@@ -131,10 +164,12 @@ struct OwnerSearch {
                 return .impossible("is owned by \(title), which does not exist")
             }
             let custom = CustomOwner(served: served, metadata: metadata, object: object)
-            owners[reference.uid] = custom
+            owners[key] = custom
             return .found(.custom(custom), above: metadata.controller)
         } catch let error as APIError where error.reason == .notFound {
             return .impossible("is owned by \(title), which does not exist")
+        } catch let error as APIError where error.reason == .invalid {
+            return .impossible("is owned by \(title), which cannot be stopped: \(error)")
         } catch let error as APIError where error.reason == .forbidden {
             return .impossible("is owned by \(title), which may not be read: \(error.message)")
         }
