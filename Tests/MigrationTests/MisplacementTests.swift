@@ -185,7 +185,7 @@ struct PodWithClaimsTests {
         )
         var unit = Unit(
             claims: claims.map { ClaimState(name: ObjectName($0, in: "shop")) },
-            workloads: workloads,
+            workloads: workloads.naming(claims.map { ObjectName($0, in: "shop") }),
             obstacles: []
         )
         unit.namePods(in: inventory)
@@ -241,7 +241,7 @@ struct PodWithClaimsTests {
                 "volumeClaimTemplates": [["metadata": ["name": "data"]], ["metadata": ["name": "logs"]]],
             ]
         )
-        let found = try Self.pods(["data-web-0", "data-web-1"], [set])
+        let found = try Self.pods(["data-web-0", "data-web-1", "logs-web-0", "logs-web-1"], [set])
         #expect(
             found.map { $0.claims.map(\.name) } == [
                 ["shared", "data-web-0", "logs-web-0"], ["shared", "data-web-1", "logs-web-1"],
