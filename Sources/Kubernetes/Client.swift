@@ -80,7 +80,8 @@ public struct Client: Sendable {
         }
     }
 
-    /// Lists all objects of a kind, page by page.
+    /// Lists all objects of a kind, page by page. One that can't be read fails the list, by its name: whoever does
+    /// without it says so by `listReadable`.
     ///
     /// - Parameters:
     ///   - resource: their kind, where the type stands for several.
@@ -95,7 +96,20 @@ public struct Client: Sendable {
         field: String? = nil,
         labels: String? = nil
     ) async throws -> [Object] {
-        try await listPages(type, of: resource, in: namespace, field: field, labels: labels).items
+        let list = try await listPages(type, of: resource, in: namespace, field: field, labels: labels)
+        return try list.whole(of: resource, in: namespace)
+    }
+
+    /// Lists all objects of a kind that can be read, and names the others.
+    ///
+    /// - Throws: `APIError`.
+    public func listReadable<Object: KubernetesObject>(
+        _ type: Object.Type,
+        of resource: APIResource = Object.resource,
+        in namespace: String? = nil
+    ) async throws -> Readable<Object> {
+        let list = try await listPages(type, of: resource, in: namespace)
+        return Readable(items: list.items, unreadable: list.unreadable(of: resource))
     }
 
     /// Lists as `list`, with the resourceVersion that a watch can start from.
@@ -109,18 +123,18 @@ public struct Client: Sendable {
         if let sharedReads, field == nil, labels == nil {
             return try await sharedReads.list(of: resource, in: namespace, for: self)
         }
-        let request = "list \(resource.plural)" + (namespace.map { " in \($0)" } ?? "")
+        let request = Self.listing(resource, namespace)
         var restarts = 0
         var size = pageSize
         while true {
-            var all = List<Object>(metadata: .init(), items: [])
+            var all = List<Object>(metadata: .init())
             do {
                 repeat {
                     var query = [("limit", String(size))]
                     if let field { query.append(("fieldSelector", field)) }
                     if let labels { query.append(("labelSelector", labels)) }
                     if let token = all.metadata.continue { query.append(("continue", token)) }
-                    let target = Self.target(resource.path(namespace: namespace), query)
+                    let target = Self.target(try resource.path(namespace: namespace), query)
                     let response = try await perform(Request(.get, target), request: request, repeatable: true)
                     let page = try decode(List<Object>.self, from: response.body, request: request)
                     // Somebody else's JSON must not be taken for an empty list.
@@ -137,6 +151,7 @@ public struct Client: Sendable {
                         )
                     }
                     all.items += page.items
+                    all.unread += page.unread
                     all.metadata = page.metadata
                 } while !all.isLast
                 return all
@@ -233,7 +248,7 @@ public struct Client: Sendable {
         let request = "create \(resource.kind) \(ObjectName(name, in: namespace))"
         var query = [("fieldValidation", "Strict")]
         if dryRun { query.append(("dryRun", "All")) }
-        let target = Self.target(resource.path(namespace: namespace), query)
+        let target = Self.target(try resource.path(namespace: namespace), query)
         let response = try await perform(
             Request(.post, target, headers: [Self.json], body: manifest.text),
             request: request,
@@ -351,7 +366,7 @@ public struct Client: Sendable {
         ]
         let request = "ask for the permission to \(verb) \(resource.plural)"
         let response = try await perform(
-            Request(.post, APIResource.accessReviews.path(namespace: nil), headers: [Self.json], body: review.text),
+            Request(.post, try APIResource.accessReviews.path(namespace: nil), headers: [Self.json], body: review.text),
             request: request,
             repeatable: true
         )
@@ -453,6 +468,11 @@ public struct Client: Sendable {
         return String(header[header.index(after: start)..<end].replacing("\\\"", with: "\""))
     }
 
+    /// What the list of a kind is called in messages.
+    static func listing(_ resource: APIResource, _ namespace: String?) -> String {
+        "list \(resource.plural)" + (namespace.map { " in \($0)" } ?? "")
+    }
+
     func decode<Value: Decodable>(_ type: Value.Type, from data: Data, request: String) throws -> Value {
         do {
             return try JSONDecoder().decode(Value.self, from: data)
@@ -469,34 +489,6 @@ public struct Client: Sendable {
                 + APIError.excerpt(data, hiding: transport.withoutSecrets),
             code: 200
         )
-    }
-}
-
-/// A list as the API server answers it.
-struct List<Object: KubernetesObject>: Decodable, Sendable {
-    struct Metadata: Decodable, Sendable {
-        var resourceVersion: String?
-        var `continue`: String?
-    }
-
-    var kind = "List"
-    var metadata: Metadata
-    var items: [Object]
-    /// False for a page that others follow.
-    var isLast: Bool { (metadata.continue ?? "").isEmpty }
-
-    init(metadata: Metadata, items: [Object]) {
-        self.metadata = metadata
-        self.items = items
-    }
-
-    private enum CodingKeys: CodingKey { case kind, metadata, items }
-
-    init(from decoder: any Decoder) throws {
-        let container = try decoder.container(keyedBy: CodingKeys.self)
-        kind = try container.decode(String.self, forKey: .kind)
-        metadata = try container.decode(Metadata.self, forKey: .metadata)
-        items = try container.decodeIfPresent([Object].self, forKey: .items) ?? []
     }
 }
 

@@ -25,9 +25,9 @@ final class SharedReads: Sendable {
         of resource: APIResource,
         in namespace: String?,
         for client: Client
-    ) -> Feed<Object> {
+    ) throws(APIError) -> Feed<Object> {
         let scope = seesAll ? nil : namespace
-        return theOne(of: resource.path(namespace: scope)) { Feed<Object>(resource, in: scope, client, starts) }
+        return theOne(of: try resource.path(namespace: scope)) { Feed<Object>(resource, in: scope, client, starts) }
     }
 
     /// Lists all objects of a kind, as soon as the list that is being read for others has come; then once for all that
@@ -40,7 +40,7 @@ final class SharedReads: Sendable {
         var client = client
         client.sharedReads = nil
         let reader = client
-        let list = theOne(of: resource.path(namespace: namespace)) {
+        let list = theOne(of: try resource.path(namespace: namespace)) {
             SharedList<Object>(starts) { try await reader.listPages(Object.self, of: resource, in: namespace) }
         }
         return try await list.read()

@@ -22,9 +22,8 @@ final class Feed<Object: KubernetesObject>: Sendable {
 
         fileprivate func concerns(_ news: News) -> Bool {
             guard case .change(let change) = news else { return true }
-            let object = change.object
-            return (name == nil || name == object.metadata.name)
-                && (namespace == nil || namespace == object.metadata.namespace) && isMeant(object)
+            return (name == nil || name == change.name.name)
+                && (namespace == nil || namespace == change.name.namespace) && change.object.map(isMeant) != false
         }
 
         /// Makes sure that every change after a version is heard: starts the watch where it does not run.

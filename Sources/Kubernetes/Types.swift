@@ -50,12 +50,20 @@ public struct OwnerReference: Decodable, Sendable, Equatable {
     public var controller: Bool?
 }
 
+/// An amount of each of several resources, of which only that of storage is read: what else there is may be of another
+/// unit, and anybody may have written it.
+public struct Amounts: Decodable, Sendable, Equatable {
+    private var storage: Quantity?
+
+    public subscript(_ resource: String) -> Quantity? { resource == "storage" ? storage : nil }
+}
+
 public struct PersistentVolumeClaim: KubernetesObject, Equatable {
     public static let resource = APIResource.claims
 
     public struct Spec: Decodable, Sendable, Equatable {
         public struct Resources: Decodable, Sendable, Equatable {
-            public var requests: [String: Quantity]?
+            public var requests: Amounts?
         }
 
         public var accessModes: [String]?
@@ -67,7 +75,7 @@ public struct PersistentVolumeClaim: KubernetesObject, Equatable {
 
     public struct Status: Decodable, Sendable, Equatable {
         public var phase: String?
-        public var capacity: [String: Quantity]?
+        public var capacity: Amounts?
     }
 
     public var metadata: ObjectMeta
@@ -105,7 +113,7 @@ public struct PersistentVolume: KubernetesObject, Equatable {
             public var path: String
         }
 
-        public var capacity: [String: Quantity]?
+        public var capacity: Amounts?
         public var accessModes: [String]?
         public var claimRef: ClaimReference?
         public var persistentVolumeReclaimPolicy: String?
@@ -223,6 +231,8 @@ extension [PodSpec.Volume] {
 /// A pod, as far as it is read.
 public protocol PodObject: KubernetesObject {
     var phase: String { get }
+    /// Where it runs, or is to run.
+    var nodeName: String? { get }
     /// The names of the claims that the pod mounts, all in its own namespace.
     var claimNames: [String] { get }
 }
@@ -230,6 +240,9 @@ public protocol PodObject: KubernetesObject {
 extension PodObject {
     public static var resource: APIResource { .pods }
     public var isFinished: Bool { phase == "Succeeded" || phase == "Failed" }
+    /// True of a pod that is being deleted and has no node: it never gets one (`BindingREST`), so it never mounts anything,
+    /// and holds no claim (the controller behind the finalizer `pvc-protection`), however long finalizers keep it.
+    public var neverRuns: Bool { metadata.isTerminating && (nodeName ?? "").isEmpty }
 }
 
 /// A pod, as far as what it mounts goes. All pods of a namespace are looked at for the few that mount a claim, again and
@@ -246,6 +259,7 @@ public struct MountingPod: PodObject {
     public var status: Status?
 
     public var phase: String { status?.phase ?? "Pending" }
+    public var nodeName: String? { spec.nodeName }
     public var claimNames: [String] { (spec.volumes ?? []).claimNames(ofPod: metadata.name) }
 }
 
@@ -292,6 +306,7 @@ public struct Pod: PodObject, Equatable {
     public var status: Status?
 
     public var phase: String { status?.phase ?? "Pending" }
+    public var nodeName: String? { spec.nodeName }
     public var isReady: Bool { status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false }
     public var claimNames: [String] { spec.claimNames(ofPod: metadata.name) }
     /// The state of a container, be it an init container or not.
@@ -321,8 +336,9 @@ public struct WorkloadObject: KubernetesObject {
     public struct Spec: Decodable, Sendable {
         public struct Ordinals: Decodable, Sendable { public var start: Int? }
         public struct ClaimTemplate: Decodable, Sendable {
+            public struct Spec: Decodable, Sendable { public var storageClassName: String? }
             public var metadata: TemplateMeta
-            public var spec: PersistentVolumeClaim.Spec?
+            public var spec: Spec?
         }
         public struct RetentionPolicy: Decodable, Sendable {
             public var whenDeleted: String?

@@ -53,14 +53,16 @@ extension Client {
         let end = time.now() + limit
         let field = name.map { "metadata.name=\($0)" }
         var backoff = Backoff()
-        var feed: Feed<Object>? = sharedReads?.feed(of: resource, in: namespace, for: self)
+        var feed: Feed<Object>? = try sharedReads?.feed(of: resource, in: namespace, for: self)
         // From before the list on, so that no change is missed between the two.
         let listener = feed?.listen(in: namespace, named: name, where: concerns)
         defer { listener?.end() }
         while true {
             let list = try await listPages(type, of: resource, in: namespace, field: field)
             var snapshot = Snapshot<Object>()
-            for object in list.items where concerns(object) { snapshot.objects[object.metadata.uid] = object }
+            for object in try list.whole(of: resource, in: namespace) where concerns(object) {
+                snapshot.objects[object.metadata.uid] = object
+            }
             if let value = try await check(snapshot) { return value }
             if feed != nil, let listener, let from = Version(list.metadata.resourceVersion) {
                 if listener.hears(allAfter: from) {
@@ -114,8 +116,10 @@ extension Client {
         while let news = try await listener.next(until: end, time) {
             switch news {
             case .change(let change):
+                // The list says which one can't be read, and why.
+                guard let object = change.object else { return .lost }
                 // What the list has shown already, and may have shown newer.
-                guard let its = Version(change.object.metadata.resourceVersion), version < its else { continue }
+                guard let its = Version(object.metadata.resourceVersion), version < its else { continue }
                 snapshot.take(change)
                 if let value = try await check(snapshot) { return .value(value) }
             case .lost: return .lost
@@ -143,6 +147,7 @@ extension Client {
             let remaining = end - time.now()
             guard remaining > .zero else { return .limit }
             var value: Value?
+            var isUnreadable = false
             version = try await watch(
                 Object.self,
                 of: resource,
@@ -151,12 +156,14 @@ extension Client {
                 from: from,
                 for: remaining
             ) {
-                guard concerns($0.object) else { return true }
+                isUnreadable = $0.object == nil
+                guard let object = $0.object, concerns(object) else { return !isUnreadable }
                 snapshot.take($0)
                 value = try await check(snapshot)
                 return value == nil
             }
             if let value { return .value(value) }
+            if isUnreadable { return .lost }
             // Without news and before its time: the connection breaks, so don't run against the wall.
             if version == from { try await time.sleep(min(time.now() + backoff.next(), end)) }
         }
@@ -185,7 +192,7 @@ extension Client {
             ("timeoutSeconds", String(max(1, span.components.seconds + 1))),
         ]
         if let field { query.append(("fieldSelector", field)) }
-        let target = Self.target(resource.path(namespace: namespace), query)
+        let target = Self.target(try resource.path(namespace: namespace), query)
         let request = "watch \(resource.plural)"
         let response: StreamingResponse
         do {
@@ -200,8 +207,8 @@ extension Client {
             while time.now() < end, let line = try await lines.next() {
                 if line.isEmpty { continue }
                 switch try decode(WatchEvent<Object>.self, from: line, request: request) {
-                case .change(let change):
-                    version = change.object.metadata.resourceVersion
+                case .change(let change, let reached):
+                    version = reached
                     guard try await tell(change) else {
                         await response.body.close()
                         return version
@@ -232,11 +239,21 @@ extension Client {
 enum Change<Object: KubernetesObject>: Sendable {
     case changed(Object)
     case deleted(Object)
+    /// One that can't be read has changed, or is gone.
+    case unreadable(ObjectName)
 
-    /// As it is now, or was at last.
-    var object: Object {
+    /// As it is now, or was at last; nil where that can't be read.
+    var object: Object? {
         switch self {
         case .changed(let object), .deleted(let object): object
+        case .unreadable: nil
+        }
+    }
+
+    var name: ObjectName {
+        switch self {
+        case .changed(let object), .deleted(let object): object.name
+        case .unreadable(let name): name
         }
     }
 }
@@ -246,13 +263,15 @@ extension Snapshot {
         switch change {
         case .changed(let object): objects[object.metadata.uid] = object
         case .deleted(let object): objects[object.metadata.uid] = nil
+        case .unreadable: break
         }
     }
 }
 
 /// One line of a watch.
 private enum WatchEvent<Object: KubernetesObject>: Decodable {
-    case change(Change<Object>)
+    /// And the resourceVersion that is reached with it.
+    case change(Change<Object>, String)
     /// Nothing changed, but everything up to this resourceVersion has been sent.
     case bookmark(String)
     /// The server gives the watch up, mostly with 410.
@@ -266,9 +285,18 @@ private enum WatchEvent<Object: KubernetesObject>: Decodable {
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        switch try container.decode(String.self, forKey: .type) {
-        case "ADDED", "MODIFIED": self = .change(.changed(try container.decode(Object.self, forKey: .object)))
-        case "DELETED": self = .change(.deleted(try container.decode(Object.self, forKey: .object)))
+        let type = try container.decode(String.self, forKey: .type)
+        switch type {
+        case "ADDED", "MODIFIED", "DELETED":
+            switch try container.decode(Item<Object>.self, forKey: .object) {
+            case .object(let object):
+                self = .change(type == "DELETED" ? .deleted(object) : .changed(object), object.metadata.resourceVersion)
+            case .unread(let unread):
+                guard let version = unread.resourceVersion else {
+                    throw DecodingError.dataCorruptedError(forKey: .object, in: container, debugDescription: unread.why)
+                }
+                self = .change(.unreadable(unread.name), version)
+            }
         case "BOOKMARK":
             self = .bookmark(try container.decode(Bookmark.self, forKey: .object).metadata.resourceVersion)
         default: self = .failed
