@@ -26,9 +26,10 @@ extension Migrator {
     /// - Throws: `APIError` where volumes and claims can't be listed, `UnreadableSelector`.
     public func cleanup(olderThan age: Duration, dryRun: Bool) async throws -> [Cleaned] {
         async let volumes = client.list(PersistentVolume.self)
-        async let claims = client.list(PersistentVolumeClaim.self, in: options.selection)
+        // The volume of a claim that can't be read is kept.
+        async let claims = client.listReadable(PersistentVolumeClaim.self, in: options.selection)
         async let labelled = client.labelled(options.selection)
-        let byName = Dictionary(try await claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        let byName = Dictionary(try await claims.items.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         let chosen = try await labelled
         let known = try await volumes
         let all = known.compactMap { KeptVolume($0) }.filter {
@@ -95,6 +96,7 @@ extension KeptVolume {
         guard age == .zero || now.timeIntervalSince(since) >= Double(age.components.seconds) else {
             return "not old enough"
         }
+        if let why = volume.holdOfRecords { return why }
         guard volume.phase == "Released", volume.claim == self.claim else { return "it is in use (\(volume.phase))" }
         // By its UID: another claim of the name may hold nothing.
         guard let claim, claim.metadata.uid == successor, claim.phase == "Bound",

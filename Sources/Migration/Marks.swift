@@ -8,8 +8,8 @@ public enum Marks {
     /// On a staging claim and a mover: the name of the source claim.
     public static let claim = "kurl.sh/pvcmigrate"
     /// On a staging claim (`dest`), a mover (`migrate`), a pod that serves it a source volume on another node and the
-    /// Secret of the two (`serve`), a copy of the source that passes read (`copy`), what preflight makes (`preflight`),
-    /// and what is kept of a stopped workload that can't bear a mark (`stopped`): what it is.
+    /// Secret of the two (`serve`), a copy of the source that passes read (`copy`), and what preflight makes
+    /// (`preflight`): what it is.
     public static let kind = "kurl.sh/pvcmigrate-kind"
     /// On a workload that was stopped: its scale before.
     public static let scale = "kurl.sh/pvcmigrate-scale"
@@ -64,7 +64,11 @@ public enum Marks {
     /// Ours. On a Lease: the source and the destination class of the run that holds it, parted by a slash.
     static let classes = "kurl.sh/pvcmigrate-classes"
 
-    /// All that volumes bear.
+    /// Ours. On a volume, with the UID of a workload at its end: what is kept of that while it is stopped, since it can't
+    /// bear a mark (`StoppedRecord` as JSON).
+    public static let stopped = "kurl.sh/pvcmigrate-stopped-"
+
+    /// All that volumes bear of their own migration; what they bear of a stopped workload stays until that is started.
     static let onVolumes = [
         sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, stagingUID, copyUID, snapshotUID, users,
         manifest, kept, successor, owner, size,
@@ -78,7 +82,6 @@ public enum Marks {
         public static let server = "serve"
         public static let copy = "copy"
         public static let preflight = "preflight"
-        public static let stopped = "stopped"
     }
 
     /// The name of the staging claim; shortened as the Go tool does.
@@ -100,9 +103,6 @@ public enum Marks {
         guard name.count > 253 else { return name }
         return String(name.prefix(100) + name.suffix(153))
     }
-
-    /// The name of what is kept of a stopped workload.
-    public static func recordName(of uid: String) -> String { "pvmigrate-stopped-\(uid)" }
 
     /// The name of a mover: unique by the claim's UID, readable by its name, and short enough for a host name.
     public static func moverName(of claim: String, uid: String) -> String { name(Kind.mover, claim, uid) }

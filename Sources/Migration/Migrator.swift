@@ -46,6 +46,14 @@ struct Progress: Sendable {
         unit.claims.contains { ![.dropWake, .disposeOfSource, .dropMarks, .done].contains(next($0)) }
     }
     var isDone: Bool { unit.claims.allSatisfy { next($0) == .done } }
+
+    /// Takes over how a volume is now that bears a record, so that what is decided next knows it.
+    mutating func take(_ volume: PersistentVolume?) {
+        guard let volume else { return }
+        for index in unit.claims.indices where unit.claims[index].source?.metadata.uid == volume.metadata.uid {
+            unit.claims[index].source = volume
+        }
+    }
 }
 
 extension Migrator {

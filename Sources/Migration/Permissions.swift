@@ -9,8 +9,6 @@ public struct Permission: Sendable, Equatable {
         case defaultClass
         /// Only `--update-claim-templates` needs it.
         case claimTemplates
-        /// Only needed where something is stopped that can't bear a mark: a pod without an owner, a custom resource.
-        case records
         /// Only needed where KEDA scales a workload.
         case keda
         /// Only needed where no node can mount both volumes of a claim.
@@ -57,13 +55,7 @@ public enum Permissions {
             Permission(resource: .pods, verbs: ["get", "list", "watch", "create", "delete"]),
             Permission(resource: .pods, subresource: "log", verbs: ["get"]),
         ] + Workload.ownKinds.map { Permission(resource: $0, verbs: ["get", "list", "watch", "patch"]) } + [
-            Permission(
-                resource: .configMaps,
-                verbs: ["list"],
-                otherwise: "pods and custom resources that an earlier run has stopped are not found"
-            ),
             Permission(resource: .statefulSets, verbs: ["create", "delete"], purpose: .claimTemplates),
-            Permission(resource: .configMaps, verbs: ["get", "create", "patch", "delete"], purpose: .records),
             Permission(resource: .scaledObjects, verbs: ["get", "watch", "patch"], purpose: .keda),
             // A run never reads a Secret.
             Permission(resource: .secrets, verbs: ["create", "delete"], purpose: .networkCopy),
@@ -148,8 +140,6 @@ public enum Permissions {
             case .usage: options.makesSmaller
             case .story: options.recordsEvents
             case .snapshots: options.makesPasses && options.copySource == .snapshot
-            // The sets are recorded before they are recreated.
-            case .records: options.updatesClaimTemplates || options.recreatesPods || !options.pauses.isEmpty
             case .keda, .networkCopy, .custom: false
             }
         }
@@ -162,7 +152,6 @@ public enum Permissions {
         let own = all.filter {
             switch $0.purpose {
             case .always, .defaultClass, .claimTemplates, .snapshots, .usage, .story, .custom: false
-            case .records: !recorded.isEmpty
             case .keda: resources.contains(.scaledObjects)
             case .networkCopy: discovery.routes.values.contains { $0.source != nil }
             }
@@ -200,7 +189,7 @@ public enum Permissions {
         /// The rules by namespace, nil for those that hold in the whole cluster.
         var rules: [String?: [String]] = [:]
         // What depends on what is found, too.
-        let found: [Permission.Purpose] = [.records, .keda, .networkCopy]
+        let found: [Permission.Purpose] = [.keda, .networkCopy]
         for permission in all
         where found.contains(permission.purpose) || needed(for: options).contains(permission) {
             for namespace in permission.places(in: options.selection) {

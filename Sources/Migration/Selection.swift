@@ -68,13 +68,24 @@ extension Client {
         return all
     }
 
+    /// Lists the objects of a kind in all namespaces that are looked at, as far as they can be read.
+    func listReadable<Object: KubernetesObject>(
+        _ type: Object.Type,
+        of resource: APIResource = Object.resource,
+        in selection: Selection
+    ) async throws -> Readable<Object> {
+        var all = Readable<Object>()
+        for namespace in selection.places { all += try await listReadable(type, of: resource, in: namespace) }
+        return all
+    }
+
     /// The claims that have the labels asked for; nil where no labels are.
     ///
     /// - Throws: `UnreadableSelector`, `APIError`.
     func labelled(_ selection: Selection) async throws -> Set<ObjectName>? {
         guard let labels = selection.labels else { return nil }
         do {
-            return Set(try await list(PersistentVolumeClaim.self, in: selection, labels: labels).map(\.name))
+            return Set(try await list(MetadataObject.self, of: .claims, in: selection, labels: labels).map(\.name))
         } catch let error as APIError where error.code == 400 {
             throw UnreadableSelector(description: "--selector \"\(labels)\": \(error.message)")
         }
@@ -237,7 +248,9 @@ extension Inventory {
 
     /// Why a claim that was asked for can't be migrated; nil where it is already.
     fileprivate func whyNothingToDo(for name: ObjectName, _ options: Options) -> String? {
-        guard let claim = claims[name] else { return "does not exist" }
+        guard let claim = claims[name] else {
+            return unreadable(.claims, name).map { "can't be read: \($0.why)" } ?? "does not exist"
+        }
         if let labelled, !labelled.contains(name) { return "does not have the labels of --selector" }
         if claim.storageClassName == options.destinationClass { return nil }
         if claim.storageClassName == options.sourceClass {
@@ -248,7 +261,7 @@ extension Inventory {
     }
 
     fileprivate func isMissing(_ claim: ObjectName, _ selection: Selection) -> Bool {
-        selection.includes(namespace: claim.namespace) && claims[claim] == nil
+        selection.includes(namespace: claim.namespace) && claims[claim] == nil && unreadable(.claims, claim) == nil
             && !volumes.values.contains { Seal(of: $0)?.name == claim }
     }
 

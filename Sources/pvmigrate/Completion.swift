@@ -76,7 +76,7 @@ struct Completion: Sendable {
             )
             let storageClass = Self.classFlag(words).flatMap { Self.value($0, in: words) }
             all = await names(words) { client in
-                try await client.list(PersistentVolumeClaim.self, in: namespace)
+                try await client.listReadable(PersistentVolumeClaim.self, in: namespace).items
                     .filter { storageClass == nil || $0.storageClassName == storageClass }
                     .map { "\(ObjectName($0.metadata.name, in: $0.metadata.namespace))" }
             }

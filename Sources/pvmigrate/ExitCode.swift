@@ -12,7 +12,7 @@ enum ExitCode: Int32, CaseIterable {
         switch self {
         case .done: "done, or nothing to do"
         case .failed:
-            "failed or interrupted, and every workload runs; or one is not ready, and its old volume is kept; safe to run again"
+            "failed or interrupted, and every workload runs; or one is not ready, its old volume kept; run again"
         case .refused: "preflight failed; nothing was changed"
         case .stopped:
             "something is still stopped, or by status: open; the message lists it; run again to finish"

@@ -102,9 +102,6 @@ extension Scene {
             look(at: claims)
             look(at: try await client.list(Pod.self, in: namespace))
             for kind in Self.ownKinds { look(at: try await client.list(WorkloadObject.self, of: kind, in: namespace)) }
-            let records = try await client.list(MetadataObject.self, of: .configMaps, in: namespace)
-                .filter { $0.metadata.labels?["kurl.sh/pvcmigrate-kind"] != nil }
-            #expect(records.isEmpty, "records of stopped workloads are left", sourceLocation: location)
             known.formUnion(claims.map(\.metadata.uid))
             let staging = claims.map(\.metadata.name).filter { $0.hasSuffix("-pvcmigrate") }
             #expect(staging.isEmpty, "staging claims are left", sourceLocation: location)

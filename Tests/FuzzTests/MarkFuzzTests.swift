@@ -44,6 +44,39 @@ struct MarkFuzzTests {
         }
     }
 
+    @Test("of a stopped workload are no record, or one with its UID and a scale that the API takes")
+    func records() async throws {
+        let mutator = Mutator(
+            samples: [
+                #"{"apiVersion":"v1","kind":"Pod","namespace":"shop","name":"web","uid":"u","claims":["data"],"scale":1,"#
+                    + #""manifest":{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web","namespace":"shop"}}}"#,
+                #"{"apiVersion":"v1","kind":"Pod","namespace":"shop","name":"x","uid":"u","claims":[],"scale":2147483648}"#,
+                #"{"apiVersion":"a.b/v1","kind":"R","namespace":"shop","name":"db","uid":"u","claims":[],"scale":3,"#
+                    + #""patch":{"spec":{"paused":true}},"inverse":{"spec":{"paused":null}}}"#,
+            ],
+            words: ["{", "}", "[", "]", ":", ",", "\"", "null", "-", "9999999999", "1e9"]
+        )
+        func volume(bearing text: String) throws -> PersistentVolume {
+            let volume: JSON = [
+                "metadata": [
+                    "name": "pv-1", "uid": "u-1", "resourceVersion": "1",
+                    "annotations": .object([Marks.stopped + "u": .string(text)]),
+                ],
+                "spec": [:],
+            ]
+            return try JSONDecoder().decode(PersistentVolume.self, from: volume.text)
+        }
+        try await fuzz("Records", mutator) { input in
+            let read = try volume(bearing: String(decoding: input, as: UTF8.self))
+            guard let record = StoppedRecord(of: "u", on: read) else { return }
+            try hold(record.uid == "u" && 0...Int(Int32.max) ~= record.scale, "\(record)")
+            try hold(
+                StoppedRecord(of: "u", on: try volume(bearing: record.text())) == record,
+                "another when read again"
+            )
+        }
+    }
+
     @Test("of a workload are no scale, or one that the API takes")
     func scales() async throws {
         let mutator = Mutator(samples: ["2", "0", "10000"], words: ["-", "+", " "])

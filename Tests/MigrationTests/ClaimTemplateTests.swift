@@ -48,6 +48,23 @@ struct ClaimTemplateTests {
         #expect(try world.discovery(Scenario.claimTemplates.options).notes.isEmpty)
     }
 
+    @Test("a set without claims keeps its templates, as no volume could bear it meanwhile, which is said")
+    func withoutClaims() throws {
+        var world = Scenario.claimTemplates.world(alone: true)
+        world.addStatefulSet("idle", templates: ["data"], replicas: 0)
+        world.settle()
+        let before = world.cluster.get(ObjectKey(.statefulSets, "shop", "idle"))
+        let run = world.migrate(Scenario.claimTemplates.options)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(
+            run.messages.contains {
+                $0.contains("warning StatefulSet shop/idle: keeps its claim templates: ") && $0.contains("it has none")
+                    && $0.contains("kubectl delete statefulset idle -n shop --cascade=orphan")
+            }
+        )
+        #expect(run.world.cluster.get(ObjectKey(.statefulSets, "shop", "idle"))?["metadata"] == before?["metadata"])
+    }
+
     @Test("a set that belongs to a custom resource keeps its templates, which is said")
     func owned() throws {
         let world = Scenario.customScale.world(alone: true)

@@ -121,7 +121,7 @@ struct OthersClusterTests {
     func namespaceEarly() {
         var scene = Others()
         // Without a migration it would be no different.
-        scene.forgiven = [Others.deletion, ": 1: no volume", ": 2: the source volume"]
+        scene.forgiven = [Others.deletion, ": 1: no volume", ": 2: the source volume", ": 8: the source volume"]
         scene.migrate(Self.deletesNamespace { $0.isProtected })
         scene.expectFailure(saying: ["unable to create new content in namespace shop because it is being terminated"])
         #expect(!scene.hasStopped)
@@ -140,7 +140,7 @@ struct OthersClusterTests {
     func namespaceLate() {
         var scene = Others()
         // Everything else of the namespace is gone.
-        scene.forgiven = [Others.deletion, "Deployment web has not its scale"]
+        scene.forgiven = [Others.deletion, "Deployment web has not its scale", ": 8: the source volume"]
         scene.migrate(Self.deletesNamespace { $0.isSealed })
         scene.expectFailure(saying: ["namespaces \"shop\" not found", "Its data is complete on the volume"])
         scene.change { try $0.create(.namespaces, ["metadata": ["name": "shop"]]) }

@@ -110,12 +110,6 @@ struct PermissionsTests {
                 - apiGroups: ["batch"]
                   resources: ["jobs"]
                   verbs: ["get", "list", "watch", "patch"]
-                - apiGroups: [""]
-                  resources: ["configmaps"]
-                  verbs: ["list"]
-                - apiGroups: [""]
-                  resources: ["configmaps"]
-                  verbs: ["get", "create", "patch", "delete"]
                 - apiGroups: ["keda.sh"]
                   resources: ["scaledobjects"]
                   verbs: ["get", "watch", "patch"]
@@ -207,6 +201,16 @@ struct PermissionsTests {
             scenario.world(),
             Options(sourceClass: World.source, destinationClass: World.destination)
         )
+    }
+
+    @Test("nor does one that deletes a pod and creates it again, or a set", arguments: [Scenario.pod, .claimTemplates])
+    func recreated(scenario: Scenario) {
+        Self.expectNothingElse(scenario.world(), scenario.options)
+    }
+
+    @Test("ConfigMaps are none of its business")
+    func configMaps() {
+        #expect(!Permissions.all.contains { $0.resource.plural == "configmaps" })
     }
 
     @Test("nor does one with passes over snapshots")

@@ -8,6 +8,7 @@ struct Plants: Sendable {
     /// The paths of what he has planted: what a run does to these is his own affair, as long as it frees no storage.
     private(set) var paths: Set<String> = []
     private(set) var names: [String] = []
+    private var planted: [(key: ObjectKey, path: String)] = []
     private var random: SeededGenerator
     private let namespace: String
     /// The world's claims and workloads, which he knows and means.
@@ -20,6 +21,10 @@ struct Plants: Sendable {
         for _ in 0..<Int.random(in: 3...10, using: &plants.random) { plants.plantOne(in: &world) }
         world.cluster.advance(to: world.cluster.now + .seconds(20))
         plants.retainSome(in: &world)
+        // What controllers have taken away again, since its owner does not exist, leaves its name free.
+        plants.paths.formIntersection(
+            plants.planted.filter { world.cluster.get($0.key) != nil }.map(\.path)
+        )
         return plants
     }
 
@@ -152,11 +157,12 @@ struct Plants: Sendable {
     /// A workload with marks that make no sense, of claims that are nobody's.
     private mutating func plantWorkload(in world: inout World) {
         let name = "plant-\(word(letters: true))"
-        let marks: [String: JSON] = [
-            Marks.scale: .string(["3", "10000", "-1", word()].randomElement(using: &random) ?? "3"),
-            Marks.whenScaled: "Delete",
-        ]
         let isSet = Bool.random(using: &random)
+        // What can be read is set again: he may do that himself, and a set of thousands of claims takes the simulator long.
+        let scales = isSet ? ["-1", "99999999999", word()] : ["3", "-1", word()]
+        let marks: [String: JSON] = [
+            Marks.scale: .string(scales.randomElement(using: &random) ?? "3"), Marks.whenScaled: "Delete",
+        ]
         var spec: JSON = [
             "replicas": 0, "selector": ["matchLabels": ["app": .string(name)]],
             "template": [
@@ -217,7 +223,9 @@ struct Plants: Sendable {
         guard world.cluster.get(ObjectKey(resource, namespace, name)) == nil else { return }
         world.make(resource, namespace, object)
         let group = resource.group.isEmpty ? "/api" : "/apis/" + resource.group
-        paths.insert("\(group)/\(resource.version)/namespaces/\(namespace)/\(resource.plural)/\(name)")
+        let path = "\(group)/\(resource.version)/namespaces/\(namespace)/\(resource.plural)/\(name)"
+        paths.insert(path)
+        planted.append((ObjectKey(resource, namespace, name), path))
         names.append("\(resource.kind) \(namespace)/\(name)")
     }
 

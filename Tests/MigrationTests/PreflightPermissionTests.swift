@@ -110,8 +110,6 @@ struct PreflightPermissionTests {
         #expect(result.table == [])
         #expect(
             result.messages.filter { $0.contains("not permitted") }.sorted() == [
-                "configmaps: not permitted: list (in the whole cluster); pods and custom resources that an earlier run "
-                    + "has stopped are not found",
                 "events: not permitted: list (in the whole cluster); failures are reported without the cluster's own "
                     + "reasons",
                 "horizontalpodautoscalers: not permitted: list (in the whole cluster); the autoscalers of workloads are "

@@ -1,4 +1,5 @@
 import ClusterSimulator
+import FoundationEssentials
 import Kubernetes
 
 @testable import Migration
@@ -150,9 +151,8 @@ extension World {
                 return nil
             }
             if object?[path: ["metadata", "annotations", Marks.scale]] != nil { return nil }
-            let isRecorded = cluster.list(.configMaps, namespace: "shop").contains {
-                $0[path: ["metadata", "labels", Marks.kind]] == "stopped"
-                    && $0[path: ["data", "workload"]]?.string?.contains("\"name\":\"\(key.name)\"") == true
+            let isRecorded = recorded().contains {
+                $0.kind == key.resource.kind && $0.name == key.name && $0.namespace == key.namespace
             }
             return isRecorded ? nil : "3: \(key.resource.kind) \(key.name) does not go, and nothing says how it did"
         }
@@ -169,11 +169,17 @@ extension World {
             + records()
     }
 
-    /// What is kept of stopped workloads.
-    func records() -> [String] {
-        cluster.list(.configMaps).filter { $0[path: ["metadata", "labels", Marks.kind]] != nil }
-            .map { "the record \($0[path: ["metadata", "name"]]?.string ?? "") is still there" }
+    /// What volumes bear of stopped workloads.
+    private func recorded() -> [StoppedRecord] {
+        cluster.list(.persistentVolumes).flatMap { volume in
+            (volume[path: ["metadata", "annotations"]]?.object ?? [:]).compactMap { key, value in
+                guard key.hasPrefix(Marks.stopped), let text = value.string else { return nil }
+                do { return try JSONDecoder().decode(StoppedRecord.self, from: Data(text.utf8)) } catch { return nil }
+            }
+        }
     }
+
+    func records() -> [String] { recorded().map { "the record of \($0.kind) \($0.name) is still there" } }
 
     private func changedTemplates() -> [String] {
         cluster.list(.statefulSets).flatMap { set -> [String] in

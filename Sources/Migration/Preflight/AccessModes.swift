@@ -5,7 +5,9 @@ extension Migrator {
     func checkAccessModes(_ discovery: Discovery) async throws -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil && $0.newAccessMode != nil }
         guard !states.isEmpty else { return [] }
-        let pods = try await client.list(Pod.self, in: options.selection).filter { !$0.isFinished && !Self.isOurs($0) }
+        // One that can't be read stands in the way by itself.
+        let pods = try await client.listReadable(Pod.self, in: options.selection).items
+            .filter { !$0.isFinished && !Self.isOurs($0) }
         let workloads = discovery.units.flatMap(\.workloads)
         return states.compactMap { state in
             let users = pods.filter {

@@ -23,7 +23,7 @@ extension Migrator {
     private func usage(of states: [ClaimState]) async throws -> [ObjectName: VolumeUsage] {
         let claims = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         var nodes: [ObjectName: String] = [:]
-        for pod in try await client.list(Pod.self, in: options.selection) where pod.phase == "Running" {
+        for pod in try await client.listReadable(Pod.self, in: options.selection).items where pod.phase == "Running" {
             for name in pod.claimNames { nodes[ObjectName(name, in: pod.metadata.namespace)] = pod.spec.nodeName }
         }
         nodes = nodes.filter { claims[$0.key] != nil }

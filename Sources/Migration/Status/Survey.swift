@@ -8,6 +8,8 @@ struct Survey: Sendable {
     /// The names of the StorageClasses; nil where they could not be listed.
     var classes: [String]?
     var unseen: [Obstacle] = []
+    /// Records of stopped workloads that nothing is done for.
+    var unbelieved: [Obstacle] = []
     /// By this machine's clock.
     var now: Date
 }
@@ -21,18 +23,21 @@ extension Client {
     public func status(_ scope: MigrationStatus.Scope) async throws -> MigrationStatus {
         let selection = scope.selection
         async let volumes = list(PersistentVolume.self)
-        async let claims = list(PersistentVolumeClaim.self, in: selection)
+        async let claims = listReadable(PersistentVolumeClaim.self, in: selection)
         async let labelled = labelled(selection)
         async let pods = permitted(Pod.self, in: selection.places, otherwise: "movers are not told of")
         async let workloads = permittedWorkloads(in: selection.places)
-        async let recorded = recorded(in: selection)
         async let leases = permitted(Lease.self, in: [Migrator.lockNamespace], otherwise: "locks are not told of")
         async let classes = permitted(StorageClass.self, in: [nil], otherwise: "that a class is gone is not told")
+        let recorded = try await recorded(on: try await volumes, in: selection)
+        let unreadable =
+            try await claims.unreadable + (try await pods.unreadable) + (try await workloads.flatMap(\.unreadable))
         var inventory = Inventory(
             volumes: try await volumes,
-            claims: try await claims,
+            claims: try await claims.items,
             pods: try await pods.items,
-            workloads: try await workloads.flatMap(\.workloads) + (try await recorded)
+            workloads: try await workloads.flatMap(\.workloads) + recorded.workloads,
+            unreadable: unreadable
         )
         inventory.labelled = try await labelled
         let refusals =
@@ -43,7 +48,9 @@ extension Client {
             inventory: inventory,
             leases: try await leases.items,
             classes: try await classes.refusal == nil ? try await classes.items.map(\.metadata.name) : nil,
-            unseen: refusals.compactMap(\.self),
+            unseen: refusals.compactMap(\.self)
+                + (unreadable + (try await leases.unreadable) + (try await classes.unreadable)).map { Obstacle($0) },
+            unbelieved: recorded.notes,
             now: time.timeOfDay
         )
         return MigrationStatus(survey, scope: scope)
@@ -51,6 +58,7 @@ extension Client {
 
     private struct PermittedWorkloads: Sendable {
         var workloads: [Workload]
+        var unreadable: [Unreadable]
         var refusal: Obstacle?
     }
 
@@ -65,6 +73,7 @@ extension Client {
                 )
                 return PermittedWorkloads(
                     workloads: found.items.compactMap { Workload($0, of: resource) },
+                    unreadable: found.unreadable,
                     refusal: found.refusal
                 )
             }
@@ -81,7 +90,9 @@ extension Client {
         var permitted = Permitted<Object>(items: [])
         for namespace in places {
             do {
-                permitted.items += try await list(type, of: resource, in: namespace)
+                let list = try await listReadable(type, of: resource, in: namespace)
+                permitted.items += list.items
+                permitted.unreadable += list.unreadable
             } catch let error as APIError where error.reason == .forbidden {
                 permitted.refusal = Obstacle(
                     namespace: namespace,
@@ -96,6 +107,7 @@ extension Client {
 
 private struct Permitted<Object: KubernetesObject>: Sendable {
     var items: [Object]
+    var unreadable: [Unreadable] = []
     var refusal: Obstacle?
 }
 
@@ -111,7 +123,7 @@ extension MigrationStatus {
         let allLocks = survey.locks(scope)
         locks = allLocks.filter { $0.seemsAlive || isOpen }
         leftovers =
-            survey.leftovers(besides: states, cutOff, scope)
+            survey.leftovers(besides: states, cutOff, scope) + survey.unbelieved
             + allLocks.filter { !$0.seemsAlive && !isOpen }.map(\.leftover)
         notes = survey.notes(besides: states, scope)
         unseen = survey.unseen
@@ -375,7 +387,8 @@ extension Survey {
         for volume in volumes where volume.metadata.annotation(Marks.sourceUID) != nil && !volume.isKept {
             guard !volume.metadata.isTerminating, !volumesInUse.contains(volume.metadata.uid),
                 includes(volume.claim, scope),
-                scope.includes(source: volume.spec.storageClassName, destination: nil)
+                scope.includes(source: volume.spec.storageClassName, destination: nil),
+                volume.claim.flatMap({ inventory.unreadable(.claims, $0) }) == nil
             else { continue }
             add(
                 volume,

@@ -4,27 +4,38 @@ extension Migrator {
     /// Makes StatefulSets name the destination class in their claim templates, where all their claims are migrated.
     ///
     /// Claim templates can't be changed, so each set is deleted without its pods and created again, which adopts them
-    /// (transcript statefulset_recreate). What is to be created is written down before.
+    /// (transcript statefulset_recreate). What is to be created is written on the volume of one of its claims before.
     ///
     /// - Returns: what failed; nothing else waits for it.
     func updateClaimTemplates() async -> [String] {
         var failures: [String] = []
         do {
-            let claims = try await client.list(PersistentVolumeClaim.self, in: options.selection)
+            let claims = try await client.listReadable(PersistentVolumeClaim.self, in: options.selection)
             let labelled = try await client.labelled(options.selection)
-            for set in try await client.list(WorkloadObject.self, of: .statefulSets, in: options.selection) {
-                let workload = Workload(statefulSet: set)
-                let own = claims.filter {
-                    workload.claimNames.contains($0.metadata.name) && $0.metadata.namespace == workload.name.namespace
-                }
-                let isChosen = own.allSatisfy { claim in
-                    options.selection.whatLeavesOut(claim.name) == nil && labelled?.contains(claim.name) != false
+            let sets = try await client.listReadable(WorkloadObject.self, of: .statefulSets, in: options.selection)
+            for set in sets.unreadable {
+                journal.warn(set.title, "keeps its claim templates: it can't be read (\(set.why))")
+            }
+            let names = claims.items.map(\.name) + claims.unreadable.map(\.name)
+            for workload in sets.items.map({ Workload(statefulSet: $0) }).naming(names) {
+                let mounted = Set(workload.mountedClaims)
+                let own = claims.items.filter { mounted.contains($0.name) }
+                let unreadable = claims.unreadable.filter { mounted.contains($0.name) }
+                let isChosen = (own.map(\.name) + unreadable.map(\.name)).allSatisfy { claim in
+                    options.selection.whatLeavesOut(claim) == nil && labelled?.contains(claim) != false
                 }
                 guard isChosen, !own.isEmpty || options.selection.choosesNamespacesOnly,
                     isToBeUpdated(workload, own)
                 else { continue }
+                if let claim = unreadable.first {
+                    journal.warn(
+                        workload.title,
+                        "keeps its claim templates: \(claim.title) can't be read (\(claim.why))"
+                    )
+                    continue
+                }
                 do {
-                    try await update(workload)
+                    try await update(workload, own)
                 } catch {
                     failures.append("the claim templates of \(workload.title) were not updated: \(error)")
                 }
@@ -51,11 +62,35 @@ extension Migrator {
         return true
     }
 
-    private func update(_ found: Workload) async throws {
+    /// The volume of the first of a set's claims that has one.
+    private func bearer(of own: [PersistentVolumeClaim]) async throws -> PersistentVolume? {
+        for claim in own.sorted(by: { $0.name < $1.name }) {
+            guard let name = claim.spec.volumeName,
+                let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil)),
+                volume.spec.claimRef?.uid == claim.metadata.uid, !volume.metadata.isTerminating
+            else { continue }
+            return volume
+        }
+        return nil
+    }
+
+    private func update(_ found: Workload, _ own: [PersistentVolumeClaim]) async throws {
+        guard let bearer = try await bearer(of: own) else {
+            journal.warn(
+                found.title,
+                "keeps its claim templates: while it is created again, its manifest has to be written on the volume of one "
+                    + "of its claims, and it has none. To change them, delete it without its pods (kubectl delete statefulset "
+                    + "\(found.name.name) -n \(found.name.namespace ?? "") --cascade=orphan), and create it again"
+            )
+            return
+        }
         let object = try await client.get(.statefulSets, found.name)
         let manifest = Workload.withoutIdentity(object).naming(options.destinationClass, insteadOf: options.sourceClass)
         var workload = found
         workload.brake = .removal(manifest: manifest)
+        workload.claimNames = Set(own.map(\.metadata.name))
+        workload.bearer = bearer
+        if let why = try workload.hindrance(to: bearer) { throw Refusal(why) }
         // A set at zero is recreated as any other.
         workload.replicas = max(1, found.replicas)
         journal.info(workload.title, "is created again, without its pods being touched, to name the new class")

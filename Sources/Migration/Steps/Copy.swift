@@ -85,7 +85,7 @@ extension Migrator {
         for (namespace, claims) in Dictionary(grouping: unit.claims, by: \.name.namespace) {
             let names = Set(claims.map(\.name.name))
             let all = try await client.list(MountingPod.self, in: namespace)
-            pods += all.filter { Self.isForeign($0, mounting: names) }
+            pods += all.filter { Self.isForeign($0, mounting: names) && !$0.neverRuns }
         }
         return pods
     }

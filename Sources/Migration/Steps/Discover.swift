@@ -42,20 +42,24 @@ extension Migrator {
         let selection = options.selection
         async let classes = client.list(StorageClass.self)
         async let volumes = client.list(PersistentVolume.self)
-        async let claims = client.list(PersistentVolumeClaim.self, in: selection)
+        async let claims = client.listReadable(PersistentVolumeClaim.self, in: selection)
         async let labelled = client.labelled(selection)
-        async let pods = client.list(Pod.self, in: selection)
+        async let pods = client.listReadable(Pod.self, in: selection)
         async let workloads = client.workloads(in: selection)
-        async let recorded = client.recorded(in: selection)
         async let scalers = scalers()
+        let recorded = try await client.recorded(on: try await volumes, in: selection)
         var inventory = Inventory(
             volumes: try await volumes,
-            claims: try await claims,
-            pods: try await pods,
-            workloads: try await workloads + (try await recorded)
+            claims: try await claims.items,
+            pods: try await pods.items,
+            workloads: try await workloads.workloads + recorded.workloads,
+            unreadable: try await claims.unreadable + (try await pods.unreadable) + (try await workloads.unreadable)
+                + (try await scalers.unreadable)
         )
         inventory.labelled = try await labelled
-        return try await discover(in: inventory, classes: try await classes, scalers: try await scalers)
+        var discovery = try await discover(in: inventory, classes: try await classes, scalers: try await scalers)
+        discovery.notes += recorded.notes
+        return discovery
     }
 
     private func discover(
@@ -205,6 +209,9 @@ extension Migrator {
             obstacles[claim.name, default: []].append(problem)
         }
 
+        let unread = inventory.consequencesOfUnreadable(for: states)
+        obstacles.merge(unread.obstacles) { $0 + $1 }
+        discovery.notes += unread.notes
         for (name, problem) in try await writeSizes(into: &states) { obstacles[name, default: []].append(problem) }
         for (name, problem) in try await oversized(states) { obstacles[name, default: []].append(problem) }
         for (name, problems) in inventory.sharedStorage(of: &states) { obstacles[name, default: []] += problems }
@@ -221,6 +228,7 @@ extension Migrator {
         for index in discovery.units.indices {
             discovery.units[index].nameConsumers(in: inventory)
             discovery.units[index].namePods(in: inventory)
+            try discovery.units[index].nameBearers()
             discovery.units[index].name(scalers)
             discovery.notes += discovery.units[index].notesOfManagers
         }
@@ -265,6 +273,8 @@ extension Migrator {
             )
         }
         guard inventory.includes(name, options.selection) else { return .elsewhere }
+        // It is named by itself.
+        if inventory.unreadable(.claims, name) != nil { return .elsewhere }
         guard let claim = inventory.claims[name] else {
             return .none(
                 Obstacle(
@@ -312,7 +322,7 @@ extension Migrator {
         var workloads = inventory.workloads
         for workload in workloads { claimsByWorkload[workload.metadata.uid] = Set(workload.mountedClaims) }
         var search = OwnerSearch(self, inventory)
-        for pod in inventory.pods where !Self.isOurs(pod) {
+        for pod in inventory.pods where !Self.isOurs(pod) && !pod.neverRuns {
             let mounted = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) })
             let claims = mounted.intersection(names)
             guard !claims.isEmpty else { continue }
@@ -442,8 +452,17 @@ struct Inventory: Sendable {
     var owners: [String: Workload]
     /// The claims that have the labels asked for; nil where no labels are.
     var labelled: Set<ObjectName>?
+    /// What was listed and can't be read.
+    var unreadable: [ObjectName: [Unreadable]]
 
-    init(volumes: [PersistentVolume], claims: [PersistentVolumeClaim], pods: [Pod], workloads: [Workload]) {
+    init(
+        volumes: [PersistentVolume],
+        claims: [PersistentVolumeClaim],
+        pods: [Pod],
+        workloads: [Workload],
+        unreadable: [Unreadable] = []
+    ) {
+        self.unreadable = Dictionary(grouping: unreadable, by: \.name)
         self.volumes = Dictionary(volumes.map { ($0.metadata.name, $0) }, uniquingKeysWith: { $1 })
         self.claims = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         claimsByUID = Dictionary(claims.map { ($0.metadata.uid, $0) }, uniquingKeysWith: { $1 })
@@ -454,6 +473,7 @@ struct Inventory: Sendable {
         let uids = Set(recreated.map(\.metadata.uid))
         unfinished = recreated
         let workloads = workloads.filter { $0.record == nil || !uids.contains($0.metadata.uid) }
+            .naming(Set(claims.map(\.name) + unreadable.map(\.name) + volumes.flatMap(\.namedClaims)))
         // What has an owner is reached through its pods: that owner decides.
         self.workloads = workloads.filter { $0.metadata.controller == nil || $0.isMarked }
             .sorted(by: Workload.stopsBefore)

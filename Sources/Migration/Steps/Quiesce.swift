@@ -53,6 +53,7 @@ extension Migrator {
                 journal.info(stopped.title, stopped.stopInWords)
             }
             progress.unit.workloads[index] = stopped
+            progress.take(stopped.bearer)
         }
     }
 
@@ -61,6 +62,7 @@ extension Migrator {
         for index in progress.unit.workloads.indices {
             if let now = try await client.current(progress.unit.workloads[index]) {
                 progress.unit.workloads[index] = now
+                progress.take(now.bearer)
             }
         }
     }
@@ -171,7 +173,7 @@ extension Migrator {
 
     private static func holders(in snapshot: Snapshot<MountingPod>) -> [MountingPod] {
         // A finished pod that is being deleted may still be unmounted.
-        snapshot.objects.values.filter { !$0.isFinished || $0.metadata.isTerminating }
+        snapshot.objects.values.filter { ($0.metadata.isTerminating || !$0.isFinished) && !$0.neverRuns }
     }
 }
 
@@ -183,7 +185,7 @@ extension Workload {
         case .nodeSelector: "stopped: its pods are asked to run on no node"
         case .suspension: "suspended" + (resource == .jobs ? "; it begins anew afterwards" : "")
         case .pause: "paused, as asked for"
-        case .removal: "deleted, to be created again; its manifest is in the ConfigMap \(record?.name.name ?? "?")"
+        case .removal: "deleted, to be created again; its manifest is on the volume \(bearer?.metadata.name ?? "?")"
         }
     }
 }

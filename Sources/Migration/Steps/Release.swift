@@ -33,6 +33,7 @@ extension Migrator {
     private func disposeOfSource(_ state: ClaimState, unready why: String?) async throws -> ClaimState {
         var state = state
         guard let source = state.source, let seal = state.seal else { return state }
+        if let why = source.holdOfRecords { throw Refusal(why) }
         if let why { journal.warn(state.title, "no workload was seen ready on its new volume: \(why)") }
         if state.sharesSource {
             journal.warn(

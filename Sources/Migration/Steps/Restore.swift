@@ -21,6 +21,7 @@ extension Migrator {
             do {
                 if let started = try await start(progress.unit.workloads[index]) {
                     progress.unit.workloads[index] = started
+                    progress.take(started.bearer)
                 } else {
                     progress.deleted.insert(progress.unit.workloads[index].metadata.uid)
                 }
@@ -36,14 +37,11 @@ extension Migrator {
         if let failure { throw failure }
     }
 
-    /// Starts one workload again, where it bears the mark of being stopped.
+    /// Starts one workload again, where it bears the mark of being stopped; nil where it is gone.
     func start(_ workload: Workload) async throws -> Workload? {
         // What it is now decides: it was changed by us or others since it was listed.
         guard var current = try await client.current(workload) else {
-            if let record = workload.record {
-                try await client.delete(.configMaps, record.name, uid: record.metadata.uid)
-            }
-            return nil
+            return workload.record == nil ? nil : try await client.forget(workload)
         }
         if !current.isMarked {
             guard current.replicas == 0, let mark = workload.mark else { return current }
@@ -159,7 +157,7 @@ extension Migrator {
 extension Unit {
     /// The workloads that keep pods on a claim while they run, or do once they are started again, as messages name them.
     func users(of state: ClaimState) -> [String] {
-        workloads.filter { $0.keepsPods && $0.claimNames.contains(state.name.name) }.map(\.title)
+        workloads.naming([state.name]).filter { $0.keepsPods && $0.claimNames.contains(state.name.name) }.map(\.title)
     }
 }
 

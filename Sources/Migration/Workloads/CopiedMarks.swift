@@ -35,33 +35,50 @@ extension Migrator {
     /// It is done once the controller has seen the workload without them: before, it would copy them again.
     func removeCopiedMarks(of workload: Workload) async {
         guard let resource = workload.copiesMarksTo else { return }
-        do {
-            try await client.wait(
-                for: WorkloadObject.self,
-                of: workload.resource,
-                in: workload.name.namespace,
-                named: workload.name.name,
-                limit: Self.observation,
-                what: "\(workload.title) to be seen by its controller"
-            ) { $0.object(named: workload.name.name)?.isObserved ?? true ? () : nil }
-            let objects = try await client.list(MetadataObject.self, of: resource, in: workload.name.namespace)
-            for object in objects where object.metadata.controller?.uid == workload.metadata.uid {
-                guard object.metadata.annotation(Marks.scale) != nil else { continue }
-                try await client.patch(
-                    resource,
-                    object.name,
-                    .merge([
-                        "metadata": ["uid": .string(object.metadata.uid), "annotations": .object([Marks.scale: .null])]
-                    ])
+        let end = time.now() + Self.observation
+        var backoff = Backoff()
+        while true {
+            do {
+                return try await removeCopiedMarks(of: workload, from: resource, until: end)
+            } catch let error as APIError where error.reason == .forbidden && resource == .controllerRevisions {
+                return journal.info(
+                    workload.title,
+                    "its ControllerRevision keeps the mark \(Marks.scale), which means nothing there"
                 )
+            } catch {
+                let next = time.now() + backoff.next()
+                guard error is APIError, next < end, await orWarn("", { try await time.sleep(next) }) != nil else {
+                    return journal.warn(
+                        workload.title,
+                        "a \(resource.kind) of it keeps the mark \(Marks.scale): \(error)"
+                    )
+                }
             }
-        } catch let error as APIError where error.reason == .forbidden && resource == .controllerRevisions {
-            journal.info(
-                workload.title,
-                "its ControllerRevision keeps the mark \(Marks.scale), which means nothing there"
+        }
+    }
+
+    private func removeCopiedMarks(of workload: Workload, from resource: APIResource, until end: Duration) async throws
+    {
+        try await client.wait(
+            for: WorkloadObject.self,
+            of: workload.resource,
+            in: workload.name.namespace,
+            named: workload.name.name,
+            limit: max(.seconds(1), end - time.now()),
+            what: "\(workload.title) to be seen by its controller"
+        ) { $0.object(named: workload.name.name)?.isObserved ?? true ? () : nil }
+        let objects = try await client.list(MetadataObject.self, of: resource, in: workload.name.namespace)
+        for object in objects where object.metadata.controller?.uid == workload.metadata.uid {
+            guard object.metadata.annotation(Marks.scale) != nil else { continue }
+            try await client.patch(
+                resource,
+                object.name,
+                .merge([
+                    "metadata": [
+                        "uid": .string(object.metadata.uid), "annotations": .object([Marks.scale: .null]),
+                    ]
+                ])
             )
-        } catch {
-            journal.warn(workload.title, "a \(resource.kind) of it keeps the mark \(Marks.scale): \(error)")
         }
     }
 }

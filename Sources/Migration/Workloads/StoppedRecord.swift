@@ -1,225 +1,176 @@
 import FoundationEssentials
 import Kubernetes
 
-/// What is kept of a workload that can't bear the mark of being stopped: that of a custom resource, whose scale is
-/// changed elsewhere, and that of a pod, which is deleted. A ConfigMap beside it, written before it is stopped and
-/// deleted when it was started again.
-struct StoppedRecord: KubernetesObject, Equatable {
-    static let resource = APIResource.configMaps
-    /// By which records are listed.
-    static let label = "\(Marks.kind)=\(Marks.Kind.stopped)"
-    private static let key = "workload"
-
-    /// What the record says, as JSON text under one key.
-    private struct Content: Codable {
-        var apiVersion: String
-        var kind: String
-        var plural: String
-        var name: String
-        var uid: String
-        var claims: [String]
-        var scale: Int
-        var patch: JSON?
-        var inverse: JSON?
-        var manifest: JSON?
-    }
-
-    var metadata: ObjectMeta
-    var data: [String: String]?
-
-    static func == (left: StoppedRecord, right: StoppedRecord) -> Bool {
-        left.metadata.uid == right.metadata.uid && left.data == right.data
-    }
-
-    private var content: Content? {
-        guard metadata.labels?[Marks.kind] == Marks.Kind.stopped, let text = data?[Self.key] else { return nil }
-        do {
-            return try JSONDecoder().decode(Content.self, from: Data(text.utf8))
-        } catch {
-            return nil
-        }
-    }
-
+/// What is kept of a workload that can't bear the mark of being stopped: of a custom resource, whose scale is changed
+/// elsewhere, and of what is deleted and created again.
+///
+/// A volume bears it as an annotation, written before the workload is stopped and removed when it was started again. Who
+/// may write in a namespace can't write volumes, so nobody has a run create or change what he could not himself.
+struct StoppedRecord: Codable, Sendable, Equatable {
+    var apiVersion: String
+    var kind: String
+    var namespace: String
+    var name: String
+    var uid: String
+    var claims: [String]
     /// The scale that the workload had.
-    var scale: Int { content?.scale ?? 0 }
-
-    /// The workload that the record is of, as it was; nil where it can't be read.
-    var workload: Workload? {
-        guard let content else { return nil }
-        let parts = content.apiVersion.split(separator: "/").map(String.init)
-        let brake: Workload.Brake =
-            if let manifest = content.manifest {
-                .removal(manifest: manifest)
-            } else if let patch = content.patch, let inverse = content.inverse {
-                .pause(patch: patch, inverse: inverse)
-            } else {
-                .scale
-            }
-        return Workload(
-            resource: APIResource(
-                group: parts.count > 1 ? parts[0] : "",
-                version: parts.last ?? "",
-                kind: content.kind,
-                plural: content.plural
-            ),
-            metadata: ObjectMeta(
-                name: content.name,
-                namespace: metadata.namespace,
-                uid: content.uid,
-                resourceVersion: metadata.resourceVersion
-            ),
-            brake: brake,
-            replicas: 0,
-            claimNames: Set(content.claims),
-            record: self
-        )
-    }
+    var scale: Int
+    var patch: JSON?
+    var inverse: JSON?
+    var manifest: JSON?
 
     /// What to keep of a workload before it is stopped.
-    static func manifest(of workload: Workload) throws -> JSON {
-        var content = Content(
-            apiVersion: workload.resource.apiVersion,
-            kind: workload.kind,
-            plural: workload.resource.plural,
-            name: workload.metadata.name,
-            uid: workload.metadata.uid,
-            claims: workload.claimNames.sorted(),
-            scale: workload.replicas
-        )
+    init(of workload: Workload) {
+        apiVersion = workload.resource.apiVersion
+        kind = workload.kind
+        namespace = workload.metadata.namespace ?? ""
+        name = workload.metadata.name
+        uid = workload.metadata.uid
+        claims = workload.claimNames.sorted()
+        scale = workload.replicas
         switch workload.brake {
-        case .pause(let patch, let inverse): (content.patch, content.inverse) = (patch, inverse)
-        case .removal(let manifest): content.manifest = manifest
-        default: break
+        case .pause(let patch, let inverse): (self.patch, self.inverse) = (patch, inverse)
+        case .removal(let manifest): self.manifest = manifest
+        case .replicas, .nodeSelector, .suspension, .scale: break
         }
-        let text = String(decoding: try JSONEncoder().encode(content), as: UTF8.self)
-        return [
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": [
-                "name": .string(Marks.recordName(of: workload.metadata.uid)),
-                "namespace": workload.metadata.namespace.map(JSON.string) ?? .null,
-                "labels": .object([Marks.kind: .string(Marks.Kind.stopped)]),
-            ],
-            "data": [key: .string(text)],
-        ]
+    }
+
+    /// Reads what a volume bears of a workload; nil where that is nothing, or no record of this UID.
+    init?(of uid: String, on volume: PersistentVolume) {
+        guard let text = volume.metadata.annotation(Marks.stopped + uid) else { return nil }
+        do { self = try JSONDecoder().decode(Self.self, from: Data(text.utf8)) } catch { return nil }
+        // As a scale is an int32 to the API.
+        guard self.uid == uid, (0...Int(Int32.max)).contains(scale) else { return nil }
+    }
+
+    /// The annotation's value.
+    ///
+    /// - Throws: `EncodingError`.
+    func text() throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(self), as: UTF8.self)
+    }
+
+    /// The kind, where it is one of Kubernetes' own that is deleted and created again.
+    fileprivate var removable: APIResource? {
+        [.pods, .statefulSets].first { $0.kind == kind && $0.apiVersion == apiVersion }
+    }
+
+    /// How the workload was stopped.
+    ///
+    /// - Throws: `Refusal` where no run stops what is served so.
+    fileprivate func brake(of served: ServedResource) throws(Refusal) -> Workload.Brake {
+        switch (manifest, patch, inverse) {
+        case (let manifest?, nil, nil):
+            guard removable == served.resource else { throw Refusal("no run deletes a \(kind) and creates it again") }
+            guard manifest["apiVersion"]?.string == apiVersion, manifest["kind"]?.string == kind,
+                manifest[path: ["metadata", "name"]]?.string == name,
+                manifest[path: ["metadata", "namespace"]]?.string == namespace
+            else { throw Refusal("its manifest is of another object than the \(kind) \(namespace)/\(name)") }
+            return .removal(manifest: manifest)
+        case (nil, let patch?, let inverse?)
+        where served.resource.isCustom && patch.object != nil && inverse.object != nil:
+            return .pause(patch: patch, inverse: inverse)
+        case (nil, nil, nil) where served.resource.isCustom && served.hasScale: return .scale
+        default: throw Refusal("no run stops a \(kind) as it says")
+        }
     }
 }
 
+/// The workloads that volumes bear records of.
+struct RecordedWorkloads: Sendable {
+    var workloads: [Workload] = []
+    /// The records that nothing is done for, each with why.
+    var notes: [Obstacle] = []
+}
+
 extension Client {
-    /// The workloads of which something is kept, as they are now.
+    /// Finds the workloads of which volumes bear something, as they are now. What can't be believed is left alone and
+    /// named.
     ///
-    /// Where records may not be listed there are none: whoever writes them may list them.
-    func recorded(in selection: Selection) async throws -> [Workload] {
-        let records: [StoppedRecord]
-        do {
-            records = try await list(StoppedRecord.self, in: selection, labels: StoppedRecord.label)
-        } catch let error as APIError where error.reason == .forbidden {
-            return []
-        }
-        var workloads: [Workload] = []
-        for workload in records.compactMap(\.workload) {
-            // Of what is gone the record is to be removed.
-            workloads.append(try await currentOfRecorded(workload) ?? workload)
-        }
-        return workloads
-    }
-
-    /// Reads a workload of which something is kept, or is going to be.
-    func currentOfRecorded(_ workload: Workload) async throws -> Workload? {
-        let name = ObjectName(Marks.recordName(of: workload.metadata.uid), in: workload.name.namespace)
-        let found = try await find(StoppedRecord.self, name)
-        let record = found?.workload == nil ? nil : found
-        var now: Workload? =
-            switch workload.brake {
-            case .removal: try await currentOfRemoved(workload, isRecorded: record != nil)
-            default: try await currentCustomResource(workload)
-            }
-        now?.record = record
-        return now
-    }
-
-    /// Writes down what a workload is, and then stops it.
-    func stopRecorded(_ workload: Workload) async throws -> Workload {
-        var workload = workload
-        if workload.record?.scale != workload.replicas {
-            let manifest = try StoppedRecord.manifest(of: workload)
-            let name = ObjectName(Marks.recordName(of: workload.metadata.uid), in: workload.name.namespace)
-            if let record = workload.record {
-                // Somebody has given it another scale since.
-                workload.record = try await patch(
-                    StoppedRecord.self,
-                    name,
-                    .merge(onto: record.metadata, ["data": manifest["data"] ?? [:]])
-                )
-            } else {
-                try await create(.configMaps, in: name.namespace, manifest)
-                workload.record = try await get(StoppedRecord.self, name)
+    /// - Throws: `CancellationError`.
+    func recorded(on volumes: [PersistentVolume], in selection: Selection) async throws -> RecordedWorkloads {
+        var recorded = RecordedWorkloads()
+        var found: Set<String> = []
+        for volume in volumes.sorted(by: { $0.metadata.name < $1.metadata.name }) {
+            let namespaces = volume.namespacesOfClaim
+            guard
+                namespaces.isEmpty ? selection.includes(namespace: nil) : namespaces.contains(where: selection.includes)
+            else { continue }
+            for uid in volume.recordedUIDs {
+                do {
+                    let workload = try await workload(of: uid, recordedOn: volume)
+                    guard found.insert(uid).inserted else { throw Refusal("another volume bears what is kept of it") }
+                    // Of what is gone the record is to be removed.
+                    recorded.workloads.append(try await current(workload, isRecorded: true) ?? workload)
+                } catch let error where error is Refusal || error is APIError {
+                    recorded.notes.append(volume.note(ofRecord: uid, "\(error)"))
+                }
             }
         }
-        switch workload.brake {
-        case .scale: try await setScale(of: workload, to: 0)
-        case .pause(let patch, _):
-            try await self.patch(workload.resource, workload.name, .merge(onto: workload.metadata, patch))
-        case .removal:
-            // A StatefulSet goes without its pods and claims, and finds them again.
-            let isSet = workload.resource == .statefulSets
-            if isSet { try await freeClaims(of: workload) }
-            try await delete(workload.resource, workload.name, uid: workload.metadata.uid, orphaning: isSet)
-        case .replicas, .nodeSelector, .suspension: break
+        return recorded
+    }
+
+    /// The workload of a record, as it was: only where a run has written the record, as far as that can be told.
+    private func workload(of uid: String, recordedOn volume: PersistentVolume) async throws -> Workload {
+        guard let record = StoppedRecord(of: uid, on: volume) else { throw Refusal("it can't be read") }
+        guard volume.namespacesOfClaim.contains(record.namespace) else {
+            throw Refusal("it is of the namespace \(record.namespace), and the volume's claim is not")
         }
-        workload.replicas = 0
+        let served = try await served(record)
+        var workload = Workload(
+            resource: served.resource,
+            metadata: ObjectMeta(name: record.name, namespace: record.namespace, uid: uid, resourceVersion: ""),
+            brake: try record.brake(of: served),
+            replicas: 0,
+            claimNames: Set(record.claims)
+        )
+        (workload.bearer, workload.record) = (volume, record)
         return workload
     }
 
-    /// Starts a workload again as its record says, and removes the record.
-    func startRecorded(_ workload: Workload, _ record: StoppedRecord) async throws -> Workload {
-        var workload = workload
-        // Where somebody has started it in the meantime, the scale is theirs.
-        if workload.replicas == 0 {
-            switch workload.brake {
-            case .scale: try await setScale(of: workload, to: record.scale)
-            case .pause(_, let inverse):
-                try await patch(workload.resource, workload.name, .merge(onto: workload.metadata, inverse))
-            case .removal(let manifest): try await createAgain(workload, manifest)
-            case .replicas, .nodeSelector, .suspension: break
-            }
-            workload.replicas = record.scale
-        } else if workload.resource == .statefulSets, case .removal(let manifest) = workload.brake {
-            try await keepClaims(of: workload, manifest)
+    /// How the API server names the kind of a recorded workload: the record's text gives no path.
+    private func served(_ record: StoppedRecord) async throws -> ServedResource {
+        if let removable = record.removable { return ServedResource(resource: removable, hasScale: false) }
+        let parts = record.apiVersion.split(separator: "/")
+        guard parts.count == 2, APIResource.isCustom(group: String(parts[0])) else {
+            throw Refusal("no run keeps anything of a \(record.kind) (\(record.apiVersion))")
         }
-        try await delete(.configMaps, record.name, uid: record.metadata.uid)
-        workload.record = nil
-        return workload
+        guard let served = try await served(record.kind, record.apiVersion), served.resource.namespaced else {
+            throw Refusal("the API server has no \(record.kind) (\(record.apiVersion)) in namespaces")
+        }
+        return served
+    }
+}
+
+extension PersistentVolume {
+    /// The UIDs of the workloads of which it bears something.
+    var recordedUIDs: [String] {
+        (metadata.annotations ?? [:]).keys.filter { $0.hasPrefix(Marks.stopped) }
+            .map { String($0.dropFirst(Marks.stopped.count)) }.sorted()
     }
 
-    /// Reads what is deleted and created again; where a record is kept of it, it may be gone.
-    private func currentOfRemoved(_ workload: Workload, isRecorded: Bool) async throws -> Workload? {
-        var now = workload
-        let found = try await find(MetadataObject.self, of: workload.resource, workload.name)
-        if let found, found.metadata.uid == workload.metadata.uid {
-            now.metadata = found.metadata
-            now.replicas = found.metadata.isTerminating ? 0 : max(1, workload.record?.scale ?? 1)
-        } else {
-            // Another one of its name was created by an earlier run, or by somebody.
-            guard isRecorded else { return nil }
-            now.replicas = 0
-        }
-        return now
+    /// The namespaces of the claim that it is bound to or reserved for, and of the one that it belongs to in a migration.
+    fileprivate var namespacesOfClaim: Set<String> {
+        Set([spec.claimRef?.namespace, metadata.annotation(Marks.sourceNamespace)].compactMap(\.self))
     }
 
-    /// Creates what was deleted, once that is gone.
-    private func createAgain(_ workload: Workload, _ manifest: JSON) async throws {
-        try await wait(
-            for: MetadataObject.self,
-            of: workload.resource,
-            in: workload.name.namespace,
-            named: workload.name.name,
-            limit: Limits().stopping,
-            what: "\(workload.title) to be gone"
-        ) { $0.objects[workload.metadata.uid] == nil ? () : nil }
-        do {
-            try await create(workload.resource, in: workload.name.namespace, manifest)
-        } catch let error as APIError where error.reason == .alreadyExists {
-            // By an earlier run that was cut off, or by somebody.
-        }
+    fileprivate func note(ofRecord uid: String, _ why: String) -> Obstacle {
+        Obstacle(
+            namespace: claim?.namespace,
+            resource: title,
+            message:
+                "bears what is kept of a stopped workload (annotation \(Marks.stopped)\(uid)), and is left "
+                + "alone: \(why). Where that can't be mended, start the workload yourself, and then: kubectl annotate pv "
+                + "\(metadata.name) \(Marks.stopped)\(uid)-"
+        )
+    }
+
+    /// Why its storage must not be freed yet; nil where nothing is kept on it of a stopped workload.
+    var holdOfRecords: String? {
+        guard let uid = recordedUIDs.first else { return nil }
+        return "the volume \(metadata.name) is kept, since it bears what is kept of a stopped workload (annotation "
+            + "\(Marks.stopped)\(uid)): run again to start that, or start it yourself and remove the annotation"
     }
 }

@@ -10,7 +10,7 @@ public struct Workload: Sendable, Equatable {
         case nodeSelector
         /// Its `spec.suspend` is set.
         case suspension
-        // What follows can't bear its own mark in the change that stops it: a record is kept beside it.
+        // What follows can't bear its own mark in the change that stops it: a volume bears it.
         /// Its scale subresource is set to 0, since only the API server knows which field that is.
         case scale
         /// A person's merge patch pauses it, and its inverse lets it go on.
@@ -24,17 +24,22 @@ public struct Workload: Sendable, Equatable {
     public var brake: Brake
     /// How many pods it is to have; where it has no such number, 1 while it goes and 0 while it is stopped.
     public var replicas: Int
-    /// The names of the claims that its pods mount at its scale, or would at the scale that it had.
+    /// The names of the claims that its pods mount at its scale, or would at the scale that it had; of those that come
+    /// from claim templates, the ones that there are.
     public var claimNames: Set<String>
     /// True where scaling it down would delete its claims (a StatefulSet's `whenScaled: Delete`).
     public var deletesClaims = false
     /// The classes that a StatefulSet's claim templates name, by the templates' names; empty for none.
     public var templateClasses: [String: String] = [:]
+    /// The ordinals of a StatefulSet's pods, which their claims bear too.
+    var ordinals = 0..<0
     /// What its pods are made from.
     public var template: PodSpec?
     /// True when all its pods run and are ready, at the scale that it has now.
     public var isReady = true
-    /// What is kept of it beside it while it is stopped.
+    /// The volume that bears what is kept of it while it is stopped, or is to bear it, as it was last read.
+    var bearer: PersistentVolume?
+    /// What is kept of it while it is stopped.
     var record: StoppedRecord?
 
     public var kind: String { resource.kind }
@@ -44,7 +49,7 @@ public struct Workload: Sendable, Equatable {
     /// True where a migration has stopped it, or was about to.
     public var isMarked: Bool { mark != nil }
 
-    /// True where a record is kept beside it while it is stopped.
+    /// True where a volume bears a record of it while it is stopped.
     var needsRecord: Bool { brake.stopping == nil }
 
     /// The mark of having been stopped by a migration.
@@ -68,7 +73,7 @@ public struct Workload: Sendable, Equatable {
 
     /// What grows with every change of its spec, where it can be relied on (API conventions, "Metadata"): in a custom
     /// resource a change of the status may count too.
-    var generation: Int64? { record == nil ? metadata.generation : nil }
+    var generation: Int64? { needsRecord ? nil : metadata.generation }
 
     /// True of what has to be stopped before the others, since it would start them again.
     private var isAbove: Bool {
@@ -153,16 +158,27 @@ extension Workload {
     }
 }
 
+/// Workloads, and what of those that were listed can't be read. A struct: with tuples the optimiser of Swift 6.3 made
+/// programs that trapped.
+struct ListedWorkloads: Sendable {
+    var workloads: [Workload]
+    var unreadable: [Unreadable]
+}
+
 extension Client {
-    /// Lists all workloads of Kubernetes' own kinds.
-    func workloads(in selection: Selection) async throws -> [Workload] {
+    /// Lists all workloads of Kubernetes' own kinds, and what of them can't be read.
+    func workloads(in selection: Selection) async throws -> ListedWorkloads {
         let lists = await Workload.ownKinds.sideBySide { resource in
-            await Result.of { () async throws -> [Workload] in
-                try await list(WorkloadObject.self, of: resource, in: selection)
-                    .compactMap { Workload($0, of: resource) }
+            await Result.of { () async throws -> ListedWorkloads in
+                let list = try await listReadable(WorkloadObject.self, of: resource, in: selection)
+                return ListedWorkloads(
+                    workloads: list.items.compactMap { Workload($0, of: resource) },
+                    unreadable: list.unreadable
+                )
             }
         }
-        return try lists.flatMap { try $0.get() }
+        let all = try lists.map { try $0.get() }
+        return ListedWorkloads(workloads: all.flatMap(\.workloads), unreadable: all.flatMap(\.unreadable))
     }
 
     /// Reads a workload as it is now, or nil where it is gone or another one has its name.

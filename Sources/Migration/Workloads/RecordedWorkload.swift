@@ -1,0 +1,171 @@
+import Kubernetes
+
+extension Client {
+    /// Reads a workload of which something is kept, or is going to be.
+    func currentOfRecorded(_ workload: Workload) async throws -> Workload? {
+        var volume: PersistentVolume?
+        if let bearer = workload.bearer { volume = try await find(PersistentVolume.self, bearer.name) }
+        if volume?.metadata.uid != workload.bearer?.metadata.uid { volume = nil }
+        let record = volume.flatMap { StoppedRecord(of: workload.metadata.uid, on: $0) }
+        // Where somebody has removed it from the volume meanwhile, this process still knows.
+        let isRecorded = record != nil || workload.record != nil
+        guard var now = try await current(workload, isRecorded: isRecorded) else { return nil }
+        (now.bearer, now.record) = (volume, record)
+        return now
+    }
+
+    /// Reads a workload of which something is kept, or is going to be, but not what is kept.
+    func current(_ workload: Workload, isRecorded: Bool) async throws -> Workload? {
+        guard case .removal = workload.brake else { return try await currentCustomResource(workload) }
+        return try await currentOfRemoved(workload, isRecorded: isRecorded)
+    }
+
+    /// Writes down what a workload is, and then stops it.
+    func stopRecorded(_ workload: Workload) async throws -> Workload {
+        var workload = workload
+        // Somebody may have given it another scale since it was written down.
+        if workload.record?.scale != workload.replicas {
+            let record = StoppedRecord(of: workload)
+            workload = try await mark(workload, .string(try record.text()))
+            workload.record = record
+        }
+        switch workload.brake {
+        case .scale: try await setScale(of: workload, to: 0)
+        case .pause(let patch, _):
+            try await self.patch(workload.resource, workload.name, .merge(onto: workload.metadata, patch))
+        case .removal:
+            // A StatefulSet goes without its pods and claims, and finds them again.
+            let isSet = workload.resource == .statefulSets
+            if isSet { try await freeClaims(of: workload) }
+            try await delete(workload.resource, workload.name, uid: workload.metadata.uid, orphaning: isSet)
+        case .replicas, .nodeSelector, .suspension: break
+        }
+        workload.replicas = 0
+        return workload
+    }
+
+    /// Starts a workload again as its record says, and removes the record.
+    func startRecorded(_ workload: Workload, _ record: StoppedRecord) async throws -> Workload {
+        var workload = workload
+        // Where somebody has started it in the meantime, the scale is theirs.
+        if workload.replicas == 0 {
+            switch workload.brake {
+            case .scale: try await setScale(of: workload, to: record.scale)
+            case .pause(_, let inverse):
+                try await patch(workload.resource, workload.name, .merge(onto: workload.metadata, inverse))
+            case .removal(let manifest): try await createAgain(workload, manifest)
+            case .replicas, .nodeSelector, .suspension: break
+            }
+            workload.replicas = record.scale
+        } else if workload.resource == .statefulSets, case .removal(let manifest) = workload.brake {
+            try await keepClaims(of: workload, manifest)
+        }
+        return try await forget(workload)
+    }
+
+    /// Removes what is kept of a workload.
+    func forget(_ workload: Workload) async throws -> Workload {
+        var workload = workload
+        if workload.bearer != nil {
+            do {
+                workload = try await mark(workload, .null)
+            } catch let error as APIError where error.reason == .notFound {
+                workload.bearer = nil
+            }
+        }
+        workload.record = nil
+        return workload
+    }
+
+    /// Has the volume bear something of a workload, or no longer.
+    private func mark(_ workload: Workload, _ value: JSON) async throws -> Workload {
+        guard let bearer = workload.bearer else { throw Refusal(Workload.noBearer) }
+        var workload = workload
+        // Whatever version it has: nobody else writes this annotation.
+        workload.bearer = try await patch(
+            PersistentVolume.self,
+            bearer.name,
+            .merge([
+                "metadata": [
+                    "uid": .string(bearer.metadata.uid),
+                    "annotations": .object([Marks.stopped + workload.metadata.uid: value]),
+                ]
+            ])
+        )
+        return workload
+    }
+
+    /// Reads what is deleted and created again; where a record is kept of it, it may be gone.
+    private func currentOfRemoved(_ workload: Workload, isRecorded: Bool) async throws -> Workload? {
+        var now = workload
+        let found = try await find(MetadataObject.self, of: workload.resource, workload.name)
+        if let found, found.metadata.uid == workload.metadata.uid {
+            now.metadata = found.metadata
+            now.replicas = found.metadata.isTerminating ? 0 : max(1, workload.record?.scale ?? 1)
+        } else {
+            // Another one of its name was created by an earlier run, or by somebody.
+            guard isRecorded else { return nil }
+            now.replicas = 0
+        }
+        return now
+    }
+
+    /// Creates what was deleted, once that is gone.
+    private func createAgain(_ workload: Workload, _ manifest: JSON) async throws {
+        try await wait(
+            for: MetadataObject.self,
+            of: workload.resource,
+            in: workload.name.namespace,
+            named: workload.name.name,
+            limit: Limits().stopping,
+            what: "\(workload.title) to be gone"
+        ) { $0.objects[workload.metadata.uid] == nil ? () : nil }
+        do {
+            try await create(workload.resource, in: workload.name.namespace, manifest)
+        } catch let error as APIError where error.reason == .alreadyExists {
+            // By an earlier run that was cut off, or by somebody.
+        }
+    }
+}
+
+extension Workload {
+    static let noBearer =
+        "it is not stopped: what is kept of it meanwhile has to be written on the volume of one of its "
+        + "claims, and there is none"
+
+    /// Why a volume can't bear what is kept of it, beside the bytes that others need there; nil where it can.
+    func hindrance(to bearer: PersistentVolume?, besides others: Int = 0) throws -> String? {
+        guard let bearer else { return Self.noBearer }
+        let bytes = try StoppedRecord(of: self).text().utf8.count
+        let all = (bearer.metadata.annotations ?? [:]).reduce(bytes + others) {
+            $0 + $1.key.utf8.count + $1.value.utf8.count
+        }
+        guard all > Seal.limit else { return nil }
+        return "it is not stopped: what is kept of it meanwhile has \(bytes) bytes, with which the annotations of the "
+            + "volume \(bearer.metadata.name) would have \(all), more than the \(Seal.limit) that are for that; make its "
+            + "manifest shorter, or delete it yourself and create it again afterwards"
+    }
+}
+
+extension Unit {
+    /// Says which volumes are to bear what is kept of workloads while they are stopped: the source volume of the first of
+    /// the claims that each of them mounts. Where none can, nothing of the unit is stopped.
+    mutating func nameBearers() throws {
+        // Nothing stops any more.
+        guard Progress(unit: self, stagingBindsAtOnce: true).needsQuiet else { return }
+        var bytes: [String: Int] = [:]
+        for index in workloads.indices where workloads[index].needsRecord && workloads[index].bearer == nil {
+            let workload = workloads[index]
+            let bearer = claims.lazy.filter { workload.mountedClaims.contains($0.name) }.compactMap(\.source)
+                .first { !$0.metadata.isTerminating }
+            workloads[index].bearer = bearer
+            let uid = bearer?.metadata.uid ?? ""
+            if let why = try workload.hindrance(to: bearer, besides: bytes[uid] ?? 0) {
+                obstacles.append(
+                    Obstacle(namespace: workload.name.namespace, resource: workload.title, message: why)
+                )
+            }
+            bytes[uid, default: 0] += try StoppedRecord(of: workload).text().utf8.count
+        }
+    }
+}
