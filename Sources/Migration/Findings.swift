@@ -12,6 +12,8 @@ final class Findings: Sendable {
         var sites: Sites?
         /// True where nodes may not be listed.
         var hidesNodes = false
+        /// What volumes were attached to before their pods were stopped, by the volumes' names.
+        var attachments: [String: [VolumeAttachment]] = [:]
         /// The class to migrate to, as it was discovered.
         var destinationClass: StorageClass?
         /// How many movers there are at once, at most.

@@ -1,6 +1,38 @@
 import Kubernetes
 
 extension Migrator {
+    /// Remembers what a unit's volumes are attached to, before it is stopped: while it stands still no list of the whole
+    /// cluster is to be waited for.
+    func noteAttachments(of unit: Unit) async throws {
+        let volumes = unit.claims.flatMap { [$0.source, $0.destination] }.compactMap(\.self)
+        var found: [String: [VolumeAttachment]] = [:]
+        for volume in volumes where volume.isAttachedToOneNode { found[volume.metadata.name] = [] }
+        guard !found.isEmpty else { return }
+        do {
+            for attachment in try await client.list(VolumeAttachment.self) {
+                found[attachment.volume]?.append(attachment)
+            }
+        } catch let error as APIError where error.reason == .forbidden {
+            // The check of permissions has said so.
+        }
+        let noted = found
+        findings.note { $0.attachments.merge(noted) { $1 } }
+    }
+
+    /// What volumes are attached to now. It is asked for before a pod mounts them, so what was noted holds only once.
+    private func attachments(of volumes: Set<String>) async throws -> [VolumeAttachment] {
+        var noted: [[VolumeAttachment]?] = []
+        findings.note { found in noted = volumes.map { found.attachments.removeValue(forKey: $0) } }
+        guard !noted.contains(where: { $0 == nil }) else {
+            return try await client.list(VolumeAttachment.self).filter { volumes.contains($0.volume) }
+        }
+        var now: [VolumeAttachment] = []
+        for name in noted.compactMap(\.self).flatMap(\.self).map(\.metadata.name) {
+            now += try await client.list(VolumeAttachment.self, field: "metadata.name=\(name)")
+        }
+        return now
+    }
+
     /// Waits until the claim's volumes are detached from the nodes that the mover can't go to; else its start would
     /// fail there (Multi-Attach), again and again. To a node that it can go to it is sent.
     func awaitDetachment(
@@ -11,7 +43,7 @@ extension Migrator {
         let names = Set(volumes.filter(\.isAttachedToOneNode).map(\.metadata.name))
         guard !names.isEmpty else { return }
         do {
-            let attachments = try await client.list(VolumeAttachment.self).filter { names.contains($0.volume) }
+            let attachments = try await attachments(of: names)
             guard !attachments.isEmpty else { return }
             if !placement.onlyThere { placement.node = try await node(of: attachments, for: placement, volumes) }
             let node = placement.node
@@ -22,7 +54,7 @@ extension Migrator {
                 "waits until \(elsewhere.map(\.volume).joined(separator: ", ")) is detached from "
                     + Set(elsewhere.map(\.spec.nodeName)).sorted().joined(separator: ", ")
             )
-            try await awaitDetachment(of: names, but: node, of: state)
+            try await awaitEnd(of: elsewhere, state)
         } catch let error as APIError where error.reason == .forbidden {
             // The check of permissions has said so.
         }
@@ -42,17 +74,21 @@ extension Migrator {
         return nodes.first { $0 == placement.node } ?? nodes.first
     }
 
-    private func awaitDetachment(of volumes: Set<String>, but node: String?, of state: ClaimState) async throws {
+    private func awaitEnd(of attachments: [VolumeAttachment], _ state: ClaimState) async throws {
+        let end = time.now() + limits.detaching
         var last: VolumeAttachment?
         do {
-            try await client.wait(
-                for: VolumeAttachment.self,
-                in: nil,
-                limit: limits.detaching,
-                what: "the volumes of pods that are gone to be detached"
-            ) { snapshot in
-                last = snapshot.objects.values.first { volumes.contains($0.volume) && $0.spec.nodeName != node }
-                return last == nil ? () : nil
+            for attachment in attachments {
+                try await client.wait(
+                    for: VolumeAttachment.self,
+                    in: nil,
+                    named: attachment.metadata.name,
+                    limit: end - time.now(),
+                    what: "the volumes of pods that are gone to be detached"
+                ) { snapshot in
+                    last = snapshot.object(named: attachment.metadata.name)
+                    return last == nil ? () : nil
+                }
             }
         } catch let timeout as WaitTimeout {
             guard let last else { throw timeout }

@@ -128,8 +128,7 @@ extension Migrator {
         // No list of nodes is to be waited for while the workload stands still.
         surroundings.sites = isInUse ? try await readSites() : try await sites()
         if state.givenDestination ?? state.destination == nil {
-            surroundings.destinationClass = try await client.list(StorageClass.self)
-                .first { $0.metadata.name == options.destinationClass }
+            surroundings.destinationClass = findings.all.destinationClass
         }
         if surroundings.destinationClass?.provisioner == StorageClass.noProvisioner {
             surroundings.volumes = try await client.list(PersistentVolume.self)

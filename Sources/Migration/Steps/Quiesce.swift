@@ -8,6 +8,7 @@ extension Migrator {
     func quiesce(_ progress: inout Progress) async throws {
         guard progress.needsQuiet else { return }
         try await checkNodes(&progress, isStopped: !progress.unit.isRunning)
+        if progress.unit.isRunning { try await noteAttachments(of: progress.unit) }
         if let revived = progress.unit.workloads.first(where: { $0.replicas > 0 }) {
             // An earlier run had stopped it and copied.
             for state in progress.unit.claims where state.isInLimbo {
