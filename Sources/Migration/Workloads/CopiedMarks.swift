@@ -28,7 +28,7 @@ extension Workload {
 
 extension Migrator {
     /// How long a controller may take to see that its object was changed.
-    private static let observation: Duration = .seconds(30)
+    private static let observation: Duration = .seconds(120)
 
     /// Removes the marks that a workload's controller has copied to other objects; what can't be removed is a warning.
     ///
