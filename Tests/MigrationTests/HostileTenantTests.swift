@@ -52,7 +52,8 @@ struct HostileTenantTests {
     private static let scenarios: [Scenario] = [.deployment, .statefulSet, .claimWithoutPods, .waitForFirstConsumer]
     private static let environment = ProcessInfo.processInfo.environment
     private static let seeds: ClosedRange<UInt64> =
-        1...(environment["PVMIGRATE_EXHAUSTIVE"] == nil ? 12 : 120)
+        1...(environment["PVMIGRATE_SEEDS"].flatMap(UInt64.init)
+        ?? (environment["PVMIGRATE_EXHAUSTIVE"] == nil ? 12 : 120))
 
     private struct Case: Sendable, CustomTestStringConvertible {
         var command: HostileCommand
