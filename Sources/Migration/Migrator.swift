@@ -35,6 +35,8 @@ struct Progress: Sendable {
     var passes: [ObjectName: Passes] = [:]
     /// The claims that are bound to their new volumes and of which no ready workload was seen there, each with why.
     var unready: [ObjectName: String] = [:]
+    /// The claims of which it was looked at whether a ready workload is to be seen on their new volumes.
+    var judged: Set<ObjectName> = []
     /// The UIDs of the workloads that somebody has deleted meanwhile.
     var deleted: Set<String> = []
     /// The claims whose new volumes are where their pods can't be.

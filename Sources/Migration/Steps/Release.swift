@@ -8,10 +8,12 @@ extension Migrator {
     /// The source volume goes first: as long as the destination volume bears the seal, a run that was cut off here
     /// knows what is left to do.
     func release(_ progress: inout Progress) async throws {
-        let unready = progress.unready
+        let (unready, judged) = (progress.unready, progress.judged)
         try await advanceAll(&progress) { state, action in
             switch action {
             case .dropWake: return try await dropWake(state)
+            // What was not bound when the workloads were looked at is left to a rerun.
+            case .disposeOfSource where !judged.contains(state.name): return nil
             case .disposeOfSource: return try await disposeOfSource(state, unready: unready[state.name])
             case .dropMarks: return try await dropMarks(state)
             case .blocked(let why): throw why
@@ -81,7 +83,10 @@ extension Migrator {
         }
         // It says that the source volume is yet to be disposed of.
         marks[Marks.sourceUID] = .null
-        marks[Marks.owner] = .null
+        for mark in [Marks.owner, Marks.stagingUID, Marks.copyUID, Marks.snapshotUID]
+        where state.source?.metadata.annotation(mark) != nil {
+            marks[mark] = .null
+        }
         return marks
     }
 

@@ -78,6 +78,7 @@ extension Migrator {
             let claim = try await client.observe(progress.unit.claims[index], [.claim, .destination])
             progress.unit.claims[index] = claim
             progress.unready[claim.name] = why
+            progress.judged.insert(claim.name)
         }
     }
 

@@ -26,11 +26,6 @@ extension Migrator {
                 try checkKept(state)
                 let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
                 state.staging = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
-                let what = state.givenDestination.map { "on the volume \($0.metadata.name)" }
-                journal.info(
-                    state.title,
-                    "staging claim \(state.stagingName.name) \(what ?? "of \(state.size?.text ?? "?")") created"
-                )
                 return state
             case .recordStaging: return try await record(stagingOf: state)
             case .awaitStaging: return try await awaitBound(staging: state)
@@ -50,6 +45,11 @@ extension Migrator {
         guard let source = state.source, let staging = state.staging else { return state }
         var state = state
         state.source = try await client.annotate(source, [Marks.stagingUID: .string(staging.metadata.uid)])
+        let what = state.givenDestination.map { "on the volume \($0.metadata.name)" }
+        journal.info(
+            state.title,
+            "staging claim \(staging.metadata.name) \(what ?? "of \(state.size?.text ?? "?")") created"
+        )
         return state
     }
 
