@@ -5,7 +5,11 @@ import Kubernetes
 
 extension ClaimState {
     /// The volume behind the claim, where its claimRef says so too: a claim may name any volume.
-    private var ownSource: PersistentVolume? { source?.claim == name ? source : nil }
+    private var ownSource: PersistentVolume? {
+        guard let source, source.claim == name else { return nil }
+        let uids = [claim?.metadata.uid, seal?.uid].compactMap(\.self)
+        return isLost || source.spec.claimRef?.uid.map(uids.contains) == true ? source : nil
+    }
 
     /// True of a claim that volumes prove to be the staging claim: one of them bears its UID.
     func isRecorded(_ claim: PersistentVolumeClaim) -> Bool {
@@ -19,8 +23,10 @@ extension ClaimState {
 
     /// True of the staging claim, where volumes prove it, or this process has just made it; what has only its name and its
     /// marks is somebody else's.
+    ///
+    /// Once a UID is written down the nonce, which anybody can read by then, counts no more.
     func isOwn(_ claim: PersistentVolumeClaim) -> Bool {
-        claim.metadata.annotation(Marks.nonce) == nonce || isRecorded(claim)
+        isRecorded(claim) || !hasRecord && claim.metadata.annotation(Marks.nonce) == nonce
     }
 
     /// The first name for a staging claim that is free.

@@ -368,7 +368,8 @@ extension Migrator {
     /// A staging claim that is bound is kept: the next run copies only what it lacks. That of a rollback is not.
     private func goBack(_ start: ClaimState, keepingStaging: Bool) async throws -> ClaimState {
         guard start.otherMigration == nil else { return start }
-        var state = keepingStaging ? start : try await unseal(start)
+        // A seal that stays on would make the claim's deletion by somebody, days later, look like that of a swap.
+        var state = try await unseal(start)
         guard state.seal == nil else { return state }
         if !keepingStaging || options.mayCopy(sourceOf: state) {
             state.source = try await removeCopy(of: state) ?? state.source

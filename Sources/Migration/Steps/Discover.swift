@@ -136,7 +136,8 @@ extension Migrator {
                         )
                         continue
                     }
-                    if claim.isMarked {
+                    // One that is protected is under way, whatever somebody writes on it.
+                    if claim.isMarked, volume.metadata.annotation(Marks.sourceUID) != claim.metadata.uid {
                         discovery.notes.append(claim.noteOfUnproven)
                         continue
                     }

@@ -45,7 +45,9 @@ extension Migrator {
     private func stopAll(_ progress: inout Progress, from first: Int) async throws {
         for index in progress.unit.workloads.indices.dropFirst(first) {
             let workload = progress.unit.workloads[index]
-            guard let stopped = try await change(workload, { try await client.stop($0) }) else { continue }
+            guard var stopped = try await change(workload, { try await client.stop($0) }) else { continue }
+            // Those that its pods mounted, whatever its template says.
+            stopped.claimNames.formUnion(workload.claimNames)
             if workload.replicas > 0, stopped.replicas == 0 {
                 if progress.stopped == nil {
                     progress.stopped = time.now()

@@ -19,7 +19,8 @@ extension Migrator {
         var failure: (any Error)?
         for index in progress.unit.workloads.indices.reversed() {
             do {
-                if let started = try await start(progress.unit.workloads[index]) {
+                if var started = try await start(progress.unit.workloads[index]) {
+                    started.claimNames.formUnion(progress.unit.workloads[index].claimNames)
                     progress.unit.workloads[index] = started
                     progress.take(started.bearer)
                 } else {
@@ -118,7 +119,7 @@ extension Migrator {
     ///
     /// - Returns: why none was seen; nil where one was, or where nothing uses the claim.
     private func whyNotSeenReady(_ state: ClaimState, in unit: Unit, until end: Duration) async throws -> String? {
-        let running = unit.users(of: state)
+        let running = unit.workloadsUsing(state)
         guard !running.isEmpty else {
             for user in state.seal?.users ?? [] where try await exists(user) {
                 return "\(user), which used it, does not run now"
@@ -131,14 +132,14 @@ extension Migrator {
                 in: state.name.namespace,
                 where: { Self.isForeign($0, mounting: [state.name.name]) },
                 limit: max(.milliseconds(1), end - time.now()),
-                what: "a ready pod of \(running[0]) to use it"
-            ) { $0.objects.values.contains(where: \.isAtWork) ? () : nil }
+                what: "a ready pod of \(running.map(\.title).joined(separator: " and of ")) to use it"
+            ) { snapshot in running.allSatisfy { $0.isAtWork(with: snapshot.objects.values) } ? () : nil }
             return nil
         } catch let timeout as WaitTimeout {
             // The watch may lag behind.
             let pods = try await client.list(Pod.self, in: state.name.namespace)
-            let isUsed = pods.contains { Self.isForeign($0, mounting: [state.name.name]) && $0.isAtWork }
-            return isUsed ? nil : "\(timeout)"
+            let users = pods.filter { Self.isForeign($0, mounting: [state.name.name]) }
+            return running.allSatisfy { $0.isAtWork(with: users) } ? nil : "\(timeout)"
         }
     }
 }
@@ -157,8 +158,10 @@ extension Migrator {
 
 extension Unit {
     /// The workloads that keep pods on a claim while they run, or do once they are started again, as messages name them.
-    func users(of state: ClaimState) -> [String] {
-        workloads.naming([state.name]).filter { $0.keepsPods && $0.claimNames.contains(state.name.name) }.map(\.title)
+    func users(of state: ClaimState) -> [String] { workloadsUsing(state).map(\.title) }
+
+    fileprivate func workloadsUsing(_ state: ClaimState) -> [Workload] {
+        workloads.naming([state.name]).filter { $0.keepsPods && $0.claimNames.contains(state.name.name) }
     }
 }
 
@@ -182,7 +185,25 @@ extension Workload {
     }
 }
 
-extension Pod {
-    /// True of a pod that works, or has done its work.
-    fileprivate var isAtWork: Bool { isReady && !metadata.isTerminating || phase == "Succeeded" }
+extension Workload {
+    /// True where one of some pods is its own, and works or has done its work.
+    fileprivate func isAtWork(with pods: some Sequence<Pod>) -> Bool {
+        pods.contains { pod in
+            guard isMaker(of: pod) else { return false }
+            let endsByItself = resource == .jobs || resource == .pods
+            return pod.isReady && !pod.metadata.isTerminating || endsByItself && pod.phase == "Succeeded"
+        }
+    }
+
+    /// True of a pod of its own. A Deployment's is its ReplicaSet's, which is named after it; what a custom resource makes
+    /// its pods of only its operator knows.
+    private func isMaker(of pod: Pod) -> Bool {
+        let owner = pod.metadata.controller
+        switch resource {
+        case .deployments: return owner?.kind == "ReplicaSet" && owner?.name.hasPrefix(name.name + "-") == true
+        case .pods: return pod.metadata.name == name.name
+        case _ where Workload.ownKinds.contains(resource): return owner?.uid == metadata.uid
+        default: return owner?.kind != APIResource.jobs.kind
+        }
+    }
 }

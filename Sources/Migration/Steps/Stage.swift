@@ -121,9 +121,8 @@ extension Migrator {
                 limit: limits.provisioning,
                 what: "PersistentVolumeClaim \(name) to be Bound"
             ) { snapshot in
-                guard let claim = snapshot.object(named: name.name) else {
-                    throw Refusal("the staging claim \(name) was deleted by somebody")
-                }
+                guard let claim = snapshot.object(named: name.name), claim.metadata.uid == state.staging?.metadata.uid
+                else { throw Refusal("the staging claim \(name) was deleted by somebody") }
                 return claim.phase == "Bound" ? claim : nil
             }
             state.staging = bound
