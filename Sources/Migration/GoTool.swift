@@ -42,7 +42,9 @@ struct GoMarks {
         let isReserved = volume.claim == claim && (volume.spec.claimRef?.uid ?? "").isEmpty
         // Released by its claim, which somebody deleted after the migration.
         guard isReleased || isCleared || isReserved else { return .finished }
-        guard isReleased || inventory.isStopped(whatMounts: claim) else {
+        // Until that run gave the volume its policy back, it was not done; a tenant's workload alone says nothing.
+        let isOpen = reclaimPolicy.map { $0 != volume.reclaimPolicy } ?? false
+        guard isReleased || isOpen && inventory.isStopped(whatMounts: claim) else {
             return .unclear(
                 note(
                     "bears the marks of a run of the Go tool for the claim \(claim), which does not exist. Where that run "

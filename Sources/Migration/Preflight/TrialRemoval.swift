@@ -94,19 +94,16 @@ extension Migrator {
     /// becomes available again as it was.
     private func giveBack(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws {
         guard volume.spec.claimRef?.uid == claim.metadata.uid else { return }
-        let change: JSON
-        if volume.isProvisioned(for: claim) {
-            guard volume.reclaimPolicy != "Delete" else { return }
-            change = [
-                "metadata": ["annotations": .object([Marks.reclaimPolicy: .string(volume.reclaimPolicy)])],
-                "spec": ["persistentVolumeReclaimPolicy": "Delete"],
-            ]
-        } else {
-            guard volume.reclaimPolicy == "Retain", volume.phase == "Released" else { return }
-            change = ["spec": ["claimRef": .null]]
-        }
         do {
-            try await client.patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))
+            if volume.isProvisioned(for: claim) {
+                _ = try await makeDisposable(volume, of: claim)
+            } else if volume.reclaimPolicy == "Retain", volume.phase == "Released" {
+                try await client.patch(
+                    PersistentVolume.self,
+                    volume.name,
+                    .merge(onto: volume.metadata, ["spec": ["claimRef": .null]])
+                )
+            }
         } catch let error as APIError where error.reason == .conflict || error.reason == .notFound {
             // It has changed meanwhile: the watch says so.
         }

@@ -135,6 +135,7 @@ extension Migrator {
         ]
         var made = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
         _ = try await client.annotate(original, [Marks.copyUID: .string(made.metadata.uid)])
+        findings.note { $0.copies[state.name] = nil }
         let storageClass = try await client.list(StorageClass.self).first { $0.metadata.name == options.sourceClass }
         var copied = state
         copied.ownerOfPods = state.owner
@@ -252,14 +253,17 @@ extension Migrator {
         guard let name = state.source?.name, let volume = try await client.find(PersistentVolume.self, name),
             volume.claim == state.name
         else { return nil }
-        // By its name one is known that this process has made and not written down: nobody has known that before.
+        // By its name one is known that this process has made and not written down: nobody has known that before, but may by
+        // now, so that nothing is done to its volume.
         let made = findings.all.copies[state.name]
         let (claimUID, snapshotUID) = (
             volume.metadata.annotation(Marks.copyUID), volume.metadata.annotation(Marks.snapshotUID)
         )
         guard made != nil || claimUID != nil || snapshotUID != nil else { return nil }
         let claims = try await client.list(PersistentVolumeClaim.self, in: state.name.namespace)
-        for claim in claims where claim.metadata.uid == claimUID || claim.name == made { try await remove(copy: claim) }
+        for claim in claims where claim.metadata.uid == claimUID || claim.name == made {
+            try await remove(copy: claim, isProven: claim.metadata.uid == claimUID)
+        }
         for snapshot in try await snapshots(in: state.name.namespace)
         where snapshot.metadata.uid == snapshotUID || snapshot.name == made {
             guard !snapshot.metadata.isTerminating else { continue }
@@ -278,9 +282,9 @@ extension Migrator {
         }
     }
 
-    private func remove(copy claim: PersistentVolumeClaim) async throws {
+    private func remove(copy claim: PersistentVolumeClaim, isProven: Bool) async throws {
         guard !claim.metadata.isTerminating else { return }
-        if let name = claim.spec.volumeName,
+        if isProven, let name = claim.spec.volumeName,
             let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
         {
             _ = try await makeDisposable(volume, of: claim)
