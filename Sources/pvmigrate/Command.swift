@@ -217,11 +217,12 @@ struct Command: Sendable {
 
     private func nothingToDo(_ discovery: Discovery) -> Outcome {
         let notes = discovery.notes.count
+        let isStopped = discovery.leftStopped.contains(where: \.isStoppedByMigration)
         return Outcome(
             kind: .nothingToDo,
-            code: .done,
+            code: isStopped ? .stopped : .done,
             message: "nothing to do: \(discovery.emptiness(options))"
-                + (notes > 0 ? "; \(notes.of("object")) left alone, see above" : ""),
+                + (notes > 0 ? "; \(notes.of("object")) left alone, see above" : "") + leftStopped(discovery),
             discovery: discovery
         )
     }
@@ -304,6 +305,7 @@ struct Command: Sendable {
     /// Adds what an earlier run has stopped, and this one has not come to start again.
     private func checkingStopped(_ report: Report, _ discovery: Discovery, _ client: Client) async -> Report {
         var report = report
+        report.stopped += discovery.leftStopped.filter(\.isStoppedByMigration).map(\.title)
         let skipped = Set(report.claims.filter { $0.result == .skipped }.map(\.name))
         for unit in discovery.units where unit.claims.contains(where: { skipped.contains($0.name) }) {
             for workload in unit.workloads where workload.isStoppedByMigration {
@@ -352,6 +354,7 @@ struct Command: Sendable {
             report.stopped.isEmpty
                 ? "every workload runs, and it is safe to run again"
                 : "still stopped: \(report.stopped.joined(separator: ", ")); run the same command again to finish"
+                    + (discovery.leftStopped.isEmpty ? "" : "; for what claims hold that are not chosen, see above")
         )
         return Outcome(
             kind: report.wasInterrupted ? .interrupted : .failed,

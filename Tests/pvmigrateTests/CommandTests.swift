@@ -188,6 +188,12 @@ struct CommandTests {
         #expect(plan.output.contains("begun: staging claim exists   Deployment shop/web (stopped already)"))
         #expect(plan.errors.hasSuffix("still stopped since an earlier run: Deployment shop/web\n"))
 
+        // Neither does one that leaves its claim out.
+        let left = try shop.run("--exclude", "shop/data")
+        #expect(left.code == .stopped)
+        #expect(left.errorLines.last?.hasSuffix("still stopped since an earlier run: Deployment shop/web") == true)
+        #expect(left.errors.contains("which is not chosen now, and stays as it is: run again with that, or abort that"))
+
         shop.cluster.behaviour.rsyncExits = []
         #expect(try shop.run().code == .done)
         #expect(shop.scale == 2 && shop.storageClass == "fast")
