@@ -83,14 +83,14 @@ public struct ClaimState: Sendable, Equatable {
 
     /// The reclaim policy that the source volume had before it was protected.
     public var originalPolicy: String {
-        if let seal { return seal.reclaimPolicy }
-        guard let source else { return "Retain" }
+        guard let source else { return seal?.reclaimPolicy ?? "Retain" }
         // The UID is that of the claim that was protected; one that was deleted and got back has another one.
         if source.reclaimPolicy == "Retain", source.metadata.annotation(Marks.sourceUID) != nil,
             let policy = source.metadata.annotation(Marks.reclaimPolicy)
         {
             return policy
         }
+        if let seal { return seal.reclaimPolicy }
         // The Go tool keeps it on the volume that it migrates to.
         if source.reclaimPolicy == "Retain", let destination,
             destination.metadata.annotation(Marks.sourceClaim) == name.name,
@@ -100,6 +100,15 @@ public struct ClaimState: Sendable, Equatable {
             return policy
         }
         return source.reclaimPolicy
+    }
+
+    /// The reclaim policy that the destination volume is to have at last: the source volume's, where it was made for the
+    /// migration. One that was there before keeps its own.
+    var destinationPolicy: String {
+        if let kept = destination.flatMap({ KeptVolume($0) }) { return kept.reclaimPolicy }
+        if let seal { return seal.reclaimPolicy }
+        guard let destination, let staging, !destination.isProvisioned(for: staging) else { return originalPolicy }
+        return destination.reclaimPolicy
     }
 
     /// True when nothing will reclaim the source volume, and its former policy is written down.
@@ -125,6 +134,8 @@ public struct Seal: Sendable, Equatable {
     public var reclaimPolicy: String
     /// What the successor is to ask for, where that is another size than the source claim's.
     public var size: Quantity?
+    /// True once a run has set about deleting the source claim.
+    var isDeleting = false
     /// The workloads that were stopped for the claim, as messages name them: one has to be seen ready on the destination
     /// volume before the source volume may go.
     var users: [String] = []

@@ -41,11 +41,10 @@ extension Migrator {
                 cleaned.append(
                     Cleaned(kept: kept, result: .kept("its storage is that of the volume \(other.metadata.name), too"))
                 )
-            } else if let reason = kept.reasonToStay(
-                olderThan: age,
-                at: time.timeOfDay,
-                successor: byName[kept.claim]
-            ) {
+            } else if let reason = kept.reasonToStay(olderThan: age, at: time.timeOfDay, claims: byName) {
+                cleaned.append(Cleaned(kept: kept, result: .kept(reason)))
+            } else if kept.reason == .unready, try await !isUsedByReadyPod(kept.claim) {
+                let reason = "no workload was seen ready on what took its place, and no ready pod uses that now"
                 cleaned.append(Cleaned(kept: kept, result: .kept(reason)))
             } else if dryRun {
                 cleaned.append(Cleaned(kept: kept, result: kept.fate))
@@ -56,10 +55,24 @@ extension Migrator {
         return cleaned
     }
 
+    private func isUsedByReadyPod(_ claim: ObjectName) async throws -> Bool {
+        try await client.list(Pod.self, in: claim.namespace).contains {
+            $0.mounts([claim.name]) && $0.isReady && !$0.metadata.isTerminating
+        }
+    }
+
     private func remove(_ kept: KeptVolume) async -> Cleaned.Result {
-        let volume = kept.volume
+        var volume = kept.volume
         do {
             if kept.fate == .freed {
+                if volume.phase == "Available" {
+                    // A rollback has reserved it. No claim has this UID: so the controller takes the volume for Released.
+                    volume = try await client.patch(
+                        PersistentVolume.self,
+                        volume.name,
+                        .merge(onto: volume.metadata, ["spec": ["claimRef": ["uid": .string(volume.metadata.uid)]]])
+                    )
+                }
                 // With the version that was looked at: a rollback that has begun meanwhile has changed it.
                 _ = try await client.giveBack(volume, policy: "Delete")
             } else {
@@ -85,11 +98,11 @@ extension KeptVolume {
         reclaimPolicy == "Delete" ? .freed : .forgotten(handle: volume.handle)
     }
 
-    /// Why it is not to be removed; nil where it may be.
+    /// Why it is not to be removed; nil where it may be, as far as no pods need be looked at.
     fileprivate func reasonToStay(
         olderThan age: Duration,
         at now: Date,
-        successor claim: PersistentVolumeClaim?
+        claims: [ObjectName: PersistentVolumeClaim]
     ) -> String? {
         guard let since else { return "since when it is kept can't be read (annotation \(Marks.kept))" }
         // Where nothing is to be kept, it doesn't matter whose clock was ahead.
@@ -97,8 +110,14 @@ extension KeptVolume {
             return "not old enough"
         }
         if let why = volume.holdOfRecords { return why }
-        guard volume.phase == "Released", volume.claim == self.claim else { return "it is in use (\(volume.phase))" }
+        if let why = use(by: claims) { return why }
         // By its UID: another claim of the name may hold nothing.
+        let claim = claims[self.claim]
+        guard reason != .disturbed else {
+            return
+                "pods may have written to it after it was copied, and what they wrote is nowhere else. Look at it; where "
+                + "nobody needs that: kubectl delete pv \(volume.metadata.name), and free \(volume.handle)"
+        }
         guard let claim, claim.metadata.uid == successor, claim.phase == "Bound",
             claim.spec.volumeName != volume.metadata.name
         else {
@@ -106,6 +125,20 @@ extension KeptVolume {
                 + (claim == nil ? "" : ", and the one that has its name is another one")
                 + ": it may hold the only copy. Where nobody needs it: "
                 + "kubectl delete pv \(volume.metadata.name), and free \(volume.handle)"
+        }
+        return nil
+    }
+
+    /// What uses it, or may: the claim that it names. A rollback that has failed leaves it with its staging claim's name.
+    private func use(by claims: [ObjectName: PersistentVolumeClaim]) -> String? {
+        guard volume.phase == "Released" || volume.phase == "Available", let holder = volume.claim else {
+            return "it is in use (\(volume.phase))"
+        }
+        let names = [claim.name] + (1...9).map { Marks.stagingName(of: claim.name, number: $0) }
+        let uid = volume.spec.claimRef?.uid ?? ""
+        let isThere = claims[holder].map { uid.isEmpty || uid == $0.metadata.uid } ?? false
+        guard !isThere, holder.namespace == claim.namespace, names.contains(holder.name) else {
+            return "it is in use (\(volume.phase), for the claim \(holder))"
         }
         return nil
     }

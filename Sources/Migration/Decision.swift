@@ -12,6 +12,8 @@ public enum Action: Sendable, Equatable {
     case awaitStaging
     case copy
     case seal
+    /// Takes the seal of another process back: as long as the source claim lives, its pods may have run since the copy.
+    case unseal
     // After the seal: everything goes forward.
     case deleteClaims
     case awaitDeletion
@@ -50,6 +52,7 @@ extension ClaimState {
         guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == "Bound" else {
             return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
         }
+        if destination?.metadata.annotation(Marks.manifest) != nil { return .unseal }
         guard isProtected else { return .protect }
         if let action = staging(bindsAtOnce: stagingBindsAtOnce) { return action }
         return copied && staging?.phase == "Bound" ? .seal : .copy
@@ -84,11 +87,8 @@ extension ClaimState {
         let stagingRemains = staging != nil
         if let claim {
             if claim.metadata.uid == seal.uid {
-                if claim.metadata.isTerminating { return .awaitDeletion }
-                // As long as the source claim lives, its pods may have run since the copy: only a copy of this
-                // process counts.
-                if let action = staging(bindsAtOnce: true) { return action }
-                guard copied else { return .copy }
+                if claim.metadata.isTerminating, seal.isDeleting { return .awaitDeletion }
+                guard copied else { return .unseal }
                 return destination.reclaimPolicy == "Retain" ? .deleteClaims : .seal
             }
             guard claim.spec.volumeName == destination.metadata.name else {

@@ -1,7 +1,7 @@
 public import FoundationEssentials
 public import Kubernetes
 
-/// A source volume that a migration has kept (`--keep-source`), so that a rollback can swap its claim back to it.
+/// A source volume that a migration has kept, so that a rollback can swap its claim back to it.
 public struct KeptVolume: Sendable, Equatable {
     public var volume: PersistentVolume
     /// The claim that it belongs to; its successor bears that name now.
@@ -13,6 +13,16 @@ public struct KeptVolume: Sendable, Equatable {
     /// The reclaim policy that it had before.
     public var reclaimPolicy: String
 
+    /// Why it is kept, where nobody asked for it.
+    var reason: Reason?
+
+    enum Reason: String {
+        /// No workload was seen ready on what took its place.
+        case unready
+        /// Pods may have written to it after the copy.
+        case disturbed
+    }
+
     /// Reads the marks of a volume; nil where it is not kept.
     public init?(_ volume: PersistentVolume) {
         guard let kept = volume.metadata.annotation(Marks.kept),
@@ -22,6 +32,7 @@ public struct KeptVolume: Sendable, Equatable {
         claim = ObjectName(name, in: volume.metadata.annotation(Marks.sourceNamespace))
         successor = volume.metadata.annotation(Marks.successor) ?? ""
         since = Date(api: kept)
+        reason = volume.metadata.annotation(Marks.keptFor).flatMap(Reason.init)
         reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
     }
 

@@ -49,11 +49,16 @@ public enum Marks {
     public static let users = "kurl.sh/pvcmigrate-users"
     /// Ours. On a destination volume, the seal: the source claim's manifest as JSON.
     public static let manifest = "kurl.sh/pvcmigrate-manifest"
+    /// Ours. On a destination volume that is sealed: the UID of the source claim, written just before that is deleted. Where
+    /// the claim is gone and this is missing, somebody else has deleted it.
+    public static let deleting = "kurl.sh/pvcmigrate-deleting"
     /// Ours. On a source volume that is kept for a rollback: since when (RFC 3339). Such a volume bears the name of the
     /// claim that it belongs to as a destination volume does, and its former policy.
     public static let kept = "kurl.sh/pvcmigrate-kept"
     /// Ours. On a source volume that is kept: the UID of the claim that took its claim's place.
     public static let successor = "kurl.sh/pvcmigrate-successor"
+    /// Ours. On a source volume that is kept though nobody asked for it: why (`KeptVolume.Reason`).
+    public static let keptFor = "kurl.sh/pvcmigrate-keptfor"
     /// Ours. On a claim for a moment: any change of a claim makes the binder look at it again.
     public static let wake = "kurl.sh/pvcmigrate-wake"
 
@@ -71,7 +76,7 @@ public enum Marks {
     /// All that volumes bear of their own migration; what they bear of a stopped workload stays until that is started.
     static let onVolumes = [
         sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, stagingUID, copyUID, snapshotUID, users,
-        manifest, kept, successor, owner, size,
+        manifest, deleting, kept, successor, keptFor, owner, size,
     ]
 
     /// The values of `kind`.

@@ -21,6 +21,13 @@ public struct Migrator: Sendable {
     var time: TimeSource { client.time }
 }
 
+/// Whether what uses a claim was seen ready on its new volume.
+enum Sighting: Sendable, Equatable {
+    /// It was, or nothing uses it.
+    case seen
+    case unseen(why: String)
+}
+
 /// How far a unit has come.
 struct Progress: Sendable {
     var unit: Unit
@@ -33,10 +40,12 @@ struct Progress: Sendable {
     var started: Duration?
     var copies: [ObjectName: CopyResult] = [:]
     var passes: [ObjectName: Passes] = [:]
-    /// The claims that are bound to their new volumes and of which no ready workload was seen there, each with why.
-    var unready: [ObjectName: String] = [:]
-    /// The claims of which it was looked at whether a ready workload is to be seen on their new volumes.
-    var judged: Set<ObjectName> = []
+    /// Of the claims that were bound to their new volumes when it was looked for: whether a ready workload was seen there.
+    var readiness: [ObjectName: Sighting] = [:]
+    /// The UIDs of the pods that had ended when nothing used the claims any more.
+    var ended: Set<String> = []
+    /// The claims whose old volumes are kept, since pods may have written to them after the copy, each with whose.
+    var disturbed: [ObjectName: String] = [:]
     /// The UIDs of the workloads that somebody has deleted meanwhile.
     var deleted: Set<String> = []
     /// The claims whose new volumes are where their pods can't be.

@@ -88,9 +88,61 @@ extension PersistentVolume {
     }
 }
 
+extension PodObject {
+    /// True of a pod that copies a claim, or serves it to one that does.
+    ///
+    /// A run makes sure that these names are free before it copies: so nothing else that writes has one of them then.
+    ///
+    /// - Parameter uid: that of the claim of a name in the pod's namespace.
+    func isMover(_ uid: (String) -> String?) -> Bool {
+        guard let claim = metadata.annotation(Marks.claim), let uid = uid(claim) else { return false }
+        switch metadata.annotation(Marks.kind) {
+        case Marks.Kind.mover:
+            if metadata.name == Marks.moverName(of: claim, uid: uid) { return true }
+            // The Go tool's movers name the claim only.
+            return metadata.annotation(Marks.sourceUID) == nil && metadata.name.hasPrefix("migrate-")
+        case Marks.Kind.server: return metadata.name == Marks.serverName(of: claim, uid: uid)
+        default: return false
+        }
+    }
+
+    /// True of a pod that mounts one of some claims of its namespace.
+    func mounts(_ claims: Set<String>) -> Bool { !claims.isDisjoint(with: claimNames) }
+}
+
+extension Unit {
+    /// Whether a pod that copies none of the unit's claims mounts one of them, or of their staging claims.
+    func isUsed(by pod: some PodObject) -> Bool {
+        let names = Set(claims.flatMap { [$0.name.name, $0.ownStaging?.metadata.name].compactMap(\.self) })
+        guard pod.mounts(names) else { return false }
+        return !pod.isMover(uid(ofClaim:))
+    }
+
+    /// The UID of the source claim of a name.
+    func uid(ofClaim name: String) -> String? {
+        let state = claims.first { $0.name.name == name }
+        return state?.sourceClaim?.metadata.uid ?? state?.seal?.uid
+    }
+}
+
+extension Inventory {
+    /// True of a pod that copies a claim, or serves it.
+    func isMover(_ pod: Pod) -> Bool {
+        pod.isMover { claims[ObjectName($0, in: pod.metadata.namespace)]?.metadata.uid }
+    }
+}
+
 extension PersistentVolumeClaim {
     /// True of a claim that bears the marks of one that a run has made, by whomever they were written.
     var isMarked: Bool { metadata.annotation(Marks.kind) != nil }
+
+    /// What it belongs to, with which it goes; nil for a claim of its own.
+    var bondToOther: String? {
+        if metadata.controller?.kind == "Pod" { return "belongs to a generic ephemeral volume of a pod" }
+        let owner = metadata.ownerReferences?.first { $0.kind == Self.resource.kind }
+        return metadata.annotation(Marks.kind) == Marks.Kind.copy
+            ? owner.map { "is a copy of the claim \($0.name)" } : nil
+    }
 
     /// What a person should know of a claim that bears our marks, where no volume proves that a run has made it.
     var noteOfUnproven: Obstacle {
@@ -99,7 +151,7 @@ extension PersistentVolumeClaim {
             resource: title,
             message:
                 "bears the mark \(Marks.kind)=\(metadata.annotation(Marks.kind)?.shortened(to: 40) ?? ""), and no volume "
-                + "proves that a run made it; left alone. Where nobody needs it, delete it"
+                + "proves that a run made it; left alone. Where nobody needs it, delete it; else remove the mark"
         )
     }
 }

@@ -31,6 +31,7 @@ extension Migrator {
             report.stopped += unit.stopped
             report.failures += unit.failures
         }
+        report.failures += discovery.passedOver.map { "\($0.resource) \($0.message)" }
         report.wasInterrupted = interruption.isRequested
         if options.updatesClaimTemplates, !report.wasInterrupted {
             report.failures += await updateClaimTemplates()
@@ -157,7 +158,7 @@ extension Migrator {
         }
         guard let failure else {
             report.add(progress, done, reason: nil)
-            report.failures += keptUnready(progress)
+            report.failures += keptVolumes(progress)
             record(.finished, of: progress)
             journal.mark(progress.unit, .ended(isDone: true))
             await orWarn(progress.unit.title) { try await awaitFreedStorage(progress) }
@@ -178,7 +179,7 @@ extension Migrator {
         }
         journal.end(Pipeline.wayBack, progress.unit, began: began)
         report.stopped += recovered.stopped
-        report.failures += keptUnready(recovered.progress)
+        report.failures += keptVolumes(recovered.progress)
         for state in recovered.progress.unit.claims {
             let isDone = recovered.progress.next(state) == .done
             report.add(
@@ -192,12 +193,16 @@ extension Migrator {
         journal.mark(recovered.progress.unit, .ended(isDone: recovered.progress.isDone))
     }
 
-    /// What is said of the claims whose old volume is kept, since no workload was seen ready on the new one.
-    private func keptUnready(_ progress: Progress) -> [String] {
+    /// What is said of the claims whose old volume is kept though nobody asked for it.
+    private func keptVolumes(_ progress: Progress) -> [String] {
         progress.unit.claims.compactMap { state in
-            guard state.isReleased, let why = progress.unready[state.name], let source = state.source else {
-                return nil
+            if let intruder = progress.disturbed[state.name] {
+                return "\(state.title): \(intruder) was started after the copy, so its old volume "
+                    + "\(state.source?.metadata.name ?? "?") is kept: it may hold what was written since, which is nowhere else"
             }
+            guard state.isReleased, let source = state.source,
+                case .unseen(let why) = progress.readiness[state.name]
+            else { return nil }
             return "\(state.title): no workload was seen ready on its new volume (\(why)), so its old volume "
                 + "\(source.metadata.name) is kept. To swap back to it: pvmigrate rollback --source-sc "
                 + "\(options.sourceClass) --dest-sc \(options.destinationClass) --pvc \(state.name); to free it: "

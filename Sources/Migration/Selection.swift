@@ -122,7 +122,7 @@ extension Inventory {
     /// The claims among some whose swap was begun and is not finished: what mounts them can't run.
     func limbo(among names: Set<ObjectName>) -> [ClaimState] {
         volumes.values.compactMap { volume in
-            guard let seal = Seal(of: volume), names.contains(seal.name) else { return nil }
+            guard let seal = seal(of: volume), names.contains(seal.name) else { return nil }
             let state = state(of: seal.name, seal: seal, destination: volume, class: nil)
             return state.isInLimbo ? state : nil
         }
@@ -262,13 +262,13 @@ extension Inventory {
 
     fileprivate func isMissing(_ claim: ObjectName, _ selection: Selection) -> Bool {
         selection.includes(namespace: claim.namespace) && claims[claim] == nil && unreadable(.claims, claim) == nil
-            && !volumes.values.contains { Seal(of: $0)?.name == claim }
+            && !volumes.values.contains { seal(of: $0)?.name == claim }
     }
 
     /// True of a claim that an earlier run of the same migration has begun with.
     fileprivate func isHalfDone(_ name: ObjectName, _ options: Options) -> Bool {
         if volumes.values.contains(where: {
-            guard let seal = Seal(of: $0) else { return false }
+            guard let seal = seal(of: $0) else { return false }
             return seal.name == name && seal.sourceClass == options.sourceClass
         }) {
             return true

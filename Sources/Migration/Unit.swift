@@ -12,6 +12,9 @@ public struct Unit: Sendable {
     /// Who else sets the workloads' scale, by their UID.
     public internal(set) var managers: [String: [Manager]] = [:]
 
+    /// The one of all its claims: a pod mounts claims of its own namespace only.
+    var namespace: String? { claims.first?.name.namespace }
+
     /// True where it has a workload that is to be stopped.
     var isRunning: Bool { workloads.contains { $0.replicas > 0 } }
 

@@ -1,5 +1,6 @@
 import ClusterSimulator
 import Kubernetes
+import Synchronization
 import Testing
 
 @testable import Migration
@@ -102,6 +103,76 @@ struct AuthorityTests {
             let last = next.world.migrate(as: "third")
             #expect(last.report?.succeeded == true, "\(point.name): \(last.messages)")
         }
+    }
+
+    @Test("a claim of the source class that calls itself a staging claim stays on it, and the run says so and fails")
+    func markedSource() throws {
+        var world = Self.world()
+        world.addClaim("other", annotations: [Marks.claim: "data", Marks.kind: .string(Marks.Kind.staging)])
+        world.settle()
+        let run = world.migrate()
+        #expect(run.report?.claims.map { "\($0.name.name) \($0.result)" } == ["data migrated"])
+        #expect(
+            run.report?.failures.count == 1 && run.report?.failures[0].contains("shop/other bears the mark") == true
+        )
+        #expect(run.world.isOn(World.source, [ObjectName("other", in: "shop")]))
+        #expect(run.world.migrate(as: "second").report?.succeeded == false)
+    }
+
+    @Test("a pass's copy that somebody replaces by a claim of his own is his")
+    func copy() throws {
+        var options = Self.options(World.source, World.destination)
+        options.copySource = .clone
+        options.isLive = true
+        let world = Self.world()
+        let planted = Mutex<String?>(nil)
+        let run = world.migrate(
+            options,
+            meddler: once(
+                when: { _, cluster in cluster.isCopying }
+            ) { cluster in
+                let copy = cluster.list(.persistentVolumeClaims, namespace: "shop").first {
+                    $0[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.copy
+                }
+                guard let name = copy?[path: ["metadata", "name"]]?.string else { return }
+                let key = ObjectKey(.persistentVolumeClaims, "shop", name)
+                try cluster.update(key) { $0[path: ["metadata", "finalizers"]] = nil }
+                try cluster.delete(key)
+                try cluster.create(
+                    .persistentVolumeClaims,
+                    namespace: "shop",
+                    [
+                        "metadata": ["name": .string(name)],
+                        "spec": [
+                            "accessModes": ["ReadWriteOnce"], "storageClassName": .string(Self.third),
+                            "resources": ["requests": ["storage": "16Mi"]],
+                        ],
+                    ]
+                )
+                planted.withLock { $0 = name }
+            }
+        )
+        let name = try #require(planted.withLock { $0 }, "\(run.messages)")
+        #expect(run.world.cluster.get(ObjectKey(.persistentVolumeClaims, "shop", name)) != nil, "\(run.messages)")
+    }
+
+    @Test("a stopped workload says nothing of a volume that the Go tool has long given back")
+    func givenBack() throws {
+        var world = Scenario.deployment.world(alone: true)
+        try world.runGoTool(until: .policyGivenBack)
+        let volume = try #require(world.volume(of: ObjectName("data", in: "shop")))
+        let key = ObjectKey(.persistentVolumes, nil, volume)
+        // An administrator keeps it, and has it free for the next one.
+        try world.cluster.update(key) {
+            $0[path: ["spec", "persistentVolumeReclaimPolicy"]] = "Retain"
+            $0[path: ["metadata", "annotations", Marks.reclaimPolicy]] = "Retain"
+        }
+        try world.cluster.delete(ObjectKey(.persistentVolumeClaims, "shop", "data"))
+        world.cluster.advance(to: world.cluster.now + .seconds(20))
+        try world.cluster.update(key) { $0[path: ["spec", "claimRef"]] = nil }
+        world.cluster.advance(to: world.cluster.now + .seconds(20))
+        let run = world.migrate()
+        #expect(run.world.volume(of: ObjectName("data", in: "shop")) == nil, "\(run.messages)")
     }
 
     @Test("cleanup frees a kept volume only beside the very claim that took its claim's place")

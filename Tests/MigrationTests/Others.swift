@@ -150,6 +150,29 @@ struct Others {
         if Self.isLoud { print("\n\(story)") }
     }
 
+    /// Expects that the last run migrated everything, and kept the old volumes, as nobody can tell whether something was
+    /// written to them since the copy: which is said, and no success.
+    func expectKept(saying words: [String] = [], _ location: SourceLocation = #_sourceLocation) {
+        let report = runs.last?.report
+        #expect(report?.claims.allSatisfy { $0.result == .migrated } == true, "\(story)", sourceLocation: location)
+        #expect(report?.stopped == [], sourceLocation: location)
+        let said = report?.failures ?? []
+        #expect(
+            !said.isEmpty && said.allSatisfy { $0.contains("was started after the copy") },
+            sourceLocation: location
+        )
+        do {
+            let kept = try world.keptVolumes()
+            #expect(kept.contains { $0.reason == .disturbed }, sourceLocation: location)
+        } catch {
+            Issue.record(error, sourceLocation: location)
+        }
+        for word in words where !story.contains(word) {
+            Issue.record("nobody said \"\(word)\":\n\(story)", sourceLocation: location)
+        }
+        #expect(violations.isEmpty, "\(story)", sourceLocation: location)
+    }
+
     private static let isLoud = ProcessInfo.processInfo.environment["LOUD"] != nil
 }
 

@@ -120,8 +120,8 @@ struct OthersStagingTests {
 
 extension Others {
     /// Does what a message says of how a claim is got back.
-    mutating func getBack() {
-        let said = runs.flatMap(\.messages).joined(separator: "\n")
+    mutating func getBack(_ told: [String] = []) {
+        let said = (told + runs.flatMap(\.messages)).joined(separator: "\n")
         guard let line = said.split(separator: "\n").first(where: { $0.contains("kubectl create -n shop") }),
             let manifest = line.split(separator: "'").dropFirst().first
         else {

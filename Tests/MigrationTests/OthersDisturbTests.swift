@@ -77,7 +77,9 @@ struct OthersDisturbTests {
         )
         try point.world.cluster.update(Others.deployment) { $0[path: ["spec", "replicas"]] = 1 }
         let run = point.world.migrate(as: "second")
-        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.report?.claims.map(\.result) == [.migrated], "\(run.messages)")
+        #expect(run.report?.stopped == [])
+        #expect(run.report?.failures.contains { $0.contains("was started after the copy") } == true, "\(run.messages)")
         #expect(run.messages.contains { $0.contains("which is kept") }, "\(run.messages)")
         #expect(try run.world.keptVolumes().map(\.volume.metadata.name) == [source])
     }

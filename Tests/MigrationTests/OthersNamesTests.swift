@@ -60,8 +60,7 @@ struct OthersNamesTests {
             }
         )
         // The old volumes are kept: nobody can tell whether the set's pods have written to them.
-        scene.forgiven = ["still bears", "is still there"]
-        scene.expectSuccess(saying: ["which was never bound; it is deleted", "which is kept"])
+        scene.expectKept(saying: ["which was never bound; it is deleted", "which is kept"])
     }
 
     @Test(

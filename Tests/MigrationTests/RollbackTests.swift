@@ -236,6 +236,63 @@ struct CleanupTests {
         #expect(after.sourceVolumes.isEmpty)
     }
 
+    @Test("frees a kept volume that a rollback has had in hand and given back, from whichever moment of it")
+    func afterRollback() throws {
+        let world = Scenario.deployment.world(alone: true).migrate(.keepingSource).world
+        for point in world.crashPoints(.rollback(discardingChanges: true), seed: 4) {
+            let aborted = point.world.abort().world
+            guard aborted.isOn(World.destination) else { continue }
+            let (cleaned, after) = try Self.clean(aborted, days: 0, after: .seconds(60))
+            #expect(cleaned.map(\.result) == [.freed], "\(point.name)")
+            #expect(after.sourceVolumes.isEmpty && after.isOn(World.destination), "\(point.name)")
+        }
+    }
+
+    @Test("leaves a volume alone that an administrator has reserved for another claim")
+    func reserved() throws {
+        var world = Scenario.claimWithoutPods.world().migrate(.keepingSource).world
+        let name = try #require(try world.keptVolumes().first?.volume.metadata.name)
+        world.change(ObjectKey(.persistentVolumes, nil, name)) {
+            $0[path: ["spec", "claimRef"]] = ["namespace": "shop", "name": "other"]
+        }
+        let (cleaned, after) = try Self.clean(world, days: 0, after: .seconds(60))
+        #expect(cleaned.map(\.result) == [.kept("it is in use (Available, for the claim shop/other)")])
+        #expect(after.sourceVolumes == [name])
+    }
+
+    @Test("keeps a volume of which no workload was seen ready on its successor, until one is")
+    func unready() throws {
+        var world = Scenario.deployment.world(alone: true)
+        let run = world.migrate(
+            meddler: once(
+                when: { _, cluster in
+                    cluster.list(.persistentVolumeClaims, namespace: "shop").contains {
+                        $0[path: ["spec", "storageClassName"]]?.string == World.destination && $0.phase == "Bound"
+                            && $0[path: ["metadata", "name"]]?.string == "data"
+                    }
+                }
+            ) {
+                for node in ["node-1", "node-2"] {
+                    try $0.update(ObjectKey(.nodes, nil, node)) { $0[path: ["spec", "unschedulable"]] = true }
+                }
+            }
+        )
+        world = run.world
+        let (early, before) = try Self.clean(world, days: 0, after: .seconds(60))
+        guard case .kept(let why)? = early.first?.result else {
+            Issue.record("\(early) \(run.messages)")
+            return
+        }
+        #expect(why.contains("no workload was seen ready"))
+        #expect(before.sourceVolumes.count == 1)
+        for node in ["node-1", "node-2"] {
+            world.change(ObjectKey(.nodes, nil, node)) { $0[path: ["spec", "unschedulable"]] = nil }
+        }
+        let (late, after) = try Self.clean(world, days: 0, after: .seconds(60))
+        #expect(late.map(\.result) == [.freed])
+        #expect(after.sourceVolumes.isEmpty && after.isOn(World.destination))
+    }
+
     @Test("keeps what may be the only copy: that of a claim which is gone")
     func onlyCopy() throws {
         var world = Scenario.claimWithoutPods.world().migrate(.keepingSource).world

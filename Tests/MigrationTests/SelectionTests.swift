@@ -21,7 +21,7 @@ extension World {
     }
 
     /// The world as a run leaves it that dies at the first moment that fits.
-    fileprivate func cut(_ options: Options = .selecting { _ in }, when isMoment: @escaping @Sendable (Cluster) -> Bool)
+    func cut(_ options: Options = .selecting { _ in }, when isMoment: @escaping @Sendable (Cluster) -> Bool)
         throws -> World
     {
         let then = Mutex<Cluster?>(nil)

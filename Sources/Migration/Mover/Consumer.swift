@@ -7,7 +7,7 @@ extension Unit {
         for index in claims.indices {
             let name = claims[index].name
             let pods = inventory.pods.filter {
-                $0.metadata.namespace == name.namespace && !Migrator.isOurs($0) && $0.claimNames.contains(name.name)
+                $0.metadata.namespace == name.namespace && !inventory.isMover($0) && $0.claimNames.contains(name.name)
             }
             let pod = pods.first { $0.spec.nodeName != nil && !$0.isFinished } ?? pods.first { !$0.isFinished }
             claims[index].consumer =

@@ -19,7 +19,7 @@ extension Unit {
     mutating func namePods(in inventory: Inventory) {
         let names = Set(claims.map(\.name))
         pods = inventory.pods.compactMap { pod in
-            guard !Migrator.isOurs(pod), !pod.isFinished, !pod.metadata.isTerminating else { return nil }
+            guard !inventory.isMover(pod), !pod.isFinished, !pod.metadata.isTerminating else { return nil }
             let found = self.pod(pod.title, pod.spec, runs: pod.spec.nodeName != nil, pod.metadata.namespace, inventory)
             return names.isDisjoint(with: found.claims) ? nil : found
         }

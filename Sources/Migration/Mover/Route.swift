@@ -107,7 +107,7 @@ extension ClaimState {
     /// True where a mover will run for the claim, as far as its own state allows it.
     var isToBeCopied: Bool {
         switch next(stagingBindsAtOnce: true) {
-        case .protect, .stage, .awaitStaging, .copy: return true
+        case .unseal, .protect, .stage, .recordStaging, .awaitStaging, .copy: return true
         default: return false
         }
     }

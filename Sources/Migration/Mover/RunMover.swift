@@ -323,15 +323,8 @@ extension Migrator {
 
     /// Removes whatever movers of a unit there are.
     func removeMovers(of unit: Unit, limit: Duration? = nil) async throws {
-        let uids = Set(unit.claims.compactMap { $0.sourceClaim?.metadata.uid ?? $0.seal?.uid })
-        for namespace in Set(unit.claims.compactMap(\.name.namespace)) {
-            for pod in try await client.list(Pod.self, in: namespace) where pod.isOfCopy {
-                let owner = pod.metadata.annotation(Marks.sourceUID)
-                // The Go tool's movers name the claim only.
-                let isGoTools =
-                    owner == nil && unit.claims.contains { $0.name.name == pod.metadata.annotation(Marks.claim) }
-                if isGoTools || owner.map(uids.contains) == true { try await remove(pod, limit: limit) }
-            }
+        for pod in try await client.list(Pod.self, in: unit.namespace) where pod.isMover(unit.uid(ofClaim:)) {
+            try await remove(pod, limit: limit)
         }
     }
 }

@@ -7,11 +7,11 @@ extension Migrator {
         guard !states.isEmpty else { return [] }
         // One that can't be read stands in the way by itself.
         let pods = try await client.listReadable(Pod.self, in: options.selection).items
-            .filter { !$0.isFinished && !Self.isOurs($0) }
         let workloads = discovery.units.flatMap(\.workloads)
         return states.compactMap { state in
             let users = pods.filter {
-                $0.metadata.namespace == state.name.namespace && $0.claimNames.contains(state.name.name)
+                $0.metadata.namespace == state.name.namespace && $0.mounts([state.name.name]) && !$0.isFinished
+                    && !$0.isMover { $0 == state.name.name ? state.claim?.metadata.uid : nil }
             }
             // A StatefulSet's replicas have claims of their own; what they share is in their pods.
             let replicas = workloads.filter {

@@ -18,6 +18,9 @@ extension ClaimState {
             told.state = why.description
             told.next = "goes on when that is settled"
             told.isBlocked = true
+        case .unseal:
+            told.state = "it is copied to the destination volume; the old claim is still there"
+            told.next = "copies what has changed since, and swaps the claims"
         case _ where seal == nil:
             told.state = beforeSealInWords(mover: mover)
             told.next = "copies what is missing, and swaps the claims"
@@ -27,9 +30,6 @@ extension ClaimState {
                 told.stage = .rebound
                 told.state = "it is bound to the destination volume; its staging claim is left"
                 told.next = "removes the staging claim and the marks"
-            } else if sourceClaim?.metadata.isTerminating == false {
-                told.state = "it is copied to the destination volume; the old claim is still there"
-                told.next = "copies what has changed since, and swaps the claims"
             } else {
                 told.state =
                     "its data is complete on the destination volume; the claim is "

@@ -165,7 +165,7 @@ extension Survey {
     /// The claims whose migration was begun: by the seals, the staging claims, and the marks of volumes.
     fileprivate func states(_ scope: MigrationStatus.Scope) -> [ClaimState] {
         var states: [ClaimState] = volumes.compactMap { volume in
-            guard let seal = Seal(of: volume) ?? goToolsSeal(of: volume, scope) else { return nil }
+            guard let seal = inventory.seal(of: volume) ?? goToolsSeal(of: volume, scope) else { return nil }
             guard includes(seal.name, scope) else { return nil }
             return inventory.state(of: seal.name, seal: seal, destination: volume, class: nil)
         }
@@ -229,8 +229,8 @@ extension Survey {
                 includes(name, scope)
             else { return nil }
             let claim = inventory.claims[name]
-            let hasSeal = volume.metadata.annotation(Marks.manifest) != nil
-            guard hasSeal || volume.isSuperseded(by: claim) else { return nil }
+            let isUnreadable = volume.metadata.annotation(Marks.manifest) != nil && Seal(of: volume) == nil
+            guard isUnreadable || volume.isSuperseded(by: claim) else { return nil }
             return MigrationStatus.Claim(cutOffAt: volume, of: name, claim: claim)
         }
     }
@@ -242,7 +242,7 @@ extension Survey {
     ) -> [PersistentVolumeClaim] {
         claims.filter {
             $0.storageClassName == storageClass && $0.metadata.annotation(Marks.kind) == nil
-                && $0.metadata.controller?.kind != "Pod" && includes($0.name, scope)
+                && $0.bondToOther == nil && includes($0.name, scope)
         }
     }
 }

@@ -16,12 +16,12 @@ extension Migrator {
         var attempt = 1
         while true {
             for state in progress.unit.claims { if case .blocked(let why) = progress.next(state) { throw why } }
-            let unit = progress.unit
+            let (unit, ended) = (progress.unit, progress.ended)
             let open = unit.claims.filter { progress.next($0) == .copy }
             guard !open.isEmpty else { return }
             let outcome = try await withThrowingTaskGroup(of: CopyOutcome.self) { group in
                 group.addTask { .copied(try await sideBySide(open) { try await copy($0) }) }
-                group.addTask { .intruder(try await awaitIntruder(on: unit)) }
+                group.addTask { .intruder(try await awaitIntruder(on: unit, besides: ended)) }
                 defer { group.cancelAll() }
                 guard let first = try await group.next() else { throw CancellationError() }
                 return first
@@ -29,7 +29,7 @@ extension Migrator {
             switch outcome {
             case .copied(let copied):
                 // The watch may lag behind: what counts is that nobody is there now, and nobody was started.
-                guard let intruder = try await intruder(on: unit) else {
+                guard let intruder = try await intruder(on: unit, besides: ended) else {
                     for copy in copied { progress.copies[copy.state.name] = copy.result }
                     progress.unit.claims = unit.claims.map { state in
                         copied.first { $0.state.name == state.name }?.state ?? state
@@ -65,9 +65,11 @@ extension Migrator {
     }
 
     /// What uses, or has used, the claims since the workloads were stopped: a pod, or a workload with another scale.
-    func intruder(on unit: Unit) async throws -> String? {
+    ///
+    /// - Parameter ended: the UIDs of the pods that had ended then.
+    func intruder(on unit: Unit, besides ended: Set<String>) async throws -> String? {
         if let workload = try await startedWorkload(of: unit) { return workload.title }
-        return try await pods(of: unit).first { !$0.isFinished }?.title
+        return try await pods(of: unit).first { $0.isIntruder(besides: ended) }?.title
     }
 
     /// A workload of a unit that somebody has started or changed since it was stopped.
@@ -79,15 +81,9 @@ extension Migrator {
         return nil
     }
 
-    /// The pods but ours that mount claims of a unit.
+    /// The pods but movers that mount claims of a unit.
     func pods(of unit: Unit) async throws -> [MountingPod] {
-        var pods: [MountingPod] = []
-        for (namespace, claims) in Dictionary(grouping: unit.claims, by: \.name.namespace) {
-            let names = Set(claims.map(\.name.name))
-            let all = try await client.list(MountingPod.self, in: namespace)
-            pods += all.filter { Self.isForeign($0, mounting: names) && !$0.neverRuns }
-        }
-        return pods
+        try await client.list(MountingPod.self, in: unit.namespace).filter { unit.isUsed(by: $0) && !$0.neverRuns }
     }
 
     /// A claim that was copied.
@@ -156,6 +152,13 @@ extension Migrator {
                 + "of which; where the mover ran it is empty. If it really is empty, or to name the node, run: "
                 + "kubectl annotate pv \(state.source?.metadata.name ?? "?") \(Marks.sourceNode)=NODE"
         )
+    }
+}
+
+extension MountingPod {
+    /// True of a pod that uses its claims, or has used them since some were known to have ended.
+    func isIntruder(besides ended: Set<String>) -> Bool {
+        !neverRuns && (!isFinished || !ended.contains(metadata.uid))
     }
 }
 

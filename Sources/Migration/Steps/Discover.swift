@@ -7,6 +7,8 @@ public struct Discovery: Sendable {
     public internal(set) var forgotten: [Workload] = []
     /// Workloads that an earlier run stopped for claims that are not chosen now: they stay as they are.
     public internal(set) var leftStopped: [Workload] = []
+    /// Claims of the class that call themselves ours, which nothing proves: they stay on it.
+    public internal(set) var passedOver: [Obstacle] = []
     /// Claims that were asked for by name and can't be migrated, each with why.
     public internal(set) var unmatched: [Obstacle] = []
     /// What the namespaces' quotas lack for units that never fit.
@@ -23,7 +25,7 @@ public struct Discovery: Sendable {
     /// The namespaces in which units go one after the other, since a quota leaves no more than so much room at a time.
     var oneByOne: Set<String> = []
     /// True where there is nothing to migrate and nothing to start again.
-    public var isEmpty: Bool { units.isEmpty && forgotten.isEmpty }
+    public var isEmpty: Bool { units.isEmpty && forgotten.isEmpty && passedOver.isEmpty }
 
     /// Nothing was found.
     public init() {}
@@ -74,7 +76,7 @@ extension Migrator {
         var obstacles: [ObjectName: [Obstacle]] = [:]
 
         for volume in inventory.volumes.values.sorted(by: { $0.metadata.name < $1.metadata.name }) {
-            if let seal = Seal(of: volume) {
+            if let seal = inventory.seal(of: volume) {
                 if isOurs(seal, on: volume), inventory.includes(seal, on: volume, options.selection) {
                     states.append(
                         inventory.state(of: seal.name, seal: seal, destination: volume, class: options.destinationClass)
@@ -126,12 +128,12 @@ extension Migrator {
                 case .found(let claim):
                     // A staging claim of another migration, or what passes of one read; each goes with that.
                     if inventory.madeByRuns.contains(claim.metadata.uid) { continue }
-                    if isEphemeral(claim) {
+                    if let why = claim.bondToOther {
                         discovery.notes.append(
                             Obstacle(
                                 namespace: claim.metadata.namespace,
                                 resource: claim.title,
-                                message: "belongs to a generic ephemeral volume of a pod and goes with it; left alone"
+                                message: "\(why) and goes with it; left alone"
                             )
                         )
                         continue
@@ -139,6 +141,7 @@ extension Migrator {
                     // One that is protected is under way, whatever somebody writes on it.
                     if claim.isMarked, volume.metadata.annotation(Marks.sourceUID) != claim.metadata.uid {
                         discovery.notes.append(claim.noteOfUnproven)
+                        discovery.passedOver.append(claim.noteOfUnproven)
                         continue
                     }
                     let state = inventory.state(
@@ -171,7 +174,7 @@ extension Migrator {
         }
         // A sealed claim whose source claim still lives is met twice: once by its seal, once by its source volume.
         let sealed = Set(states.filter { $0.seal != nil }.map(\.name))
-        let sealedElsewhere = Set(inventory.volumes.values.compactMap { Seal(of: $0)?.uid })
+        let sealedElsewhere = Set(inventory.volumes.values.compactMap { inventory.seal(of: $0)?.uid })
         states.removeAll { $0.seal == nil && sealed.contains($0.name) }
         // Between the deletion of a sealed claim and its rebinding the source volume has no claim either.
         for state in lost
@@ -299,8 +302,6 @@ extension Migrator {
         return .found(claim)
     }
 
-    private func isEphemeral(_ claim: PersistentVolumeClaim) -> Bool { claim.metadata.controller?.kind == "Pod" }
-
     // MARK: Units
 
     /// Which workloads use which claims, and the pods that nobody here can stop.
@@ -323,7 +324,7 @@ extension Migrator {
         var workloads = inventory.workloads
         for workload in workloads { claimsByWorkload[workload.metadata.uid] = Set(workload.mountedClaims) }
         var search = OwnerSearch(self, inventory)
-        for pod in inventory.pods where !Self.isOurs(pod) && !pod.neverRuns {
+        for pod in inventory.pods where !inventory.isMover(pod) && !pod.neverRuns {
             let mounted = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) })
             let claims = mounted.intersection(names)
             guard !claims.isEmpty else { continue }
@@ -386,11 +387,6 @@ extension Migrator {
             }
         }
         return usage
-    }
-
-    /// True for pods that a migration made.
-    static func isOurs(_ pod: some PodObject) -> Bool {
-        [Marks.Kind.mover, Marks.Kind.server, Marks.Kind.preflight].contains(pod.metadata.annotation(Marks.kind))
     }
 
     /// The connected components of claims and workloads.
@@ -496,11 +492,20 @@ struct Inventory: Sendable {
         class storageClass: String?
     ) -> ClaimState {
         var state = ClaimState(name: name, claim: claims[name], seal: seal, destinationClass: storageClass)
-        state.ownerOfPods = DataOwner(of: name, in: pods.filter { !Migrator.isOurs($0) })
+        state.ownerOfPods = DataOwner(of: name, in: pods.filter { !isMover($0) })
         state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
         state.destination = destination
         findStaging(of: &state)
         return state
+    }
+
+    /// The seal of a volume, where it counts.
+    func seal(of volume: PersistentVolume) -> Seal? {
+        guard let seal = Seal(of: volume) else { return nil }
+        // Of a claim that can't be read nobody can say that it is gone.
+        guard unreadable(.claims, seal.name) == nil else { return seal }
+        let source = seal.sourceVolume.flatMap { volumes[$0] }
+        return seal.counts(claim: claims[seal.name], source: source, isCopied: false) ? seal : nil
     }
 
     /// Finds the staging claim by its UID, which a volume bears; else the first name that is free for it.
@@ -581,7 +586,7 @@ struct Inventory: Sendable {
 
     /// True when no claim of a stopped workload takes part in a migration any more, of whichever class.
     func isFinished(_ workload: Workload) -> Bool {
-        let sealed = Set(volumes.values.compactMap { Seal(of: $0)?.name })
+        let sealed = Set(volumes.values.compactMap { seal(of: $0)?.name })
         let lost = Set(volumes.values.compactMap { lostClaim(of: $0, class: nil)?.name })
         return workload.claimNames.allSatisfy { name in
             let name = ObjectName(name, in: workload.name.namespace)
@@ -628,6 +633,7 @@ extension Client {
         async let destination = parts.contains(.destination) ? try volume(destinationName) : state.destination
         (new.source, new.destination) = (try await source, try await destination)
         if let destination = new.destination { new.seal = Seal(of: destination) ?? new.seal }
+        if new.seal?.counts(claim: new.claim, source: new.source, isCopied: new.copied) == false { new.seal = nil }
         if let staging = new.staging, !new.isOwn(staging) { try await passOver(staging, in: &new) }
         return new
     }

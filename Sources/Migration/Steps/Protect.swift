@@ -6,6 +6,9 @@ extension Migrator {
     /// The mark left behind: the former policy, the claim's UID, and the node and the user of the pods that mount the
     /// claim, on the source volume, in one patch.
     func protect(_ progress: inout Progress) async throws {
+        try await advanceAll(&progress) { state, action in
+            action == .unseal ? try await unseal(state) : nil
+        }
         guard progress.unit.claims.contains(where: { progress.next($0) == .protect }) else { return }
         let nodes = try await nodesOfMountingPods(progress.unit)
         try await advanceAll(&progress) { state, action in

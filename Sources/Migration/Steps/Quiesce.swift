@@ -12,13 +12,13 @@ extension Migrator {
         if let revived = progress.unit.workloads.first(where: { $0.replicas > 0 }) {
             // An earlier run had stopped it and copied.
             for state in progress.unit.claims where state.isInLimbo {
-                try await keepDisturbed(state, by: revived.title)
+                try await keepDisturbed(state, by: revived.title, &progress)
             }
         }
         let began = time.now()
         for attempt in 1... {
             try await stop(&progress)
-            guard let revived = try await awaitQuiet(on: progress.unit) else { break }
+            guard let revived = try await awaitQuiet(on: &progress) else { break }
             guard attempt < limits.copyAttempts else {
                 throw Failure(
                     place: revived.title,
@@ -92,7 +92,8 @@ extension Migrator {
     }
 
     private enum Quiet: Sendable {
-        case noPods
+        /// None that may write; those that have ended, by their UIDs.
+        case noPods(ended: Set<String>)
         case revived(Workload)
         /// A workload can't be watched; its pods are, all the same.
         case unknown
@@ -101,23 +102,24 @@ extension Migrator {
     /// Waits until no pod but ours mounts the unit's claims.
     ///
     /// - Returns: a workload that somebody started meanwhile, so that there is no end to the wait; else nil.
-    private func awaitQuiet(on unit: Unit) async throws -> Workload? {
-        try await withThrowingTaskGroup(of: Quiet.self) { group in
-            group.addTask {
-                try await awaitNoPods(on: unit)
-                return .noPods
-            }
+    private func awaitQuiet(on progress: inout Progress) async throws -> Workload? {
+        let unit = progress.unit
+        let quiet = try await withThrowingTaskGroup(of: Quiet.self) { group in
+            group.addTask { .noPods(ended: try await awaitNoPods(on: unit)) }
             for workload in unit.workloads { group.addTask { await awaitRevival(of: workload) } }
             defer { group.cancelAll() }
             for try await outcome in group {
-                switch outcome {
-                case .noPods: return nil
-                case .revived(let workload): return workload
-                case .unknown: continue
-                }
+                if case .unknown = outcome { continue }
+                return outcome
             }
             throw CancellationError()
         }
+        switch quiet {
+        case .noPods(let ended): progress.ended = ended
+        case .revived(let workload): return workload
+        case .unknown: break
+        }
+        return nil
     }
 
     private func awaitRevival(of workload: Workload) async -> Quiet {
@@ -131,52 +133,41 @@ extension Migrator {
         }
     }
 
-    private func awaitNoPods(on unit: Unit) async throws {
-        for namespace in Set(unit.claims.compactMap(\.name.namespace)).sorted() {
-            let names = Set(unit.claims.filter { $0.name.namespace == namespace }.map(\.name.name))
-            var last: [MountingPod] = []
-            do {
-                try await client.wait(
-                    for: MountingPod.self,
-                    in: namespace,
-                    where: { Self.isForeign($0, mounting: names) },
-                    limit: limits.stopping,
-                    what: "the pods of \(unit.title) to be gone"
-                ) { snapshot in
-                    last = Self.holders(in: snapshot)
-                    return last.isEmpty ? () : nil
+    /// - Returns: the UIDs of the pods that have ended.
+    private func awaitNoPods(on unit: Unit) async throws -> Set<String> {
+        var last: [MountingPod] = []
+        do {
+            return try await client.wait(
+                for: MountingPod.self,
+                in: unit.namespace,
+                where: { unit.isUsed(by: $0) },
+                limit: limits.stopping,
+                what: "the pods of \(unit.title) to be gone"
+            ) { snapshot in
+                // A finished pod that is being deleted may still be unmounted.
+                last = snapshot.objects.values.filter {
+                    !$0.neverRuns && ($0.metadata.isTerminating || !$0.isFinished)
                 }
-            } catch let timeout as WaitTimeout {
-                let pods = last.map(\.hold).sorted().joined(separator: "; ")
-                throw Failure(place: unit.title, reason: "\(timeout): \(pods)")
+                return last.isEmpty ? Set(snapshot.objects.keys) : nil
             }
+        } catch let timeout as WaitTimeout {
+            let pods = last.map(\.hold).sorted().joined(separator: "; ")
+            throw Failure(place: unit.title, reason: "\(timeout): \(pods)")
         }
     }
 
     /// Waits until a pod that is not ours mounts one of the unit's claims, which voids a copy.
     ///
+    /// - Parameter ended: the UIDs of the pods that had ended before.
     /// - Returns: the pod; it only returns early, and otherwise when cancelled, with an error.
-    func awaitIntruder(on unit: Unit) async throws -> MountingPod {
-        let namespaces = Set(unit.claims.compactMap(\.name.namespace)).sorted()
-        let names = Set(unit.claims.map(\.name.name))
-        // A unit lives in one namespace, as a pod mounts claims of its own namespace only.
-        return try await client.wait(
+    func awaitIntruder(on unit: Unit, besides ended: Set<String>) async throws -> MountingPod {
+        try await client.wait(
             for: MountingPod.self,
-            in: namespaces[0],
-            where: { Self.isForeign($0, mounting: names) },
+            in: unit.namespace,
+            where: { unit.isUsed(by: $0) },
             limit: .seconds(30 * 86_400),
             what: "nothing"
-        ) { Self.holders(in: $0).first }
-    }
-
-    /// Whether a pod that is not ours mounts one of some claims of its namespace.
-    static func isForeign(_ pod: some PodObject, mounting names: Set<String>) -> Bool {
-        !isOurs(pod) && !names.isDisjoint(with: pod.claimNames)
-    }
-
-    private static func holders(in snapshot: Snapshot<MountingPod>) -> [MountingPod] {
-        // A finished pod that is being deleted may still be unmounted.
-        snapshot.objects.values.filter { ($0.metadata.isTerminating || !$0.isFinished) && !$0.neverRuns }
+        ) { $0.objects.values.first { $0.isIntruder(besides: ended) } }
     }
 }
 

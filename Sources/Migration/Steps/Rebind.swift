@@ -5,12 +5,12 @@ extension Migrator {
     /// Gives the destination volumes the old names: deletes source and staging claim, reserves the volume for the old
     /// name, creates the claim anew, and waits until it is bound.
     func rebind(_ progress: inout Progress) async throws {
-        try await checkQuiet(progress)
+        let disturbance = try await checkQuiet(&progress)
         try await advanceAll(&progress) { state, action in
             guard action == .deleteClaims else { return nil }
             return try await deleteClaims(state)
         }
-        try await attend(deletionOf: progress.unit)
+        try await attend(deletionsOf: &progress)
         try await advanceAll(&progress) { state, action in
             switch action {
             case .deleteClaims: return try await deleteClaims(state)
@@ -25,27 +25,50 @@ extension Migrator {
             default: return nil
             }
         }
+        if let disturbance { throw disturbance }
     }
 
-    /// Makes sure once more that nothing uses the claims, at the last moment at which the unit can go back.
-    private func checkQuiet(_ progress: Progress) async throws {
-        let unit = progress.unit
-        guard unit.claims.allSatisfy({ $0.sourceClaim?.metadata.isTerminating == false }),
-            unit.claims.contains(where: { progress.next($0) == .deleteClaims }),
-            let intruder = try await intruder(on: unit)
-        else { return }
-        throw Failure(
+    /// Makes sure once more that nothing uses the claims, at the last moment at which they can go back.
+    ///
+    /// - Returns: what voids the copies of those that can, where others of the unit can only go forward.
+    /// - Throws: `Failure` where all can go back.
+    private func checkQuiet(_ progress: inout Progress) async throws -> Failure? {
+        let open = progress.unit.claims.filter {
+            $0.sourceClaim?.metadata.isTerminating == false && progress.next($0) == .deleteClaims
+        }
+        var unit = progress.unit
+        unit.claims = open
+        guard !open.isEmpty, let intruder = try await intruder(on: unit, besides: progress.ended) else { return nil }
+        let failure = Failure(
             place: unit.title,
             reason:
-                "\(intruder) uses the claims again since they were copied, so that they are not swapped; \(unit.suspects)"
+                "\(intruder) uses or has used the claims again since they were copied, so that they are not swapped; "
+                + unit.suspects
         )
+        guard progress.unit.claims.contains(where: \.isPastReturn) else { throw failure }
+        let names = Set(open.map(\.name))
+        for index in progress.unit.claims.indices where names.contains(progress.unit.claims[index].name) {
+            (progress.unit.claims[index].copied, progress.unit.claims[index].seal) = (false, nil)
+        }
+        return failure
     }
 
     /// Asks for the deletion of source and staging claim.
     private func deleteClaims(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         let now = time.timeOfDay.formatted(.iso8601)
-        if let claim = state.sourceClaim, state.seal != nil {
+        if let claim = state.sourceClaim, let seal = state.seal, let destination = state.destination {
+            if !seal.isDeleting {
+                let marked = try await client.patch(
+                    PersistentVolume.self,
+                    destination.name,
+                    .merge(
+                        onto: destination.metadata,
+                        ["metadata": ["annotations": .object([Marks.deleting: .string(seal.uid)])]]
+                    )
+                )
+                (state.destination, state.seal) = (marked, Seal(of: marked))
+            }
             try await client.delete(.claims, claim.name, uid: claim.metadata.uid)
             state.claim?.metadata.deletionTimestamp = now
         }
@@ -58,33 +81,32 @@ extension Migrator {
 
     /// Sees to it that nothing holds the claims that are being deleted, and that what was written since the copy is kept:
     /// from the deletion on no further pod can mount them, but one may have come since the copy was checked.
-    private func attend(deletionOf unit: Unit) async throws {
+    private func attend(deletionsOf progress: inout Progress) async throws {
+        let unit = progress.unit
         let going = unit.claims.flatMap(\.goingClaims)
         guard !going.isEmpty else { return }
         let workload = try await startedWorkload(of: unit)
         let pods = try await pods(of: unit)
-        if let intruder = workload?.title ?? pods.first(where: { !$0.isFinished })?.title {
+        let intruder = pods.first { $0.isIntruder(besides: progress.ended) }
+        if let intruder = workload?.title ?? intruder?.title {
             for state in unit.claims where state.sourceClaim?.metadata.isTerminating == true {
-                try await keepDisturbed(state, by: intruder)
+                try await keepDisturbed(state, by: intruder, &progress)
             }
         }
         try await removeEnded(pods, holding: going)
     }
 
     /// Keeps a source volume that was perhaps written to after the copy: what it holds more is not lost.
-    func keepDisturbed(_ state: ClaimState, by intruder: String) async throws {
+    func keepDisturbed(_ state: ClaimState, by intruder: String, _ progress: inout Progress) async throws {
         guard let source = state.source, source.metadata.annotation(Marks.sourceUID) != nil else { return }
+        progress.disturbed[state.name] = intruder
         journal.warn(
             state.title,
             "\(intruder) was started after the copy; what its pods may have written is on the volume "
                 + "\(source.metadata.name), which is kept"
         )
         // Whatever version it has: these marks are right for each.
-        try await client.patch(
-            PersistentVolume.self,
-            source.name,
-            .merge(["metadata": ["uid": .string(source.metadata.uid), "annotations": keepMarks(for: state)]])
-        )
+        _ = try await client.annotate(source, keepMarks(of: state, for: .disturbed))
     }
 
     /// Deletes the pods that have ended, of Jobs or evicted ones: as long as they exist they hold their claims, whether
@@ -126,7 +148,11 @@ extension Migrator {
             )
         }
         var state = state
-        if claims.contains(where: { $0.metadata.uid == state.staging?.metadata.uid }) { state.staging = nil }
+        if claims.contains(where: { $0.metadata.uid == state.staging?.metadata.uid }) {
+            state.staging = nil
+            // It goes, or is Released, with the staging claim.
+            state.destination = state.givenDestination
+        }
         return try await client.observe(state, [.claim, .destination])
     }
 
@@ -159,7 +185,7 @@ extension Migrator {
         let isBound = usurper.spec.volumeName != nil
         if isBound {
             let pods = try await client.list(MountingPod.self, in: state.name.namespace)
-            let user = pods.first { Self.isForeign($0, mounting: [state.name.name]) && !$0.isFinished }
+            let user = pods.first { $0.mounts([state.name.name]) && !$0.isFinished }
             if let user {
                 throw Failure(
                     place: state.title,

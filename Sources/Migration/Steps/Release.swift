@@ -8,13 +8,14 @@ extension Migrator {
     /// The source volume goes first: as long as the destination volume bears the seal, a run that was cut off here
     /// knows what is left to do.
     func release(_ progress: inout Progress) async throws {
-        let (unready, judged) = (progress.unready, progress.judged)
+        let readiness = progress.readiness
         try await advanceAll(&progress) { state, action in
             switch action {
             case .dropWake: return try await dropWake(state)
-            // What was not bound when the workloads were looked at is left to a rerun.
-            case .disposeOfSource where !judged.contains(state.name): return nil
-            case .disposeOfSource: return try await disposeOfSource(state, unready: unready[state.name])
+            case .disposeOfSource:
+                // What was not bound when the workloads were looked at is left to a rerun.
+                guard let readiness = readiness[state.name] else { return nil }
+                return try await disposeOfSource(state, readiness)
             case .dropMarks: return try await dropMarks(state)
             case .blocked(let why): throw why
             default: return nil
@@ -30,28 +31,28 @@ extension Migrator {
 
     /// Where the policy was Delete it is given back, and the controller frees the storage of the Released volume.
     /// Else the storage stays its owner's: only the volume object goes, and its handle is said.
-    ///
-    /// - Parameter why: why no workload was seen ready on the destination volume; nil where one was, or there is none.
-    private func disposeOfSource(_ state: ClaimState, unready why: String?) async throws -> ClaimState {
+    private func disposeOfSource(_ state: ClaimState, _ readiness: Sighting) async throws -> ClaimState {
         var state = state
-        guard let source = state.source, let seal = state.seal else { return state }
+        guard let source = state.source else { return state }
         if let why = source.holdOfRecords { throw Refusal(why) }
-        if let why { journal.warn(state.title, "no workload was seen ready on its new volume: \(why)") }
+        if case .unseen(let why) = readiness {
+            journal.warn(state.title, "no workload was seen ready on its new volume: \(why)")
+        }
         if state.sharesSource {
             journal.warn(
                 state.title,
                 "another volume object is the storage of \(source.metadata.name), too; it is not freed"
             )
         }
-        if options.keepSource || why != nil || state.sharesSource {
-            state.source = try await keep(source, of: state)
-        } else if seal.reclaimPolicy == "Delete" {
+        if options.keepSource || readiness != .seen || state.sharesSource {
+            state.source = try await keep(source, of: state, for: readiness == .seen ? nil : .unready)
+        } else if state.originalPolicy == "Delete" {
             state.source = try await client.giveBack(source, policy: "Delete")
         } else {
             try await client.delete(.volumes, source.name, uid: source.metadata.uid)
             journal.info(
                 state.title,
-                "the source volume \(source.metadata.name) had the policy \(seal.reclaimPolicy): "
+                "the source volume \(source.metadata.name) had the policy \(state.originalPolicy): "
                     + "its storage is kept, as \(source.handle)"
             )
             state.source = nil
@@ -60,20 +61,25 @@ extension Migrator {
     }
 
     /// Leaves a source volume as it is, Released and Retain, and marks it with what it belongs to.
-    private func keep(_ source: PersistentVolume, of state: ClaimState) async throws -> PersistentVolume {
-        var marks = keepMarks(for: state)
+    private func keep(
+        _ source: PersistentVolume,
+        of state: ClaimState,
+        for reason: KeptVolume.Reason?
+    ) async throws -> PersistentVolume {
+        var marks = keepMarks(of: state, for: reason)
         marks[Marks.successor] = state.claim.map { .string($0.metadata.uid) }
         journal.info(state.title, "the source volume \(source.metadata.name) is kept for a rollback")
         return try await client.patch(
             PersistentVolume.self,
             source.name,
-            .merge(onto: source.metadata, ["metadata": ["annotations": marks]])
+            .merge(onto: source.metadata, ["metadata": ["annotations": .object(marks)]])
         )
     }
 
     /// The marks of a source volume that is kept, as far as they are known before its claim has a successor.
-    func keepMarks(for state: ClaimState) -> JSON {
-        var marks: JSON = [:]
+    func keepMarks(of state: ClaimState, for reason: KeptVolume.Reason?) -> [String: JSON] {
+        var marks: [String: JSON] = [:]
+        marks[Marks.keptFor] = reason.map { .string($0.rawValue) }
         marks[Marks.kept] = .string(time.timeOfDay.formatted(.iso8601))
         marks[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
         marks[Marks.sourceClaim] = .string(state.name.name)

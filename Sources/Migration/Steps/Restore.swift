@@ -72,14 +72,13 @@ extension Migrator {
         for workload in unit.workloads {
             await orWarn(workload.title) { try await awaitReady(workload, limit: max(.seconds(1), end - time.now())) }
         }
-        progress.unready = [:]
+        progress.readiness = [:]
         for index in progress.unit.claims.indices where progress.unit.claims[index].isRebound {
             let why = try await whyNotSeenReady(progress.unit.claims[index], in: unit, until: end)
             // Whoever uses the name uses the claim that has it now.
             let claim = try await client.observe(progress.unit.claims[index], [.claim, .destination])
             progress.unit.claims[index] = claim
-            progress.unready[claim.name] = why
-            progress.judged.insert(claim.name)
+            progress.readiness[claim.name] = why.map { .unseen(why: $0) } ?? .seen
         }
     }
 
@@ -106,7 +105,7 @@ extension Migrator {
         try await client.wait(
             for: Pod.self,
             in: workload.name.namespace,
-            where: { Self.isForeign($0, mounting: workload.claimNames) },
+            where: { $0.mounts(workload.claimNames) },
             limit: limit,
             what: what
         ) {
@@ -130,7 +129,7 @@ extension Migrator {
             try await client.wait(
                 for: Pod.self,
                 in: state.name.namespace,
-                where: { Self.isForeign($0, mounting: [state.name.name]) },
+                where: { $0.mounts([state.name.name]) },
                 limit: max(.milliseconds(1), end - time.now()),
                 what: "a ready pod of \(running.map(\.title).joined(separator: " and of ")) to use it"
             ) { snapshot in running.allSatisfy { $0.isAtWork(with: snapshot.objects.values) } ? () : nil }
@@ -138,8 +137,8 @@ extension Migrator {
         } catch let timeout as WaitTimeout {
             // The watch may lag behind.
             let pods = try await client.list(Pod.self, in: state.name.namespace)
-            let users = pods.filter { Self.isForeign($0, mounting: [state.name.name]) }
-            return running.allSatisfy { $0.isAtWork(with: users) } ? nil : "\(timeout)"
+            return running.allSatisfy { $0.isAtWork(with: pods.filter { $0.mounts([state.name.name]) }) }
+                ? nil : "\(timeout)"
         }
     }
 }

@@ -13,7 +13,20 @@ extension Seal {
         self.manifest = manifest
         reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
         size = volume.metadata.annotation(Marks.size).flatMap { Quantity($0) }
+        isDeleting = volume.metadata.annotation(Marks.deleting) == uid
         users = volume.metadata.annotation(Marks.users)?.split(separator: ",").map(String.init) ?? []
+    }
+
+    /// True where the destination volume takes the source volume's place: once a run has set about deleting the source claim,
+    /// or nothing protects the source volume any more.
+    ///
+    /// As long as the claim lives its pods may have run since the copy, of which only the process knows that has copied; and
+    /// where somebody else has deleted it, only the source volume is known to have all its data.
+    func counts(claim: PersistentVolumeClaim?, source: PersistentVolume?, isCopied: Bool) -> Bool {
+        if isCopied { return true }
+        if let claim, claim.metadata.uid == uid, !claim.metadata.isTerminating { return false }
+        guard !isDeleting, let source, !source.metadata.isTerminating else { return true }
+        return source.metadata.annotation(Marks.sourceUID) != uid
     }
 
     /// What a claim bears as long as a snapshot or a clone of it is made: nobody would take it off its successor.
@@ -81,7 +94,10 @@ extension Migrator {
             annotations[Marks.manifest] = .string(text)
             annotations[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
             annotations[Marks.sourceClaim] = .string(state.name.name)
-            annotations[Marks.reclaimPolicy] = .string(fresh.originalPolicy)
+            annotations[Marks.reclaimPolicy] = .string(fresh.destinationPolicy)
+            if fresh.sourceClaim == nil {
+                annotations[Marks.deleting] = .string(manifest[path: ["metadata", "uid"]]?.string ?? "")
+            }
             let users = unit.users(of: state)
             if !users.isEmpty { annotations[Marks.users] = .string(users.joined(separator: ",")) }
             // That of a volume that was kept is right already.
@@ -105,23 +121,27 @@ extension Migrator {
         }
     }
 
-    /// Takes a seal back, which is only right as long as the source claim lives.
+    /// Takes a seal back, and with it the policy Retain, which is only right as long as the source claim lives.
     func unseal(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        guard let claim = state.sourceClaim, !claim.metadata.isTerminating, state.seal != nil,
-            let destination = state.destination
+        guard let claim = state.sourceClaim, !claim.metadata.isTerminating, let destination = state.destination,
+            destination.metadata.annotation(Marks.manifest) != nil
         else { return state }
-        var marks: [String: JSON] = [Marks.manifest: .null, Marks.users: .null]
+        var marks: [String: JSON] = [Marks.manifest: .null, Marks.users: .null, Marks.deleting: .null]
+        var change: JSON = [:]
         // A volume that is kept still belongs to the claim.
         if !destination.isKept {
+            let policy = destination.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
+            change["spec"] = ["persistentVolumeReclaimPolicy": .string(policy)]
             for mark in [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy, Marks.size] {
                 marks[mark] = .null
             }
         }
+        change["metadata"] = ["annotations": .object(marks)]
         state.destination = try await client.patch(
             PersistentVolume.self,
             destination.name,
-            .merge(onto: destination.metadata, ["metadata": ["annotations": .object(marks)]])
+            .merge(onto: destination.metadata, change)
         )
         state.seal = nil
         return state

@@ -1,0 +1,175 @@
+import ClusterSimulator
+import Kubernetes
+import Synchronization
+import Testing
+
+@testable import Migration
+
+@Suite("Between the copy and the deletion of its claim")
+struct SwapTests {
+    private static let volume = ObjectKey(.persistentVolumeClaims, "shop", "data")
+
+    private static func destinations(_ cluster: Cluster, with mark: String) -> [JSON] {
+        cluster.list(.persistentVolumes).filter { $0[path: ["metadata", "annotations", mark]] != nil }
+    }
+
+    /// A pod that mounts a claim.
+    private static func pod(_ name: String, on claim: String, _ annotations: [String: JSON] = [:]) -> JSON {
+        [
+            "metadata": ["name": .string(name), "annotations": .object(annotations)],
+            "spec": [
+                "containers": [
+                    [
+                        "name": "main", "image": "busybox", "command": ["sleep", "infinity"],
+                        "volumeMounts": [["name": "data", "mountPath": "/data"]],
+                    ]
+                ],
+                "volumes": [["name": "data", "persistentVolumeClaim": ["claimName": .string(claim)]]],
+            ],
+        ]
+    }
+
+    @Test("a run dies, its workload runs, and somebody deletes the claim: what was written since is on the way back")
+    func deletedByOthers() throws {
+        var scene = Others()
+        scene.forgiven = [Others.deletion]
+        scene.world = try scene.world.cut { $0.isSealed }
+        scene.change { try $0.scale(Others.deployment, to: 1) }
+        scene.wait(.seconds(60))
+        scene.change { try $0.scale(Others.deployment, to: 0) }
+        scene.wait(.seconds(60))
+        scene.change { try $0.delete(Others.claim) }
+        scene.wait(.seconds(30))
+        let found = scene.discover()
+        let obstacles = found.units.flatMap(\.obstacles)
+        #expect(obstacles.contains { $0.message.contains("somebody has deleted this claim") })
+        scene.migrate()
+        #expect(scene.runs.last?.report?.claims.map(\.result) == [.skipped], "\(scene.story)")
+        #expect(scene.world.sourceVolumes.count == 1)
+        scene.getBack(obstacles.map(\.message))
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
+    @Test("a pod that has come and ended voids the copy, and the unit goes back")
+    func endedPod() throws {
+        var scene = Others()
+        scene.migrate(
+            once(when: { $1.isSealed }) {
+                var pod = Self.pod("visitor", on: "data")
+                pod[path: ["metadata", "ownerReferences"]] = [
+                    [
+                        "apiVersion": "batch/v1", "kind": "Job", "name": "visit", "controller": true,
+                        "uid": .string(
+                            $0.get(ObjectKey(.namespaces, nil, "shop"))?[path: ["metadata", "uid"]]?.string ?? ""
+                        ),
+                    ]
+                ]
+                try $0.create(.pods, namespace: "shop", pod)
+                try $0.update(ObjectKey(.pods, "shop", "visitor")) { $0["status"] = ["phase": "Succeeded"] }
+            }
+        )
+        scene.expectFailure(saying: ["Pod shop/visitor uses or has used the claims again"])
+        #expect(scene.world.isOn(World.source))
+        #expect(Self.destinations(scene.world.cluster, with: Marks.manifest).isEmpty)
+    }
+
+    @Test("a pod that uses one of two claims holds that back, while the other, which is deleted already, is finished")
+    func oneOfTwo() throws {
+        let (one, two) = (ObjectName("one", in: "shop"), ObjectName("two", in: "shop"))
+        var scene = Others(Scenario.twoClaimsInOnePod.world(alone: true))
+        let isGone: @Sendable (Cluster, ObjectName) -> Bool = { cluster, name in
+            let claim = cluster.get(ObjectKey(.persistentVolumeClaims, "shop", name.name))
+            return claim == nil || claim?[path: ["metadata", "deletionTimestamp"]] != nil
+        }
+        scene.world = try scene.world.cut { isGone($0, one) != isGone($0, two) }
+        let (gone, left) = isGone(scene.world.cluster, one) ? (one, two) : (two, one)
+        // The new process takes the seal of the other one back, copies, and seals it again.
+        let isUnsealed = Mutex(false)
+        scene.migrate(
+            once(when: { _, cluster in
+                let sealed = Self.destinations(cluster, with: Marks.manifest).count
+                return isUnsealed.withLock {
+                    $0 = $0 || sealed == 1
+                    return $0 && sealed == 2
+                }
+            }) {
+                try $0.create(.pods, namespace: "shop", Self.pod("visitor", on: left.name))
+            }
+        )
+        let results = scene.runs.last?.report?.claims.map { "\($0.name.name) \($0.result)" }
+        #expect(results?.sorted() == ["\(gone.name) migrated", "\(left.name) failed"].sorted(), "\(scene.story)")
+        #expect(scene.runs.last?.report?.stopped == [], "\(scene.story)")
+        #expect(scene.world.isOn(World.destination, [gone]) && scene.world.isOn(World.source, [left]), "\(scene.story)")
+        scene.change { try $0.delete(ObjectKey(.pods, "shop", "visitor")) }
+        scene.wait(.seconds(60))
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
+    @Test("a pod that calls itself a mover is a user like any other")
+    func falseMover() throws {
+        var scene = Others()
+        let uid = scene.world.sources[ObjectName("data", in: "shop")]?.uid ?? ""
+        let marks: [String: JSON] = [
+            Marks.claim: "data", Marks.kind: .string(Marks.Kind.mover), Marks.sourceUID: .string(uid),
+        ]
+        scene.change { try $0.create(.pods, namespace: "shop", Self.pod("mine", on: "data", marks)) }
+        scene.wait(.seconds(20))
+        #expect(scene.discover().units.flatMap(\.obstacles).contains { $0.resource == "Pod shop/mine" })
+        scene.change { try $0.delete(ObjectKey(.pods, "shop", "mine")) }
+        scene.wait(.seconds(60))
+        scene.migrate(
+            once(when: { $1.isCopying }) {
+                try $0.create(.pods, namespace: "shop", Self.pod("mine", on: "data", marks))
+            }
+        )
+        scene.expectFailure(saying: ["Pod shop/mine uses the claims again"])
+    }
+
+    @Test("a pod of others on the staging claim voids the copy")
+    func onStaging() throws {
+        var scene = Others()
+        scene.migrate(
+            once(when: { $1.isCopying }) {
+                try $0.create(.pods, namespace: "shop", Self.pod("mine", on: "data-pvcmigrate"))
+            }
+        )
+        scene.expectFailure(saying: ["Pod shop/mine uses the claims again"])
+        #expect(scene.world.isOn(World.source))
+    }
+}
+
+@Suite("A volume that was there before the migration")
+struct GivenVolumeTests {
+    @Test(
+        "keeps its own reclaim policy as a destination, whatever the source volume had",
+        arguments: ["Retain", "Delete"]
+    )
+    func policy(own: String) throws {
+        var world = Scenario.deployment.world(alone: true)
+        world.make(
+            .storageClasses,
+            nil,
+            ["metadata": ["name": "hand"], "provisioner": "kubernetes.io/no-provisioner", "reclaimPolicy": "Delete"]
+        )
+        world.make(
+            .persistentVolumes,
+            nil,
+            [
+                "metadata": ["name": "made-by-hand"],
+                "spec": [
+                    "accessModes": ["ReadWriteOnce"], "capacity": ["storage": "16Mi"], "storageClassName": "hand",
+                    "persistentVolumeReclaimPolicy": .string(own),
+                    "csi": ["driver": "network.csi.example.com", "volumeHandle": "made-by-hand"],
+                ],
+            ]
+        )
+        let run = world.migrate(Options(sourceClass: World.source, destinationClass: "hand"))
+        #expect(run.report?.succeeded == true, "\(run.messages.joined(separator: "\n"))")
+        let volume = run.world.cluster.get(ObjectKey(.persistentVolumes, nil, "made-by-hand"))
+        #expect(volume?[path: ["spec", "persistentVolumeReclaimPolicy"]]?.string == own)
+        #expect(run.world.volume(of: ObjectName("data", in: "shop")) == "made-by-hand")
+        #expect(run.world.sourceVolumes.isEmpty)
+    }
+}
