@@ -19,6 +19,8 @@ public struct Permission: Sendable, Equatable {
         case usage
         /// To tell the story of claims and workloads to `kubectl describe`; `--no-events` drops it.
         case story
+        /// To make a claim anew that its owner blocks, where the cluster asks for that (OpenShift): the dry run tells.
+        case owners
         /// To stop a custom resource of a kind that only the cluster knows.
         case custom
     }
@@ -56,6 +58,7 @@ public enum Permissions {
             Permission(resource: .pods, subresource: "log", verbs: ["get"]),
         ] + Workload.ownKinds.map { Permission(resource: $0, verbs: ["get", "list", "watch", "patch"]) } + [
             Permission(resource: .statefulSets, verbs: ["create", "delete"], purpose: .claimTemplates),
+            Permission(resource: .statefulSets, subresource: "finalizers", verbs: ["update"], purpose: .owners),
             Permission(resource: .scaledObjects, verbs: ["get", "watch", "patch"], purpose: .keda),
             // A run never reads a Secret.
             Permission(resource: .secrets, verbs: ["create", "delete"], purpose: .networkCopy),
@@ -140,7 +143,7 @@ public enum Permissions {
             case .usage: options.makesSmaller
             case .story: options.recordsEvents
             case .snapshots: options.makesPasses && options.copySource == .snapshot
-            case .keda, .networkCopy, .custom: false
+            case .keda, .networkCopy, .custom, .owners: false
             }
         }
     }
@@ -151,7 +154,7 @@ public enum Permissions {
         let resources = Set(recorded.map(\.resource))
         let own = all.filter {
             switch $0.purpose {
-            case .always, .defaultClass, .claimTemplates, .snapshots, .usage, .story, .custom: false
+            case .always, .defaultClass, .claimTemplates, .snapshots, .usage, .story, .custom, .owners: false
             case .keda: resources.contains(.scaledObjects)
             case .networkCopy: discovery.routes.values.contains { $0.source != nil }
             }
@@ -189,7 +192,7 @@ public enum Permissions {
         /// The rules by namespace, nil for those that hold in the whole cluster.
         var rules: [String?: [String]] = [:]
         // What depends on what is found, too.
-        let found: [Permission.Purpose] = [.keda, .networkCopy]
+        let found: [Permission.Purpose] = [.keda, .networkCopy, .owners]
         for permission in all
         where found.contains(permission.purpose) || needed(for: options).contains(permission) {
             for namespace in permission.places(in: options.selection) {

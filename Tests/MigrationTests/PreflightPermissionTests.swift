@@ -6,7 +6,7 @@ import Testing
 
 extension PreflightScene {
     /// Runs as a user who may do exactly this.
-    fileprivate mutating func permit(_ permissions: [Permission]) throws {
+    mutating func permit(_ permissions: [Permission]) throws {
         user = User("migrator", groups: ["system:authenticated"])
         let rules = permissions.map { permission -> JSON in
             [

@@ -1,16 +1,20 @@
 import Kubernetes
 
 extension Migrator {
-    /// Lets the API server check and admit every staging claim, and a mover for each namespace, without keeping them;
+    /// Lets the API server check and admit every staging claim and successor, and a mover for each namespace, without keeping them;
     /// what each of them passes alone discovery has added up against the quotas.
     func checkAdmission(_ discovery: Discovery) async throws -> [Obstacle] {
         // Whoever may not create them at all is told so once, by the check of permissions.
         let mayCreateClaims = try await client.mayI("create", .claims, in: options.selection)
         let mayCreatePods = try await client.mayI("create", .pods, in: options.selection)
-        let states = mayCreateClaims ? discovery.claimsToStage : []
+        let states = mayCreateClaims ? discovery.claimsToSwap : []
+        let isToStage = Set(mayCreateClaims ? discovery.claimsToStage.map(\.name) : [])
         let copies = mayCreatePods ? discovery.units.flatMap(\.claims).filter(\.isToBeCopied) : []
         let namespaces = Dictionary(grouping: copies) { $0.name.namespace ?? "" }.values.map(\.self)
-        async let claims = states.sideBySide { await dryRun(stagingClaimOf: $0) }
+        async let claims = states.sideBySide { state -> [Obstacle] in
+            let obstacles = isToStage.contains(state.name) ? await dryRun(stagingClaimOf: state) : []
+            return obstacles.isEmpty ? await dryRun(successorOf: state) : obstacles
+        }
         async let movers = namespaces.sideBySide { await dryRun(moversOf: $0) }
         return await claims.flatMap(\.self) + (await movers.flatMap(\.self)) + discovery.shortages
     }
@@ -19,20 +23,24 @@ extension Migrator {
         do {
             let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
             try await client.create(.claims, in: state.name.namespace, manifest, dryRun: true)
-            // Its successor may ask for less, which must be allowed when it is too late to go back.
-            if let request = state.claim?.spec.resources?.requests?["storage"], state.sizeWanted == nil,
-                request != state.size
-            {
-                var successor = manifest
-                successor[path: ["spec", "resources", "requests", "storage"]] = .string(request.text)
-                try await client.create(.claims, in: state.name.namespace, successor, dryRun: true)
-            }
             return []
         } catch is Refusal {
             // The claim's annotation; the check of names says so.
             return []
         } catch {
             return obstacle(state, "its staging claim", error)
+        }
+    }
+
+    private func dryRun(successorOf state: ClaimState) async -> [Obstacle] {
+        do {
+            _ = try state.accessModes()
+            let why = try await hindrance(ofSuccessorOf: state)
+            return why.map { [Obstacle(namespace: state.name.namespace, resource: state.title, message: $0)] } ?? []
+        } catch is Refusal {
+            return []
+        } catch {
+            return obstacle(state, "the claim that is to take its place", error)
         }
     }
 

@@ -51,7 +51,7 @@ public enum Preflight {
         ) { migrator, discovery, _ in try await migrator.checkUsage(discovery) },
         Check(
             name: "admission",
-            summary: "quotas, limits, Pod Security and webhooks let staging claims and movers in",
+            summary: "quotas, limits, Pod Security and webhooks let staging claims, their successors and movers in",
             runsWithoutDestination: false
         ) { migrator, discovery, _ in try await migrator.checkAdmission(discovery) },
         Check(
@@ -122,6 +122,11 @@ extension Migrator {
 }
 
 extension Discovery {
+    /// The claims that are yet to be deleted and made anew.
+    var claimsToSwap: [ClaimState] {
+        units.flatMap(\.claims).filter { $0.sourceClaim?.phase == "Bound" && !$0.isPastReturn }
+    }
+
     /// The claims that staging claims are yet to be created for, as far as their own state allows it, and there is room
     /// for them before other units are done.
     var claimsToStage: [ClaimState] {

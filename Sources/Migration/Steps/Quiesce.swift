@@ -8,6 +8,9 @@ extension Migrator {
     func quiesce(_ progress: inout Progress) async throws {
         guard progress.needsQuiet else { return }
         try await checkNodes(&progress, isStopped: !progress.unit.isRunning)
+        _ = try await sideBySide(progress.unit.claims.filter { !$0.isPastReturn }) { state in
+            if let why = try await hindrance(ofSuccessorOf: state) { throw Failure(place: state.title, reason: why) }
+        }
         if progress.unit.isRunning { try await noteAttachments(of: progress.unit) }
         if let revived = progress.unit.workloads.first(where: { $0.replicas > 0 }) {
             // An earlier run had stopped it and copied.

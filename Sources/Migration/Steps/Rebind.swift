@@ -19,7 +19,7 @@ extension Migrator {
             case .removeUsurper: return try await removeUsurper(state)
             case .reserve: return try await reserve(state)
             case .awaitAvailable: return try await awaitAvailable(state)
-            case .create: return try await create(state)
+            case .create: return try await createSuccessor(state)
             case .awaitBound: return try await awaitBound(state)
             case .blocked(let why): throw why
             default: return nil
@@ -160,7 +160,7 @@ extension Migrator {
     private func hold(on deleted: PersistentVolumeClaim) async -> String? {
         let now = await orWarn(deleted.title) { try await client.find(PersistentVolumeClaim.self, deleted.name) }
         guard let claim = now ?? deleted, claim.metadata.uid == deleted.metadata.uid else { return nil }
-        let protection = "kubernetes.io/pvc-protection"
+        let protection = PersistentVolumeClaim.protection
         var holders: [String] = []
         let foreign = (claim.metadata.finalizers ?? []).filter { $0 != protection }
         if !foreign.isEmpty {
@@ -250,73 +250,6 @@ extension Migrator {
         guard volume.phase == "Available" else { return try await client.observe(state) }
         state.destination = volume
         return state
-    }
-
-    private func create(_ state: ClaimState) async throws -> ClaimState {
-        guard let seal = state.seal, let destination = state.destination, let namespace = state.name.namespace else {
-            return state
-        }
-        let owners = try await validOwners(of: seal)
-        let manifest = Self.successor(of: seal, volume: destination, class: options.destinationClass, owners: owners)
-        var state = state
-        state.claim = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
-        return state
-    }
-
-    /// The claim of the old name: as it was, but for the class, the volume, the size where another one was asked for, and
-    /// what the binder writes itself. It asks for no more than the volume has.
-    static func successor(
-        of seal: Seal,
-        volume: PersistentVolume,
-        class destinationClass: String,
-        owners: [JSON]
-    ) -> JSON {
-        var claim = seal.manifest
-        claim[path: ["metadata", "uid"]] = nil
-        claim[path: ["metadata", "ownerReferences"]] = owners.isEmpty ? nil : .array(owners)
-        let binders = [
-            "pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
-            "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner",
-            "volume.kubernetes.io/selected-node", PersistentVolumeClaim.betaClassAnnotation, Marks.wake,
-        ]
-        for key in binders { claim[path: ["metadata", "annotations", key]] = nil }
-        let finalizers = (claim[path: ["metadata", "finalizers"]]?.array ?? []).filter {
-            $0 != "kubernetes.io/pvc-protection"
-        }
-        claim[path: ["metadata", "finalizers"]] = finalizers.isEmpty ? nil : .array(finalizers)
-        let modes = seal.laterAccessModes
-        claim[path: ["spec", "accessModes"]] = .array(modes.map(JSON.string))
-        if let offered = volume.spec.accessModes, !Set(modes).isSubset(of: offered) {
-            claim[path: ["spec", "accessModes"]] = .array(offered.map(JSON.string))
-        }
-        let request = ["spec", "resources", "requests", "storage"]
-        if let size = seal.size { claim[path: request] = .string(size.text) }
-        if let capacity = volume.spec.capacity?["storage"],
-            let wanted = claim[path: request]?.string.flatMap({ Quantity($0) }), wanted > capacity
-        {
-            claim[path: request] = .string(capacity.text)
-        }
-        claim[path: ["spec", "storageClassName"]] = .string(destinationClass)
-        claim[path: ["spec", "volumeName"]] = .string(volume.metadata.name)
-        // It speaks of the source class's driver, and the binder refuses a volume that has another one.
-        claim[path: ["spec", "volumeAttributesClassName"]] = nil
-        return claim
-    }
-
-    /// The claim's owners that still exist: with one that doesn't, the garbage collector would take the claim away.
-    private func validOwners(of seal: Seal) async throws -> [JSON] {
-        var valid: [JSON] = []
-        for owner in seal.manifest[path: ["metadata", "ownerReferences"]]?.array ?? [] {
-            if try await client.exists(owner: owner, in: seal.name.namespace) {
-                valid.append(owner)
-            } else {
-                journal.warn(
-                    "PersistentVolumeClaim \(seal.name)",
-                    "its owner \(owner["kind"]?.string ?? "?") \(owner["name"]?.string ?? "?") is gone; reference dropped"
-                )
-            }
-        }
-        return valid
     }
 
     /// Waits until the claim is bound, and wakes the binder where it lost its race: then the volume is bound to the

@@ -30,7 +30,7 @@ extension Seal {
     }
 
     /// What a claim bears as long as a snapshot or a clone of it is made: nobody would take it off its successor.
-    private static let passingFinalizers = [
+    static let passingFinalizers = [
         "snapshot.storage.kubernetes.io/pvc-as-source-protection",
         "provisioner.storage.kubernetes.io/cloning-protection",
     ]
@@ -71,6 +71,9 @@ extension Migrator {
             // It was last looked at before it was copied.
             let fresh = try await client.observe(state)
             guard fresh.next(stagingBindsAtOnce: stagingBindsAtOnce) == .seal else { return fresh }
+            for claim in [fresh.sourceClaim, fresh.staging].compactMap(\.self) {
+                if let why = Self.hold(of: claim.metadata.finalizers) { throw Failure(place: claim.title, reason: why) }
+            }
             let manifest: JSON
             if let seal = fresh.seal {
                 manifest = seal.manifest

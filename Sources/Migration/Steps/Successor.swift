@@ -1,0 +1,140 @@
+import Kubernetes
+
+extension Migrator {
+    /// Creates the claim of the old name.
+    func createSuccessor(_ state: ClaimState) async throws -> ClaimState {
+        guard let seal = state.seal, let destination = state.destination, let namespace = state.name.namespace else {
+            return state
+        }
+        let owners = try await owners(of: seal)
+        for owner in owners.gone {
+            journal.warn(
+                state.title,
+                "its owner \(owner["kind"]?.string ?? "?") \(owner["name"]?.string ?? "?") is gone; reference dropped"
+            )
+        }
+        let manifest = Self.successor(
+            of: seal,
+            volume: destination,
+            class: options.destinationClass,
+            owners: owners.valid
+        )
+        var state = state
+        state.claim = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
+        return state
+    }
+
+    /// The claim of the old name: as it was, but for the class, the volume, the size where another one was asked for, and
+    /// what the binder writes itself. It asks for no more than the volume has.
+    ///
+    /// - Parameter volume: nil where it is not made yet.
+    static func successor(
+        of seal: Seal,
+        volume: PersistentVolume?,
+        class destinationClass: String,
+        owners: [JSON]
+    ) -> JSON {
+        var claim = seal.manifest
+        claim[path: ["metadata", "uid"]] = nil
+        claim[path: ["metadata", "ownerReferences"]] = owners.isEmpty ? nil : .array(owners)
+        let binders = [
+            "pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
+            "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner",
+            "volume.kubernetes.io/selected-node", PersistentVolumeClaim.betaClassAnnotation, Marks.wake,
+        ]
+        for key in binders { claim[path: ["metadata", "annotations", key]] = nil }
+        let finalizers = (claim[path: ["metadata", "finalizers"]]?.array ?? []).filter {
+            $0.string != PersistentVolumeClaim.protection
+        }
+        claim[path: ["metadata", "finalizers"]] = finalizers.isEmpty ? nil : .array(finalizers)
+        let modes = seal.laterAccessModes
+        claim[path: ["spec", "accessModes"]] = .array(modes.map(JSON.string))
+        if let offered = volume?.spec.accessModes, !Set(modes).isSubset(of: offered) {
+            claim[path: ["spec", "accessModes"]] = .array(offered.map(JSON.string))
+        }
+        let request = ["spec", "resources", "requests", "storage"]
+        if let size = seal.size { claim[path: request] = .string(size.text) }
+        if let capacity = volume?.spec.capacity?["storage"],
+            let wanted = claim[path: request]?.string.flatMap({ Quantity($0) }), wanted > capacity
+        {
+            claim[path: request] = .string(capacity.text)
+        }
+        claim[path: ["spec", "storageClassName"]] = .string(destinationClass)
+        claim[path: ["spec", "volumeName"]] = volume.map { .string($0.metadata.name) }
+        // It speaks of the source class's driver, and the binder refuses a volume that has another one.
+        claim[path: ["spec", "volumeAttributesClassName"]] = nil
+        return claim
+    }
+
+    /// The claim's owners, those that still exist and the others: with one of these, the garbage collector would take the
+    /// claim away.
+    private func owners(of seal: Seal) async throws -> (valid: [JSON], gone: [JSON]) {
+        var (valid, gone): ([JSON], [JSON]) = ([], [])
+        for owner in seal.manifest[path: ["metadata", "ownerReferences"]]?.array ?? [] {
+            if try await client.exists(owner: owner, in: seal.name.namespace) {
+                valid.append(owner)
+            } else {
+                gone.append(owner)
+            }
+        }
+        return (valid, gone)
+    }
+
+    // MARK: As long as it can go back
+
+    /// Why a claim could not be made anew in its own place; nil where nothing stands in the way.
+    ///
+    /// The API server is asked by a dry run under the claim's own name. That it is taken is said last, after validation and
+    /// admission; a full quota comes before that, and has room once the claim is deleted (transcript
+    /// dry_run_of_a_successor).
+    ///
+    /// - Throws: `APIError` where the claim and its owners can't be read.
+    func hindrance(ofSuccessorOf state: ClaimState) async throws -> String? {
+        guard let uid = state.sourceClaim?.metadata.uid else { return nil }
+        let claim: JSON
+        do {
+            claim = try await client.get(.claims, state.name)
+        } catch let error as APIError where error.reason == .notFound {
+            return nil
+        }
+        guard claim[path: ["metadata", "uid"]]?.string == uid else { return nil }
+        if let why = Self.hold(of: claim[path: ["metadata", "finalizers"]]?.array?.compactMap(\.string)) { return why }
+        let seal = Seal(manifest: Seal.manifest(of: claim), reclaimPolicy: "", size: state.sizeWanted)
+        let manifest = Self.successor(
+            of: seal,
+            volume: state.givenDestination,
+            class: options.destinationClass,
+            owners: try await owners(of: seal).valid
+        )
+        do {
+            try await client.create(.claims, in: state.name.namespace, manifest, dryRun: true)
+            return nil
+        } catch let error as APIError where error.reason == .alreadyExists {
+            return nil
+        } catch let error as APIError where error.reason == .forbidden && error.message.contains("exceeded quota") {
+            return nil
+        } catch let error as APIError {
+            let isOfOwners = error.message.contains("blockOwnerDeletion")
+            return "the API server refuses the claim that is to take its place: \(error.message)"
+                + (isOfOwners
+                    ? "; who runs this must be allowed to update the finalizers of its owners, as `pvmigrate rbac` prints it for "
+                        + "StatefulSets" : "")
+        }
+    }
+
+    /// Why the deletion of a claim with such finalizers would wait for somebody else; nil where it would not.
+    static func hold(of finalizers: [String]?) -> String? {
+        let foreign = (finalizers ?? []).filter {
+            $0 != PersistentVolumeClaim.protection && !Seal.passingFinalizers.contains($0)
+        }
+        guard !foreign.isEmpty else { return nil }
+        return
+            "it bears the finalizers \(foreign.joined(separator: ", ")), so that its deletion would wait for whoever set "
+            + "them; have them removed first"
+    }
+}
+
+extension PersistentVolumeClaim {
+    /// The finalizer of the controller that keeps a claim as long as pods use it.
+    static let protection = "kubernetes.io/pvc-protection"
+}
