@@ -11,9 +11,26 @@ struct OthersScaleTests {
     func once() {
         var scene = Others()
         scene.migrate(
-            MigrationTests.once(when: { $1.isCopying }) { try $0.scale(Others.deployment, to: 2) }
+            MigrationTests.once(when: { $1.isCopying }) { try $0.scale(Others.deployment, to: 1) }
         )
         scene.expectSuccess(saying: ["uses the claims again; the copy is repeated"])
+    }
+
+    @Test("with another scale: that is the one that it has afterwards", arguments: [true, false])
+    func newScale(isBetweenRuns: Bool) throws {
+        var scene = Others()
+        scene.forgiven = ["is at zero without its scale", "has not its scale of 1"]
+        if isBetweenRuns {
+            scene.world = try scene.world.cut { $0.isCopying }
+            scene.change { try $0.scale(Others.deployment, to: 2) }
+            scene.migrate()
+        } else {
+            scene.migrate(
+                MigrationTests.once(when: { $1.isCopying }) { try $0.scale(Others.deployment, to: 2) }
+            )
+        }
+        scene.expectSuccess(saying: ["stopped: scale 2 written down and set to 0"])
+        #expect(scene.world.cluster.replicas(Others.deployment) == 2)
     }
 
     @Test("at each copy: the unit is given back, and says who may have done it")

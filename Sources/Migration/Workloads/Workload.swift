@@ -88,11 +88,10 @@ public struct Workload: Sendable, Equatable {
 
     /// The one patch that stops it: the scale is written down and set to zero. Nil where it is stopped already.
     ///
-    /// A scale that was written down before is kept: it is the one from before the first of several runs.
+    /// One that was written down before is outdated: somebody has given it the present one since.
     func stopPatch() -> Patch? {
         guard replicas > 0, var change = brake.stopping else { return nil }
-        var annotations: [String: JSON] = [:]
-        if metadata.annotation(Marks.scale) == nil { annotations[Marks.scale] = .string(String(replicas)) }
+        var annotations: [String: JSON] = [Marks.scale: .string(String(replicas))]
         if deletesClaims {
             annotations[Marks.whenScaled] = "Delete"
             change[path: ["spec", "persistentVolumeClaimRetentionPolicy", "whenScaled"]] = "Retain"
