@@ -82,18 +82,44 @@ struct ReadinessTests {
         #expect(!mounted.withLock { $0 })
     }
 
-    @Test("where it can't be made ready the migration goes on")
-    func failure() {
+    /// The answer to the first pod that is created.
+    private static func refusingFirstPod(_ status: Int, _ reason: String) -> Interceptor {
         let isFirst = Mutex(true)
-        let forbidden = Data(#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403}"#.utf8)
-        let run = world().migrate(interceptor: { request, _ in
+        let body = Data(#"{"kind":"Status","status":"Failure","reason":"\#(reason)","code":\#(status)}"#.utf8)
+        return { request, _ in
             guard request.method == .post, request.target.contains("/pods") else { return nil }
             return isFirst.withLock { isFirst in
                 defer { isFirst = false }
-                return isFirst ? .answer(Response(status: 403, body: forbidden)) : nil
+                return isFirst ? .answer(Response(status: status, body: body)) : nil
             }
-        })
-        #expect(run.report?.succeeded == true, "\(run.messages)")
-        #expect(run.messages.contains { $0.contains("not made ready before its pods stop") })
+        }
+    }
+
+    @Test("where it can't be made ready nothing is stopped, and a later run migrates it")
+    func failure() {
+        let outage = Mutex(false)
+        let run = world().migrate(
+            interceptor: Self.refusingFirstPod(403, "Forbidden"),
+            observer: { _, _, cluster in
+                if cluster.get(Self.deployment)?[path: ["spec", "replicas"]] == 0 { outage.withLock { $0 = true } }
+            }
+        )
+        #expect(run.report?.claims.map(\.result) == [.failed], "\(run.messages)")
+        #expect(!outage.withLock { $0 })
+        #expect(run.world.migrate(as: "second").report?.succeeded == true)
+    }
+
+    @Test("a class whose provisioning fails at the workload's node stops nothing")
+    func provisioning() {
+        let outage = Mutex(false)
+        var world = world()
+        world.cluster.behaviour.provisioners = [:]
+        let run = world.migrate(
+            observer: { _, _, cluster in
+                if cluster.get(Self.deployment)?[path: ["spec", "replicas"]] == 0 { outage.withLock { $0 = true } }
+            }
+        )
+        #expect(run.report?.claims.map(\.result) == [.failed], "\(run.messages)")
+        #expect(!outage.withLock { $0 })
     }
 }

@@ -1,13 +1,10 @@
 import Kubernetes
 
 extension Migrator {
-    /// How long making ready may take; provisioning storage is most of it.
-    private static let readiness: Duration = .seconds(120)
-
     /// Has the staging claims bound and the image pulled while the workloads run, so that it is not part of their outage:
     /// by a pod at each mover's place that copies nothing. With passes it is done already.
     ///
-    /// Nothing depends on it: where it fails, the mover does the same later.
+    /// Where it fails, the mover would fail later, with the workload stopped for nothing: so it is not stopped.
     func makeReady(_ progress: inout Progress) async throws {
         let unit = progress.unit
         guard !options.makesPasses, unit.isRunning else { return }
@@ -16,29 +13,30 @@ extension Migrator {
             guard state.seal == nil, progress.next(state) == .copy, let node = state.nodeOfUse else { return false }
             return state.staging?.phase != "Bound" || !nodesWithImage.contains(node)
         }
-        let ready = await open.sideBySide { await makeReady($0) }
-        try Task.checkCancellation()
+        let ready = try await sideBySide(open) { try await makeReady($0) }
         progress.unit.claims = unit.claims.map { state in ready.first { $0.name == state.name } ?? state }
     }
 
-    private func makeReady(_ state: ClaimState) async -> ClaimState {
+    private func makeReady(_ state: ClaimState) async throws -> ClaimState {
+        let route = state.route(in: try await surroundings(of: state, isInUse: true), isInUse: true)
+        // Without the source nothing but the route keeps the destination where both can be mounted; the pods of a copy over
+        // the network are elsewhere anyway.
+        guard route.source == nil, route.mover.onlyThere || !state.hasBoundSource else { return state }
+        let (pod, mover) = try await createMover(for: state, content(of: state), route, nil, .nothing)
         do {
-            return try await time.within(Self.readiness, what: "a pod to be where the mover will be") {
-                let route = state.route(in: try await surroundings(of: state, isInUse: true), isInUse: true)
-                // Without the source nothing but the route keeps the destination where both can be mounted; the pods of a
-                // copy over the network are elsewhere anyway.
-                guard route.source == nil, route.mover.onlyThere || !state.hasBoundSource else { return state }
-                let (pod, mover) = try await createMover(for: state, content(of: state), route, nil, .nothing)
-                let node = try await awaitStart(of: pod, mover)?.spec.nodeName
-                try await remove(pod)
-                if let node { journal.info(state.title, "made ready to be copied on node \(node)") }
-                return try await client.observe(state)
-            }
+            let node = try await awaitStart(of: pod, mover)?.spec.nodeName
+            try await remove(pod)
+            if let node { journal.info(state.title, "made ready to be copied on node \(node)") }
+            return try await client.observe(state)
         } catch {
             // Whoever cancelled removes the movers.
-            guard !Task.isCancelled else { return state }
+            guard !Task.isCancelled else { throw error }
+            await orWarn(state.title) { try await remove(pod) }
+            // What its own pods take up is there once they are gone.
+            guard "\(error)".contains("Insufficient ") || "\(error)".contains("Too many pods") else {
+                throw Failure(place: state.title, reason: "could not be made ready to be copied: \(error)")
+            }
             journal.warn(state.title, "not made ready before its pods stop, which then takes longer: \(error)")
-            if let name = state.moverName { await orWarn(state.title) { try await removeLeftover(name) } }
             return state
         }
     }
