@@ -108,7 +108,7 @@ extension World {
         }
     }
 
-    private mutating func define(_ resource: Resource, subresources: JSON) {
+    mutating func define(_ resource: Resource, subresources: JSON) {
         make(
             .customResourceDefinitions,
             nil,

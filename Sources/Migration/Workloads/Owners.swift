@@ -42,6 +42,8 @@ extension OwnerReference {
 struct OwnerSearch {
     let migrator: Migrator
     let inventory: Inventory
+    /// What an owner can't be read for holds up no others for long.
+    private let client: Client
     private var owners: [Key: CustomOwner] = [:]
     private var kinds: [String: ServedResource] = [:]
 
@@ -54,6 +56,9 @@ struct OwnerSearch {
     init(_ migrator: Migrator, _ inventory: Inventory) {
         self.migrator = migrator
         self.inventory = inventory
+        var client = migrator.client
+        client.patience = .seconds(5)
+        self.client = client
     }
 
     /// What has to be stopped for a pod to be gone.
@@ -93,6 +98,8 @@ struct OwnerSearch {
                         Workload(custom.served.resource, custom.metadata, custom.object, pausedBy: pause.patch)
                     )
                 } else if custom.served.hasScale {
+                    let claims = pod.claimNames.compactMap { inventory.claims[ObjectName($0, in: namespace)] }
+                    if let why = custom.hazard(of: claims) { return .impossible(why) }
                     var workload = Workload(
                         resource: custom.served.resource,
                         metadata: custom.metadata,
@@ -100,7 +107,15 @@ struct OwnerSearch {
                         replicas: 0,
                         claimNames: []
                     )
-                    workload = try await migrator.client.currentCustomResource(workload) ?? workload
+                    do {
+                        workload = try await client.currentCustomResource(workload) ?? workload
+                    } catch let error as APIError {
+                        // Where its path has no value that is an error of the server's (transcript custom_scale_unset).
+                        return .impossible(
+                            "is owned by the \(custom.title), whose scale can't be read: \(error.message); "
+                                + custom.adviceToPause
+                        )
+                    }
                     return .workloads(paused + [workload])
                 } else {
                     let name = "\(custom.served.resource.kind)/\(custom.metadata.name)"
@@ -152,14 +167,14 @@ struct OwnerSearch {
         do {
             let kind = "\(reference.apiVersion)/\(reference.kind)"
             if kinds[kind] == nil {
-                kinds[kind] = try await migrator.client.served(reference.kind, reference.apiVersion)
+                kinds[kind] = try await client.served(reference.kind, reference.apiVersion)
             }
             guard let served = kinds[kind], served.resource.namespaced else {
                 return .impossible("is owned by \(title), which cannot be stopped; stop it first")
             }
             let name = ObjectName(reference.name, in: namespace)
-            let object = try await migrator.client.get(served.resource, name)
-            let metadata = try await migrator.client.get(MetadataObject.self, of: served.resource, name).metadata
+            let object = try await client.get(served.resource, name)
+            let metadata = try await client.get(MetadataObject.self, of: served.resource, name).metadata
             guard metadata.uid == reference.uid else {
                 return .impossible("is owned by \(title), which does not exist")
             }
@@ -170,8 +185,8 @@ struct OwnerSearch {
             return .impossible("is owned by \(title), which does not exist")
         } catch let error as APIError where error.reason == .invalid {
             return .impossible("is owned by \(title), which cannot be stopped: \(error)")
-        } catch let error as APIError where error.reason == .forbidden {
-            return .impossible("is owned by \(title), which may not be read: \(error.message)")
+        } catch let error as APIError {
+            return .impossible("is owned by \(title), which can't be read: \(error.message)")
         }
     }
 }
