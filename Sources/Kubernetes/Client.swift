@@ -10,7 +10,7 @@ public struct Client: Sendable {
     /// Called with each `Warning` header's text (RFC 9111, 5.5), once for each request that carries it.
     let onWarning: @Sendable (String) -> Void
     /// How long repeats go on before the failure is reported.
-    let patience: Duration
+    public var patience: Duration
     /// How many objects a page of a list holds.
     let pageSize: Int
     /// How many requests it begins; nil for as many as there are.

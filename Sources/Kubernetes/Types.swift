@@ -212,6 +212,7 @@ public struct PodSpec: Decodable, Sendable, Equatable {
     public var nodeSelector: [String: String]?
     public var affinity: JSON?
     public var tolerations: [Toleration]?
+    public var terminationGracePeriodSeconds: Int64?
 
     /// The names of the claims that a pod of this spec mounts; the claim of a generic ephemeral volume is named after
     /// pod and volume.

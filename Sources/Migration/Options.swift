@@ -52,6 +52,8 @@ public struct Options: Sendable {
     public var setDefaults = false
     public var verboseCopy = false
     public var skipSourceValidation = false
+    /// How long the pods of stopped workloads may take to be gone; nil for as long as their grace periods ask for.
+    public var stopTimeout: Duration?
     /// How custom resources are paused that own workloads and have no scale.
     public var pauses: [Pause] = []
     /// Delete pods that nothing owns, and create them again afterwards.

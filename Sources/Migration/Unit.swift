@@ -18,6 +18,11 @@ public struct Unit: Sendable {
     /// True where it has a workload that is to be stopped.
     var isRunning: Bool { workloads.contains { $0.replicas > 0 } }
 
+    /// The longest that one of its pods may take to end.
+    var gracePeriod: Duration {
+        .seconds(pods.map { max(0, $0.spec.terminationGracePeriodSeconds ?? 30) }.max() ?? 30)
+    }
+
     /// How messages name the unit: by its first workload, else by its first claim.
     public var title: String {
         if let workload = workloads.first { return workload.title }

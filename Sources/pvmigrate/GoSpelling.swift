@@ -12,7 +12,7 @@ enum GoSpelling {
         "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags", "mover-template", "pod-ready-timeout",
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
         "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
-        "max-outage", "copy-from", "qps", "parallel-per-node", "streams", "bandwidth-limit", "verify",
+        "max-outage", "copy-from", "qps", "parallel-per-node", "streams", "bandwidth-limit", "verify", "stop-timeout",
     ]
     /// The flags that have one letter, too, as kubectl has it.
     static let letters = ["n": "namespace", "l": "selector"]

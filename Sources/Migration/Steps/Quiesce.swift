@@ -127,13 +127,19 @@ extension Migrator {
 
     private func awaitRevival(of workload: Workload) async -> Quiet {
         do {
-            try await client.wait(for: workload, limit: limits.stopping, what: "nothing") {
+            try await client.wait(for: workload, limit: .seconds(30 * 86_400), what: "nothing") {
                 $0?.metadata.uid == workload.metadata.uid && $0?.replicas ?? 0 > 0
             }
             return .revived(workload)
         } catch {
             return .unknown
         }
+    }
+
+    /// How long a unit's pods may take to be gone: longer than their grace periods, but no more than an hour, unless somebody
+    /// asks for it.
+    private func stopLimit(for unit: Unit) -> Duration {
+        options.stopTimeout ?? max(limits.stopping, min(unit.gracePeriod + .seconds(60), .seconds(3600)))
     }
 
     /// - Returns: the UIDs of the pods that have ended.
@@ -144,7 +150,7 @@ extension Migrator {
                 for: MountingPod.self,
                 in: unit.namespace,
                 where: { unit.isUsed(by: $0) },
-                limit: limits.stopping,
+                limit: stopLimit(for: unit),
                 what: "the pods of \(unit.title) to be gone"
             ) { snapshot in
                 // A finished pod that is being deleted may still be unmounted.
@@ -155,7 +161,10 @@ extension Migrator {
             }
         } catch let timeout as WaitTimeout {
             let pods = last.map(\.hold).sorted().joined(separator: "; ")
-            throw Failure(place: unit.title, reason: "\(timeout): \(pods)")
+            throw Failure(
+                place: unit.title,
+                reason: "\(timeout): \(pods)\n  advice: --stop-timeout gives them more time"
+            )
         }
     }
 

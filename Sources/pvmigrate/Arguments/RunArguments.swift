@@ -9,12 +9,20 @@ struct RunArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How to pause a custom resource that owns workloads and has no scale; may be given several times.",
+            "How to pause a custom resource that owns workloads and can't be scaled; may be given several times.",
             discussion: #"A merge patch, which is taken back afterwards: --pause 'Kafka/main={"spec":{"pause":true}}'"#,
             valueName: "kind/name=patch"
         )
     )
     var pause: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "How long the pods of stopped workloads may take to be gone; by default their grace period, and ten minutes at least.",
+            valueName: "duration"
+        )
+    )
+    var stopTimeout: String?
 
     @Flag(help: "Record no Events on claims and workloads, which `kubectl describe` would show.")
     var noEvents = false
@@ -29,6 +37,7 @@ struct RunArguments: ParsableArguments {
     func invocation(_ options: Options, _ mode: Invocation.Mode) throws(UsageError) -> Invocation {
         var options = options
         options.recreatesPods = recreatePods
+        if let stopTimeout { options.stopTimeout = try Check.duration(stopTimeout, "--stop-timeout") }
         for text in pause { options.pauses.append(try Check.pause(text)) }
         options.recordsEvents = !noEvents
         return Invocation(
