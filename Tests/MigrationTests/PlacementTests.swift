@@ -76,6 +76,29 @@ struct PlacementTests {
         #expect(run.world.cluster.content(ofVolumeNamed: name, node: "node-3")?["empty"] != nil)
     }
 
+    @Test(
+        "the node that a claim's annotation names is a wish: the mover bears no more taints for it",
+        arguments: [true, false]
+    )
+    func selectedNode(isMarked: Bool) throws {
+        var world = Scenario.hostPath.world(alone: true)
+        try world.cluster.scale(ObjectKey(.deployments, "shop", "web"), to: 0)
+        world.cluster.advance(to: world.cluster.now + .seconds(30))
+        world.change(ObjectKey(.persistentVolumeClaims, "shop", "data")) {
+            $0[path: ["metadata", "annotations", "volume.kubernetes.io/selected-node"]] = "node-2"
+        }
+        if isMarked {
+            world.change(ObjectKey(.persistentVolumes, nil, world.volume(of: Self.data) ?? "")) {
+                $0[path: ["metadata", "annotations", Marks.sourceNode]] = "node-2"
+            }
+        }
+        let state = try #require(try world.discovery().units.first?.claims.first)
+        let placement = Placement(of: state)
+        #expect(placement.node == "node-2" && placement.onlyThere == isMarked)
+        #expect(placement.tolerations.isEmpty == !isMarked)
+        #expect(Placement.isGuess(state) == !isMarked)
+    }
+
     @Test("a claim on a node's own disk is migrated though the node takes no new pods")
     func cordoned() throws {
         var world = Self.world(replicas: 0)

@@ -22,18 +22,17 @@ struct Placement: Equatable {
     /// workload was.
     init(of state: ClaimState) {
         let volumes = [state.source, state.givenDestination].compactMap(\.self)
-        node =
-            volumes.lazy.compactMap { $0.metadata.annotation(Marks.sourceNode) }.first
-            ?? state.claim?.metadata.annotation("volume.kubernetes.io/selected-node")
-        onlyThere = node != nil && volumes.contains(where: \.isOfOneNodeUnsaid)
+        let marked = volumes.lazy.compactMap { $0.metadata.annotation(Marks.sourceNode) }.first
+        // Whoever may change the claim may name any node there: it is a wish, and opens none that takes no pods.
+        node = marked ?? state.claim?.metadata.annotation("volume.kubernetes.io/selected-node")
+        onlyThere = marked != nil && volumes.contains(where: \.isOfOneNodeUnsaid)
         consumer = state.consumer
     }
 
     /// True where nothing tells on which node the data of a node's own directory is: an empty source is suspicious
     /// then.
     static func isGuess(_ state: ClaimState) -> Bool {
-        guard let source = state.source, source.spec.nodeAffinity == nil else { return false }
-        return source.spec.hostPath != nil && Placement(of: state).node == nil
+        state.source?.isOfOneNodeUnsaid == true && !Placement(of: state).onlyThere
     }
 
     var nodeSelector: [String: String] { onlyThere ? [:] : consumer?.nodeSelector ?? [:] }
