@@ -24,8 +24,9 @@ struct Connection: Sendable {
 }
 
 extension Surroundings {
-    /// A client that passes each different warning of the server on once.
+    /// A client that passes each different warning of the server on once; what the configuration warns of is said first.
     func client(_ configuration: Configuration, _ rate: RequestRate?, log: Log) throws -> Client {
+        if let warning = configuration.warning { log.note(.warning, "", warning) }
         let warnings = Mutex<Set<String>>([])
         return Client(
             transport: try connect(configuration),

@@ -5,14 +5,15 @@ import Testing
 
 @testable import pvmigrate
 
-/// A server on loopback that tells everything it was sent, each path in another way.
+/// A server on loopback that tells everything it was sent, each path in another way; by HTTPS, and at another port by HTTP.
 private final class EchoServer: Sendable {
     let port: Int
+    let plainPort: Int
     private let process: Process
     private let input = Pipe()
 
     private static let script = """
-        import http.server, json, sys, threading, os
+        import http.server, json, ssl, sys, threading, os
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def answer(self):
@@ -57,25 +58,44 @@ private final class EchoServer: Sendable {
             def log_message(self, *arguments):
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        print(server.server_address[1], flush=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[1] + "/server.crt", sys.argv[1] + "/server.key")
+        ports = []
+        for isPlain in (False, True):
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            if not isPlain:
+                server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            ports.append(str(server.server_address[1]))
+        print(" ".join(ports), flush=True)
         # Ends with the test, however that ends.
         sys.stdin.read()
         os._exit(0)
         """
 
-    init() throws {
+    /// - Parameter folder: takes its key and certificate.
+    init(_ folder: TemporaryFolder) throws {
+        let openssl = Process()
+        openssl.executableURL = URL(filePath: "/usr/bin/env")
+        openssl.arguments =
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+            + ["-days", "2", "-subj", "/CN=server", "-keyout", folder.path + "/server.key"]
+            + ["-out", folder.path + "/server.crt"]
+        openssl.standardError = FileHandle.nullDevice
+        try openssl.run()
+        openssl.waitUntilExit()
         process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["python3", "-c", Self.script]
+        process.arguments = ["python3", "-c", Self.script, folder.path]
         let output = Pipe()
         process.standardInput = input
         process.standardOutput = output
         try process.run()
-        // The line with the port comes when the server listens; none at all when it ended.
+        // The line with the ports comes when the server listens; none at all when it ended.
         let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-        port = try #require(Int(line.filter(\.isNumber)), "the test's server did not start")
+        let ports = line.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+        try #require(ports.count == 2, "the test's server did not start")
+        (port, plainPort) = (ports[0], ports[1])
     }
 
     // Not SIGTERM, which the threads of tests block, and so do their children.
@@ -95,6 +115,8 @@ struct SecretTests {
         String(key.suffix(20)),
     ]
     private static let certificate = Data("-----BEGIN CERTIFICATE-----\n".utf8).base64EncodedString()
+    private static let fakeCertificate =
+        "-----BEGIN CERTIFICATE-----\nTm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n"
     private static let key = Data(
         "-----BEGIN EC PRIVATE KEY-----\nKeep this\nS2VlcCB0aGlz+//+//+//+//+//+//+//+//+//+//+//+//+\n".utf8
     )
@@ -144,11 +166,11 @@ struct SecretTests {
 
     @Test("that a server echoes", arguments: logins)
     func servers(user: String) async throws {
-        let server = try EchoServer()
-        let origin = "http://127.0.0.1:\(server.port)"
-        let proxied = "proxy-url: 'http://me:\(Self.proxyPassword)@127.0.0.1:\(server.port)'"
+        let server = try EchoServer(folder)
+        let origin = "https://127.0.0.1:\(server.port)"
+        let proxied = "proxy-url: 'http://me:\(Self.proxyPassword)@127.0.0.1:\(server.plainPort)'"
         let modes = ["302", "400", "401", "403", "404", "429", "500", "json", "html", "lists", "cut", "garbage"]
-        let direct = modes.map { "server: '\(origin)/\($0)'" }
+        let direct = modes.map { "insecure-skip-tls-verify: true, server: '\(origin)/\($0)'" }
         let indirect = modes.map { "server: 'http://a.example.com/\($0)', \(proxied)" }
         // This one is asked to connect and refuses.
         for cluster in direct + indirect + ["server: 'https://a.example.com', \(proxied)"] {
@@ -157,9 +179,41 @@ struct SecretTests {
             check(run, cluster)
         }
         // The echo works: what is no secret is told.
-        let run = try await run(kubeconfig(cluster: "{server: '\(origin)/401'}", user: "{\(user)}"))
+        let run = try await run(kubeconfig(cluster: "{\(direct[2])}", user: "{\(user)}"))
         #expect(run.errors.contains("I do not know Host: 127.0.0.1:\(server.port)"))
         #expect(run.errors.contains("(secret)"))
+    }
+
+    @Test(
+        "to a server without TLS: nothing is sent, no plugin is run, and that is said",
+        arguments: logins + [
+            "client-certificate-data: \(Data(fakeCertificate.utf8).base64EncodedString()), client-key-data: \(key)"
+        ]
+    )
+    func plain(user: String) async throws {
+        let server = try EchoServer(folder)
+        let origin = "http://127.0.0.1:\(server.plainPort)/401"
+        let run = try await run(kubeconfig(cluster: "{server: '\(origin)'}", user: "{\(user), as: jane}"))
+        check(run, user)
+        #expect(run.code == .failed)
+        #expect(run.errors.contains("I do not know Host: 127.0.0.1:\(server.plainPort)"))
+        #expect(run.errors.contains("Impersonate-User: jane"))
+        #expect(!run.errors.contains("Authorization"))
+        #expect(!FileManager.default.fileExists(atPath: folder.path + "/arguments"))
+        let warnings = run.errorLines.filter {
+            $0.contains(
+                "warning: the cluster \"k\" is reached without TLS (\(origin)), so the credentials of the user \"u\" are not sent"
+            )
+        }
+        #expect(warnings.count == 1, "\(run.errors)")
+    }
+
+    @Test("to a server without TLS by somebody who has no secret, as with kubectl proxy: there is nothing to warn of")
+    func proxied() async throws {
+        let server = try EchoServer(folder)
+        let run = try await run(kubeconfig(cluster: "{server: 'http://127.0.0.1:\(server.plainPort)/401'}"))
+        #expect(run.code == .failed && run.errors.contains("I do not know Host:"))
+        #expect(!run.errors.contains("is reached without TLS"))
     }
 
     @Test("to the arguments of a plugin")

@@ -13,6 +13,8 @@ public struct Configuration: Sendable {
     /// `http`, `https` or `socks5` URL, which may hold a password; nil for the proxies that the environment names.
     public var proxy: Secret<String>?
     public var authentication = Authentication()
+    /// What to tell the user of credentials that are not sent; nil where there is nothing to tell.
+    public var warning: String?
     /// The `Impersonate-` headers, where the user acts as somebody else.
     public var impersonation: [(name: String, value: String)] = []
     /// The context's name; nil for a service account.
@@ -37,6 +39,11 @@ public struct Authentication: Sendable {
 
     var header = Header.none
     var certificate: ClientCertificate?
+
+    /// True where nothing proves who the client is.
+    var isEmpty: Bool {
+        if case .none = header { certificate == nil } else { false }
+    }
 }
 
 /// A client's certificate with its key.

@@ -128,6 +128,7 @@ extension Kubeconfig {
             configuration: configuration,
             environment: environment
         )
+        configuration.dropCredentialsOverHTTP(of: user.name, cluster: cluster.name)
         return configuration
     }
 
@@ -174,6 +175,18 @@ extension Configuration {
     /// Whether anything here only makes sense with TLS.
     fileprivate var hasTLSOptions: Bool {
         certificateAuthority != nil || insecureSkipVerify || authentication.certificate != nil
+    }
+
+    /// Forgets the credentials where anybody on the way could read them.
+    ///
+    /// client-go reads a user's credentials only for TLS, so that a context for `kubectl proxy`, which has credentials of
+    /// its own, may name a user that has some.
+    fileprivate mutating func dropCredentialsOverHTTP(of user: String, cluster: String) {
+        guard !server.hasPrefix("https://"), !authentication.isEmpty else { return }
+        authentication = Authentication()
+        warning =
+            "the cluster \"\(cluster)\" is reached without TLS (\(server)), so the credentials of the user \"\(user)\" are "
+            + "not sent, as anybody on the way could read them; where the server wants them, give the cluster an https:// server"
     }
 }
 
