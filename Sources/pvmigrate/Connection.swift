@@ -43,7 +43,7 @@ extension Surroundings {
     func conclude(_ format: OutputFormat, text: String, json: JSON, last: String) {
         switch format {
         case .text: output(text)
-        case .json, .jsonl: output(String(decoding: json.text, as: UTF8.self) + "\n")
+        case .json, .jsonl: output(json.line)
         }
         errors(last.onOneLine + "\n")
     }

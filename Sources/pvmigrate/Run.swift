@@ -28,6 +28,7 @@ func run(_ arguments: [String], in surroundings: Surroundings, interruption: Int
         surroundings.output(await Completion(surroundings: surroundings).lines(for: Array(arguments.dropFirst())))
         return .done
     }
+    surroundings = surroundings.withoutControls
     let subcommand = Subcommands.find(in: arguments)
     do {
         if let (type, arguments) = subcommand {

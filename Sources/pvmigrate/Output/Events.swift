@@ -116,7 +116,7 @@ final class Events: Sendable {
 
     private func write(_ type: String, _ elapsed: Duration, _ members: [String: JSON]) {
         guard let stream else { return }
-        stream(String(decoding: Self.event(type, elapsed, members).text, as: UTF8.self) + "\n")
+        stream(Self.event(type, elapsed, members).line)
     }
 
     private static func event(_ type: String, _ elapsed: Duration, _ members: [String: JSON]) -> JSON {

@@ -64,7 +64,7 @@ final class LiveTerminal: Sendable {
     /// - Parameter make: is told how large the terminal is now.
     func draw(_ make: (Size) -> [String]) {
         let size = size()
-        let lines = make(size)
+        let lines = make(size).map(\.withoutControls)
         drawn.withLock { drawn in
             guard lines != drawn.lines else { return }
             // Rows into which a line was wrapped belong together, and are joined when the window becomes wider, whatever

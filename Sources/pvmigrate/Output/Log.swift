@@ -35,7 +35,7 @@ struct Log: Sendable {
         let tenths = elapsed.components.seconds * 10 + elapsed.components.attoseconds / 100_000_000_000_000_000
         let number = "\(tenths / 10).\(tenths % 10)"
         let stamp = "[" + String(repeating: " ", count: max(0, 7 - number.count)) + number + "s] "
-        let place = subject.isEmpty ? "" : "\(subject): "
+        let place = subject.isEmpty ? "" : "\(subject.onOneLine): "
         let lines = text.split(omittingEmptySubsequences: level != .output, whereSeparator: \.isNewline)
             .map { String($0).withoutControls }
         switch level {

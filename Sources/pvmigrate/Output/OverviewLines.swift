@@ -12,7 +12,7 @@ extension Overview {
         let width = max(1, width - 1)
         let room = max(0, height - 2)
         let shown = units.count <= room ? units.count : max(0, room - 1)
-        let layout = Layout(width: width, names: units.prefix(shown).map(\.name))
+        let layout = Layout(width: width, names: units.prefix(shown).map(\.name.onOneLine))
         var lines = units.prefix(shown).map { layout.line(of: $0, now: now) }
         if shown < units.count, room > 0 { lines.append("and \((units.count - shown).of("more unit"))") }
         return (lines + [totals(now)]).map { $0.cut(to: width) }
@@ -57,7 +57,9 @@ extension Overview {
 
         func line(of unit: Unit, now: Duration) -> String {
             let copy = unit.copy
-            var cells = [unit.name.shortTitle(name).padded(columns: name), unit.step.padded(columns: Self.step)]
+            var cells = [
+                unit.name.onOneLine.shortTitle(name).padded(columns: name), unit.step.padded(columns: Self.step),
+            ]
             if bar > 0 { cells.append((copy.map(self.bar) ?? "").padded(columns: bar)) }
             cells.append((copy?.percent.map { "\($0)%" } ?? "").padded(columns: -Self.percent))
             if hasRate { cells.append((copy?.rate.map { "\($0.inBytes)/s" } ?? "").padded(columns: -Self.rate)) }

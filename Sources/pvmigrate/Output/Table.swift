@@ -20,20 +20,4 @@ struct Table {
 extension String {
     /// With spaces after it, up to a width.
     func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
-
-    /// With line ends and other white space folded into single spaces, and no control characters.
-    var onOneLine: String { split(whereSeparator: \.isWhitespace).joined(separator: " ").withoutControls }
-
-    /// With a question mark for each control character but line ends: a server's words must not steer a terminal.
-    var withoutControls: String {
-        var result = String.UnicodeScalarView()
-        for scalar in unicodeScalars {
-            switch scalar {
-            case "\n": result.append(scalar)
-            case "\t": result.append(" ")
-            default: result.append(scalar.properties.generalCategory == .control ? "?" : scalar)
-            }
-        }
-        return String(result)
-    }
 }
