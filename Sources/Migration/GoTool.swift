@@ -48,9 +48,13 @@ struct GoMarks {
             return .unclear(
                 note(
                     "bears the marks of a run of the Go tool for the claim \(claim), which does not exist. Where that run "
-                        + "was cut off, its data is complete on this volume: reserve it with `kubectl patch pv "
-                        + "\(volume.metadata.name) -p '{\"spec\":{\"claimRef\":{\"namespace\":\"\(claim.namespace ?? "")\","
-                        + "\"name\":\"\(claim.name)\"}}}'` and create the claim with volumeName \(volume.metadata.name)"
+                        + "was cut off, its data is complete on this volume. To get the claim back: "
+                        + pasteable(
+                            "`kubectl patch pv \(volume.metadata.name) -p '{\"spec\":{\"claimRef\":{\"namespace\":"
+                                + "\"\(claim.namespace ?? "")\",\"name\":\"\(claim.name)\"}}}'`, which reserves the volume, "
+                                + "and create the claim with volumeName \(volume.metadata.name)",
+                            names: [claim.description]
+                        )
                 )
             )
         }
@@ -70,7 +74,10 @@ struct GoMarks {
 
     /// The claim has its name back. Before the Go tool starts the workloads again, it gives the volume its policy back.
     private func boundAgain(to successor: PersistentVolumeClaim, in inventory: Inventory) -> Progress {
-        guard let reclaimPolicy, reclaimPolicy != volume.reclaimPolicy, inventory.isStopped(whatMounts: claim) else {
+        // Any other policy is none, and not for anybody to paste.
+        guard let reclaimPolicy, ["Delete", "Retain"].contains(reclaimPolicy), reclaimPolicy != volume.reclaimPolicy,
+            inventory.isStopped(whatMounts: claim)
+        else {
             return .finished
         }
         return .unclear(

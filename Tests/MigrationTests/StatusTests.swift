@@ -609,6 +609,20 @@ struct StatusTests {
         #expect(status.commands == ["pvmigrate --source-sc slow --dest-sc fast"])
     }
 
+    @Test(
+        "has no command with a class that is called what no class can be",
+        arguments: [("fast", "x;id/fast"), ("fast;id", "slow/fast")]
+    )
+    func unpasteable(storageClass: String, classes: String) throws {
+        let status = try objects {
+            $0.addClaim("data", of: storageClass, volume: "pv-9")
+            $0.addDeployment("a", replicas: 0, claim: "data", [Marks.scale: "2"])
+            $0.addLease("pvmigrate-slow", renewed: "2026-08-01T11:00:00.000000Z", classes: classes)
+            $0.addLease("pvmigrate-fast", renewed: "2026-08-01T11:00:00.000000Z", classes: classes)
+        }.status()
+        #expect(status.commands.count == 1 && !status.commands.contains { $0.contains("id") }, "\(status.commands)")
+    }
+
     // MARK: Scope and commands
 
     @Test("leaves out what is of other classes and namespaces")

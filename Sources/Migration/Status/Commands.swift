@@ -50,8 +50,9 @@ extension Survey {
     }
 
     private func command(_ run: Run, _ scope: MigrationStatus.Scope) -> String {
-        let source = run.source ?? scope.sourceClass
-        let destination = run.destination ?? scope.destinationClass
+        // What a Lease or a claim calls a class may be anything.
+        let source = (run.source ?? scope.sourceClass).flatMap { $0.isObjectName ? $0 : nil }
+        let destination = (run.destination ?? scope.destinationClass).flatMap { $0.isObjectName ? $0 : nil }
         let isGone = !run.isRollback && source.map { classes?.contains($0) == false } ?? false
         return "pvmigrate \(run.isRollback ? "rollback " : "")--source-sc \(source ?? "<source class>") "
             + "--dest-sc \(destination ?? "<destination class>")"

@@ -114,7 +114,10 @@ extension Manager {
         Manager(
             kind: "KEDA ScaledObject",
             name: name,
-            pause: "kubectl annotate scaledobject \(name) -n \(namespace) \(ScaledObject.paused)=true"
+            pause: pasteable(
+                "kubectl annotate scaledobject \(name) -n \(namespace) \(ScaledObject.paused)=true",
+                names: [name]
+            )
         )
     }
 
@@ -124,7 +127,11 @@ extension Manager {
         var managers: [Manager] = []
         if let name = application(of: workload) {
             managers.append(
-                Manager(kind: "Argo CD application", name: name, pause: "argocd app set \(name) --sync-policy none")
+                Manager(
+                    kind: "Argo CD application",
+                    name: name,
+                    pause: pasteable("argocd app set \(name) --sync-policy none", names: [name])
+                )
             )
         }
         for (kind, group) in [("Kustomization", "kustomize"), ("HelmRelease", "helm")] {
@@ -134,7 +141,10 @@ extension Manager {
                 Manager(
                     kind: "Flux \(kind)",
                     name: "\(namespace)/\(name)",
-                    pause: "flux suspend \(kind.lowercased()) \(name) -n \(namespace)"
+                    pause: pasteable(
+                        "flux suspend \(kind.lowercased()) \(name) -n \(namespace)",
+                        names: [name, namespace]
+                    )
                 )
             )
         }
