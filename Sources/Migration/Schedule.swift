@@ -26,7 +26,7 @@ struct Schedule {
             let namespace = unit.claims.first?.name.namespace ?? ""
             return Entry(
                 unit: number,
-                size: unit.claims.reduce(0) { $0.addingReportingOverflow($1.sourceSize?.bytes ?? 0).partialValue },
+                size: unit.claims.compactMap(\.sourceSize?.bytes).sum(),
                 nodes: Set(unit.claims.compactMap(\.nodeOfPods)),
                 lane: discovery.oneByOne.contains(namespace) ? namespace : nil
             )

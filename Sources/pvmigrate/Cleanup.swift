@@ -53,7 +53,7 @@ struct CleanupOutcome {
     init(_ volumes: [Cleaned], dryRun: Bool) {
         self.volumes = volumes
         let freed = volumes.filter { $0.result == .freed }
-        let bytes = freed.reduce(Int64(0)) { $0 + ($1.kept.size?.bytes ?? 0) }
+        let bytes = freed.compactMap(\.kept.size?.bytes).sum()
         let failed = volumes.count(where: \.hasFailed)
         let removed = volumes.count(where: \.isForgotten)
         code = failed == 0 ? .done : .failed

@@ -37,8 +37,7 @@ struct Demand: Sendable, Equatable {
         /// Sizes are what anybody may write: sums stop at the largest number.
         static func += (left: inout Amount, right: Amount) {
             left.claims += right.claims
-            let (sum, overflow) = left.bytes.addingReportingOverflow(right.bytes)
-            left.bytes = overflow ? (right.bytes < 0 ? .min : .max) : sum
+            left.bytes = left.bytes.addingSaturated(right.bytes)
         }
     }
 

@@ -101,5 +101,5 @@ public struct MigrationStatus: Sendable {
     /// True while something needs a rerun, or a person.
     public var isOpen: Bool { !claims.isEmpty || !workloads.isEmpty }
     /// How much the kept volumes hold, in bytes.
-    public var keptBytes: Int64 { kept.reduce(0) { $0 + ($1.kept.size?.bytes ?? 0) } }
+    public var keptBytes: Int64 { kept.compactMap(\.kept.size?.bytes).sum() }
 }

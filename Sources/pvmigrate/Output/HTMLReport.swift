@@ -59,8 +59,8 @@ struct HTMLReport {
     private var tiles: String {
         guard let all = outcome.report?.claims, !all.isEmpty else { return "" }
         let copied = all.filter { $0.bytes != nil && $0.copyTime != nil }
-        let bytes = copied.reduce(Int64(0)) { $0 + ($1.bytes ?? 0) }
-        let files = copied.reduce(0) { $0 + ($1.files ?? 0) }
+        let bytes = copied.compactMap(\.bytes).sum()
+        let files = copied.compactMap(\.files).sum()
         let rate = Self.rate(bytes, in: copied.reduce(Duration.zero) { $0 + ($1.copyTime ?? .zero) })
         let entries = [
             ("Claims", "\(all.count(where: \.isDone)) of \(all.count)"), ("Data", bytes.inBytes), ("Files", "\(files)"),
@@ -73,7 +73,8 @@ struct HTMLReport {
 
     private static func rate(_ bytes: Int64?, in time: Duration?) -> String {
         guard let bytes, let time, time > .milliseconds(1) else { return missing }
-        return Int64(Double(bytes) / (time / .seconds(1))).inBytes + "/s"
+        // A device's size is what its mover says; no rate needs more than what a number holds.
+        return (Int64(exactly: (Double(bytes) / (time / .seconds(1))).rounded(.down)) ?? .max).inBytes + "/s"
     }
 
     // MARK: Lists

@@ -20,9 +20,9 @@ struct Overview: Sendable, Equatable {
             let totals = copies.compactMap(\.total)
             let rates = copies.compactMap(\.rate)
             return CopyProgress(
-                bytes: copies.reduce(0) { $0 + $1.bytes },
-                total: totals.count == copies.count ? totals.reduce(0, +) : nil,
-                rate: rates.isEmpty ? nil : rates.reduce(0, +),
+                bytes: copies.map(\.bytes).sum(),
+                total: totals.count == copies.count ? totals.sum() : nil,
+                rate: rates.isEmpty ? nil : rates.sum(),
                 timeLeft: copies.compactMap(\.timeLeft).max()
             )
         }

@@ -23,7 +23,7 @@ extension Overview {
         var parts = ["\(done) of \(claims.of("claim")) done"]
         if failed > 0 { parts.append("\(failed) failed") }
         parts.append("\(units.count.of("unit")) under way")
-        if !rates.isEmpty { parts.append("\(rates.reduce(0, +).inBytes)/s") }
+        if !rates.isEmpty { parts.append("\(rates.sum().inBytes)/s") }
         return (parts + [now.short]).joined(separator: ", ")
     }
 
