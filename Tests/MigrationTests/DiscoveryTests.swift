@@ -77,6 +77,22 @@ struct DiscoveryTests {
         #expect(volumes(run.world) == before)
     }
 
+    @Test("a claim that two volumes name by its UID is found once, with the volume that it names")
+    func twoVolumes() throws {
+        var world = Scenario.deployment.world(alone: true)
+        let name = ObjectName("data", in: "shop")
+        let own = try #require(world.volume(of: name))
+        let uid = try #require(
+            world.cluster.get(ObjectKey(.persistentVolumeClaims, "shop", "data"))?[path: ["metadata", "uid"]]?.string
+        )
+        // One comes before its own in order of names, one after it.
+        for other in ["a-volume", "zz-volume"] {
+            world.make(.persistentVolumes, nil, Self.volume(other, claim: Self.reference("data", uid: uid)))
+        }
+        let states = try world.discovery().units.flatMap(\.claims)
+        #expect(states.map(\.name) == [name] && states.map { $0.source?.metadata.name } == [own])
+    }
+
     @Test("claims that are Pending, Lost or being deleted are named, and the rest of the cluster can be chosen")
     func notBound() throws {
         var world = Scenario.deployment.world(alone: true)

@@ -395,7 +395,7 @@ extension Migrator {
         usage: Usage,
         obstacles: [ObjectName: [Obstacle]]
     ) -> [Unit] {
-        var unassigned = Dictionary(uniqueKeysWithValues: states.map { ($0.name, $0) })
+        var unassigned = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var units: [Unit] = []
         for first in unassigned.keys.sorted() {
             guard unassigned[first] != nil else { continue }
