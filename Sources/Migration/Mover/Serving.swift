@@ -34,8 +34,7 @@ extension Migrator {
     ) async throws -> MoverOutcome {
         var server = server
         try await awaitDetachment(of: [state.source].compactMap(\.self), of: state, from: &server.placement)
-        _ = try await explaining(state) { try await client.create(.pods, in: server.name.namespace, server.manifest) }
-        let pod = try await client.get(Pod.self, server.name)
+        let pod = try await explaining(state) { try await createPod(of: server) }
         var secret: String?
         let outcome: MoverOutcome
         do {
@@ -53,6 +52,22 @@ extension Migrator {
         }
         try await remove(server, pod, secret: secret)
         return outcome
+    }
+
+    /// Creates the pod of a server.
+    ///
+    /// - Throws: `APIError`; `Failure` where somebody has put another pod in its place, which gets no keys and is not copied
+    ///   from.
+    func createPod(of server: SourceServer) async throws -> Pod {
+        let created = try await client.create(.pods, in: server.name.namespace, server.manifest)
+        let pod = try await client.get(Pod.self, server.name)
+        guard pod.metadata.uid == created[path: ["metadata", "uid"]]?.string else {
+            throw Failure(
+                place: pod.title,
+                reason: "somebody has deleted the pod that this run made, and made this one"
+            )
+        }
+        return pod
     }
 
     /// Removes a server and its Secret, which would go with it some moments later.

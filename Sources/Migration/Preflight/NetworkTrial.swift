@@ -30,8 +30,7 @@ extension Migrator {
         var obstacles: [Obstacle] = []
         do {
             // Not given up halfway: a request might take effect after everything was removed.
-            try await client.create(.pods, in: trial.namespace, trial.server.manifest)
-            let server = try await client.get(Pod.self, trial.server.name)
+            let server = try await createPod(of: trial.server)
             _ = try await createSecret(of: trial.server, for: server)
             if let why = try await interruption.cancelling({ try await perform(trial, server) }) {
                 obstacles.append(trial.failed(why))
