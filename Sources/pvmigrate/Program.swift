@@ -13,6 +13,7 @@ enum Program {
     /// The main thread waits for signals and does nothing else; the command runs beside it and ends the process.
     static func main() {
         Descriptor.openClosed()
+        CoreDumps.disable()
         let signals = Signals()
         let interruption = Interruption()
         let results = Descriptor(STDOUT_FILENO)

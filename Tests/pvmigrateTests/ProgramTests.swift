@@ -83,6 +83,32 @@ struct ProgramTests {
         process.waitUntilExit()
     }
 
+    @Test("leaves nothing of its memory on a disk when it crashes: there may be tokens and keys in it")
+    func coreDumps() throws {
+        let folder = try TemporaryFolder()
+        let server = try SilentServer()
+        defer { close(server.socket) }
+        let file = try folder.write("config", kubeconfig(cluster: "{server: 'http://127.0.0.1:\(server.port)'}"))
+        let process = Process()
+        process.executableURL = URL(filePath: "/bin/sh")
+        // With a limit that would let it, and the kernel's own filter.
+        process.arguments = [
+            "-c", #"ulimit -S -c unlimited; echo 0x33 >/proc/self/coredump_filter; exec "$0" status --kubeconfig "$1""#,
+            Self.directory.appending(path: "pvmigrate").path, file,
+        ]
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        server.accept()
+        func read(_ name: String) throws -> String {
+            try String(contentsOfFile: "/proc/\(process.processIdentifier)/\(name)", encoding: .utf8)
+        }
+        let limit = try read("limits").split(separator: "\n").first { $0.hasPrefix("Max core file size") }
+        #expect(limit?.split(separator: " ").dropFirst(4).first == "0", "\(limit ?? "")")
+        #expect(try read("coredump_filter").allSatisfy { $0 == "0" || $0.isNewline })
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+    }
+
     @Test("fails where its results find no room, and does not where nobody reads them any more")
     func results() throws {
         let pipe = Pipe()
