@@ -182,25 +182,34 @@ public enum Permissions {
 
     /// A manifest for `kubectl apply` that lets a ServiceAccount do all that a run of these options needs, and no more.
     ///
-    /// - Parameter account: the ServiceAccount; the roles and their bindings bear its name too.
+    /// - Parameters:
+    ///   - copiesOverNetwork: also where no node can mount both volumes of a claim.
+    ///   - account: the ServiceAccount; the roles and their bindings bear its name too.
     /// - Returns: YAML of the ServiceAccount, a ClusterRole, the Roles that are needed in single namespaces, and their
-    ///   bindings.
+    ///   bindings, with a comment on what they amount to.
     public static func rbac(
         for options: Options,
+        copiesOverNetwork: Bool = false,
         account: ObjectName = ObjectName("pvmigrate", in: Migrator.lockNamespace)
     ) -> String {
+        // What depends on what is found, too.
+        let granted = all.filter { permission in
+            switch permission.purpose {
+            case .keda, .owners: true
+            case .networkCopy: copiesOverNetwork
+            default: needed(for: options).contains(permission)
+            }
+        }
         /// The rules by namespace, nil for those that hold in the whole cluster.
         var rules: [String?: [String]] = [:]
-        // What depends on what is found, too.
-        let found: [Permission.Purpose] = [.keda, .networkCopy, .owners]
-        for permission in all
-        where found.contains(permission.purpose) || needed(for: options).contains(permission) {
+        for permission in granted {
             for namespace in permission.places(in: options.selection) {
                 rules[namespace, default: []].append(rule(permission))
             }
         }
         var documents = [
             """
+            \(meaning(of: granted, options))
             apiVersion: v1
             kind: ServiceAccount
             metadata:
@@ -212,6 +221,31 @@ public enum Permissions {
             documents += role(in: namespace, rules[namespace] ?? [], for: account)
         }
         return documents.joined(separator: "\n---\n") + "\n"
+    }
+
+    /// What the rights amount to, which is more than their names say, as comments.
+    private static func meaning(of granted: [Permission], _ options: Options) -> String {
+        let namespaces = options.selection.namespaces.sorted()
+        let places =
+            namespaces.isEmpty
+            ? "any namespace"
+            : "the namespace\(namespaces.count == 1 ? "" : "s") " + namespaces.joined(separator: ", ")
+        var lines = [
+            "Whoever can act as this ServiceAccount can do more than the rules seem to say:",
+            "- create pods in \(places): read each Secret and act as each ServiceAccount there",
+            "- patch and delete persistentvolumes: free the storage of any claim of the cluster, or take it over",
+        ]
+        if granted.contains(where: { $0.title == "nodes/proxy" }) {
+            lines.append("- get nodes/proxy: run commands in any container of any node")
+        }
+        if granted.contains(where: { $0.resource == .secrets }) {
+            lines.append("- delete secrets in \(places): any Secret there, too")
+        }
+        lines += [
+            "So take it back when the migration is done: the same command, with \"| kubectl delete -f -\" in place of",
+            "\"| kubectl apply -f -\".",
+        ]
+        return lines.map { "# \($0)" }.joined(separator: "\n")
     }
 
     private static func rule(_ permission: Permission) -> String {

@@ -45,7 +45,7 @@ extension RBACArguments: Subcommand {
     static let flags = "[--namespace <names>] [flags]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
-        surroundings.output(Permissions.rbac(for: try checked()))
+        surroundings.output(Permissions.rbac(for: try checked(), copiesOverNetwork: networkCopy))
         return .done
     }
 }

@@ -13,6 +13,11 @@ struct PermissionsTests {
         options.selection.namespaces = ["shop"]
         #expect(
             Permissions.rbac(for: options) == """
+                # Whoever can act as this ServiceAccount can do more than the rules seem to say:
+                # - create pods in the namespace shop: read each Secret and act as each ServiceAccount there
+                # - patch and delete persistentvolumes: free the storage of any claim of the cluster, or take it over
+                # So take it back when the migration is done: the same command, with "| kubectl delete -f -" in place of
+                # "| kubectl apply -f -".
                 apiVersion: v1
                 kind: ServiceAccount
                 metadata:
@@ -117,12 +122,6 @@ struct PermissionsTests {
                   resources: ["scaledobjects"]
                   verbs: ["get", "watch", "patch"]
                 - apiGroups: [""]
-                  resources: ["secrets"]
-                  verbs: ["create", "delete"]
-                - apiGroups: ["networking.k8s.io"]
-                  resources: ["networkpolicies"]
-                  verbs: ["list"]
-                - apiGroups: [""]
                   resources: ["events"]
                   verbs: ["list"]
                 - apiGroups: [""]
@@ -163,6 +162,32 @@ struct PermissionsTests {
         #expect(roles.count == 1)
         #expect(roles.first?.contains("leases") == true)
         #expect(!text.contains("\"storageclasses\"]\n  verbs: [\"patch\"]"))
+    }
+
+    @Test("Secrets are touched only where copies go over the network, and it says what that means")
+    func networkCopies() {
+        let options = Options(sourceClass: "slow", destinationClass: "fast")
+        let secrets = "resources: [\"secrets\"]\n  verbs: [\"create\", \"delete\"]"
+        let without = Permissions.rbac(for: options)
+        let with = Permissions.rbac(for: options, copiesOverNetwork: true)
+        #expect(!without.contains(secrets) && !without.contains("networkpolicies") && !without.contains("# - delete"))
+        #expect(with.contains(secrets) && with.contains("networkpolicies"))
+        #expect(with.contains("\n# - delete secrets in any namespace: any Secret there, too\n"))
+    }
+
+    @Test("what the rights amount to is said in comments, before everything else")
+    func meaning() {
+        var options = Options(sourceClass: "slow", destinationClass: "fast")
+        options.selection.namespaces = ["shop", "bank"]
+        options.destinationSize = Percentage("80%")
+        let lines = Permissions.rbac(for: options).split(separator: "\n")
+        let comments = lines.prefix { $0.hasPrefix("# ") }
+        #expect(comments.contains { $0.hasPrefix("# - create pods in the namespaces bank, shop: read each Secret") })
+        #expect(comments.contains("# - get nodes/proxy: run commands in any container of any node"))
+        #expect(comments.contains { $0.contains("| kubectl delete -f -") })
+        #expect(
+            lines[comments.count] == "apiVersion: v1" && !lines.dropFirst(comments.count).contains { $0.contains("#") }
+        )
     }
 
     @Test("classes may be changed only with --set-defaults")

@@ -289,7 +289,7 @@ struct CommandTests {
         for (arguments, beginning) in [
             (["--help"], "OVERVIEW: Moves the PersistentVolumeClaims"), (["-h"], "OVERVIEW: Moves"),
             (["--source-sc", "a", "-help"], "OVERVIEW: Moves"), (["--version"], "pvmigrate \(version)\n"),
-            (["-version"], "pvmigrate \(version)\n"), (["rbac"], "apiVersion: v1\nkind: ServiceAccount\n"),
+            (["-version"], "pvmigrate \(version)\n"), (["rbac"], "# Whoever can act as this ServiceAccount"),
             (["rbac", "--help"], "OVERVIEW: Prints a manifest"),
             (["status", "-h"], "OVERVIEW: Tells what is under way"),
             (["status", "-version"], "pvmigrate \(version)\n"),

@@ -270,7 +270,7 @@ struct SecretTests {
     func permissions() async throws {
         let console = Console()
         let surroundings = console.surroundings(time: .instant) { _ in throw TransportError(.configuration, "asked") }
-        let code = await pvmigrate.run(["rbac"], in: surroundings, interruption: Interruption())
+        let code = await pvmigrate.run(["rbac", "--network-copy"], in: surroundings, interruption: Interruption())
         let run = console.run(ending: code)
         let rules = run.output.split(separator: "- apiGroups:").filter { $0.contains("\"secrets\"") }
         #expect(rules.count == 1)

@@ -77,9 +77,11 @@ extension Migrator {
                 journal.warn(title, "\(message); \(otherwise)")
             } else {
                 let advice =
-                    review.permission.purpose == .custom
-                    ? "grant that besides what \"pvmigrate rbac\" prints"
-                    : "\"pvmigrate rbac\" prints what has to be granted"
+                    switch review.permission.purpose {
+                    case .custom: "grant that besides what \"pvmigrate rbac\" prints"
+                    case .networkCopy: "\"pvmigrate rbac --network-copy\" prints what has to be granted"
+                    default: "\"pvmigrate rbac\" prints what has to be granted"
+                    }
                 messages.append("\(message); \(advice)")
             }
         }

@@ -21,6 +21,9 @@ struct RBACArguments: ParsableCommand {
     @Flag(help: "Also what --update-claim-templates needs.")
     var updateClaimTemplates = false
 
+    @Flag(help: "Also what copies over the network need, where no node can mount both volumes of a claim.")
+    var networkCopy = false
+
     @Flag(help: "Only what a run with --no-events needs.")
     var noEvents = false
 
