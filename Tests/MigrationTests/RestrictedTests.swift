@@ -128,7 +128,23 @@ struct RestrictedTests {
         #expect(MoverExit.refusesRoot(refusal))
         let advice = MoverExit.advice(refusal: refusal, namespace: "shop") ?? ""
         #expect(advice.contains("openshift.io/sa.scc.uid-range"))
-        #expect(advice.contains("oc adm policy add-scc-to-user anyuid -z default -n shop"))
+        #expect(
+            advice.contains(
+                "oc adm policy add-scc-to-user anyuid -z default -n shop, which holds for every pod of that ServiceAccount; "
+                    + "afterwards: oc adm policy remove-scc-from-user anyuid -z default -n shop"
+            )
+        )
+        for advice in [advice, MoverExit.advice(refusal: "violates PodSecurity", namespace: "shop") ?? ""] {
+            #expect(
+                advice.contains(
+                    "kubectl label namespace shop --overwrite pod-security.kubernetes.io/enforce=baseline, "
+                )
+                    && advice.contains(
+                        "afterwards give the label the value that it has now, or where it is not set: "
+                            + "kubectl label namespace shop pod-security.kubernetes.io/enforce-"
+                    )
+            )
+        }
         #expect(!MoverExit.refusesRoot("exceeded quota: q"))
     }
 

@@ -72,18 +72,24 @@ struct MoverExit: Equatable {
         ["violates PodSecurity", "security context constraint", "denied the request"].contains { refusal.contains($0) }
     }
 
-    /// How a namespace comes to admit a mover that is root.
+    /// How a namespace comes to admit a mover that is root, and how that is taken back.
     static func adviceOnRoot(in namespace: String) -> String {
-        "for the time of the migration let the mover be root: kubectl label namespace \(namespace) --overwrite "
-            + "pod-security.kubernetes.io/enforce=baseline; on OpenShift: oc adm policy add-scc-to-user anyuid -z default "
-            + "-n \(namespace)"
+        "for the time of the migration let the mover be root: \(adviceOnLabel(in: namespace)). On OpenShift: oc adm policy "
+            + "add-scc-to-user anyuid -z default -n \(namespace), which holds for every pod of that ServiceAccount; "
+            + "afterwards: oc adm policy remove-scc-from-user anyuid -z default -n \(namespace)"
+    }
+
+    private static func adviceOnLabel(in namespace: String) -> String {
+        "kubectl label namespace \(namespace) --overwrite pod-security.kubernetes.io/enforce=baseline, which holds for every "
+            + "pod there; afterwards give the label the value that it has now, or where it is not set: "
+            + "kubectl label namespace \(namespace) pod-security.kubernetes.io/enforce-"
     }
 
     /// Advice on a mover that the API server refuses.
     static func advice(refusal: String, namespace: String) -> String? {
         if refusal.contains("violates PodSecurity") {
             return "a mover has to be root, to read all files and keep their owners. For the time of the migration: "
-                + "kubectl label namespace \(namespace) --overwrite pod-security.kubernetes.io/enforce=baseline"
+                + adviceOnLabel(in: namespace)
         }
         if refusal.contains("security context constraint") {
             return "the mover's user is not in the namespace's range (annotation openshift.io/sa.scc.uid-range); "
