@@ -70,6 +70,7 @@ public struct PersistentVolumeClaim: KubernetesObject, Equatable {
         public var storageClassName: String?
         public var volumeMode: String?
         public var volumeName: String?
+        public var volumeAttributesClassName: String?
         public var resources: Resources?
     }
 

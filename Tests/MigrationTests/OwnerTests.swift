@@ -377,6 +377,28 @@ struct OwnerTests {
         #expect(after?[path: ["metadata", "labels", "app"]] == "x")
     }
 
+    @Test(
+        "a VolumeAttributesClass, which is of the old driver, is dropped, and that is said before",
+        arguments: [false, true]
+    )
+    func attributes(isMade: Bool) throws {
+        var world = Scenario.deployment.world(alone: true)
+        let claim = ObjectKey(.persistentVolumeClaims, "shop", "data")
+        world.change(claim) {
+            $0[path: ["spec", "volumeAttributesClassName"]] = "gold"
+            if isMade { $0[path: ["metadata", "annotations", "meta.helm.sh/release-name"]] = "store" }
+        }
+        let notes = try world.discovery().notes
+        #expect(notes.map(\.resource) == ["PersistentVolumeClaim shop/data"])
+        let words = "its volumeAttributesClassName gold is dropped, since that is of the old volume's driver"
+        #expect(notes.first?.message.contains(words) == true)
+        #expect(notes.first?.message.hasPrefix("is made by the Helm release store") == isMade)
+        let run = world.migrate()
+        let after = run.world.cluster.get(claim)
+        #expect(after?[path: ["spec", "storageClassName"]] == "fast")
+        #expect(after?[path: ["spec", "volumeAttributesClassName"]] == nil)
+    }
+
     @Test("a CronJob that its owner has suspended stays so")
     func suspended() throws {
         var world = Scenario.cronJob.world(alone: true)

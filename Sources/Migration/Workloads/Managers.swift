@@ -179,9 +179,24 @@ extension Manager {
 }
 
 extension PersistentVolumeClaim {
-    /// What a person should know of a claim that something makes from a manifest: its class can't be changed any more,
-    /// so a manifest that names the old one is refused from then on. Nil where nothing does.
+    /// What a person should know of a claim's manifest before it has a successor; nil where there is nothing.
     func noteOfManifest(_ options: Options) -> Obstacle? {
+        let notes = [noteOfMaker(options), noteOfAttributes].compactMap(\.self)
+        guard !notes.isEmpty else { return nil }
+        return Obstacle(namespace: metadata.namespace, resource: title, message: notes.joined(separator: "; "))
+    }
+
+    /// A VolumeAttributesClass is of one driver, and the new volume may be another's.
+    private var noteOfAttributes: String? {
+        spec.volumeAttributesClassName.map {
+            "its volumeAttributesClassName \($0) is dropped, since that is of the old volume's driver; set one of the new "
+                + "driver's afterwards, where there is one"
+        }
+    }
+
+    /// Of a claim that something makes from a manifest: its class can't be changed any more, so a manifest that names the
+    /// old one is refused from then on.
+    private func noteOfMaker(_ options: Options) -> String? {
         let argo = "argocd.argoproj.io/"
         let maker: String
         if let release = metadata.annotation("meta.helm.sh/release-name") {
@@ -193,13 +208,9 @@ extension PersistentVolumeClaim {
         } else {
             return nil
         }
-        return Obstacle(
-            namespace: metadata.namespace,
-            resource: title,
-            message:
-                "is made by the \(maker), which keeps it; name the class \(options.destinationClass) there before its "
-                + "next update, since a claim's class can't be changed"
-        )
+        return
+            "is made by the \(maker), which keeps it; name the class \(options.destinationClass) there before its next "
+            + "update, since a claim's class can't be changed"
     }
 }
 
