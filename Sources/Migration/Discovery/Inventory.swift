@@ -1,0 +1,175 @@
+import Kubernetes
+
+/// Everything that discovery listed, found by name.
+struct Inventory: Sendable {
+    var volumes: [String: PersistentVolume]
+    var claims: [ObjectName: PersistentVolumeClaim]
+    private var claimsByUID: [String: PersistentVolumeClaim]
+    /// The UIDs of the claims that runs have made, as volumes bear them.
+    private(set) var madeByRuns: Set<String>
+    var pods: [Pod]
+    /// What nothing else owns, and what a migration has stopped.
+    var workloads: [Workload]
+    /// StatefulSets of which an earlier run has kept a record and no more: it is only to be removed.
+    var unfinished: [Workload]
+    /// All workloads of Kubernetes' own kinds, by UID.
+    var owners: [String: Workload]
+    /// The claims that have the labels asked for; nil where no labels are.
+    var labelled: Set<ObjectName>?
+    /// What was listed and can't be read.
+    var unreadable: [ObjectName: [Unreadable]]
+
+    init(
+        volumes: [PersistentVolume],
+        claims: [PersistentVolumeClaim],
+        pods: [Pod],
+        workloads: [Workload],
+        unreadable: [Unreadable] = []
+    ) {
+        self.unreadable = Dictionary(grouping: unreadable, by: \.name)
+        self.volumes = Dictionary(volumes.map { ($0.metadata.name, $0) }, uniquingKeysWith: { $1 })
+        self.claims = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        claimsByUID = Dictionary(claims.map { ($0.metadata.uid, $0) }, uniquingKeysWith: { $1 })
+        madeByRuns = Set(volumes.flatMap(\.madeClaims))
+        self.pods = pods
+        // A StatefulSet that was to be recreated, and still is what it was, is that and nothing to be deleted.
+        let recreated = workloads.filter { $0.record != nil && $0.resource == .statefulSets && $0.replicas > 0 }
+        let uids = Set(recreated.map(\.metadata.uid))
+        unfinished = recreated
+        let workloads = workloads.filter { $0.record == nil || !uids.contains($0.metadata.uid) }
+            .naming(Set(claims.map(\.name) + unreadable.map(\.name) + volumes.flatMap(\.namedClaims)))
+        // What has an owner is reached through its pods: that owner decides.
+        self.workloads = workloads.filter { $0.metadata.controller == nil || $0.isMarked }
+            .sorted(by: Workload.stopsBefore)
+        owners = Dictionary(
+            workloads.filter { $0.record == nil }.map { ($0.metadata.uid, $0) },
+            uniquingKeysWith: { $1 }
+        )
+    }
+
+    /// The state of a claim's migration, from the lists.
+    ///
+    /// - Parameters:
+    ///   - destination: where it is known without the staging claim.
+    ///   - storageClass: the destination class that is asked for; nil for any.
+    func state(
+        of name: ObjectName,
+        seal: Seal?,
+        destination: PersistentVolume?,
+        class storageClass: String?
+    ) -> ClaimState {
+        var state = ClaimState(name: name, claim: claims[name], seal: seal, destinationClass: storageClass)
+        state.ownerOfPods = DataOwner(of: name, in: pods.filter { !isMover($0) })
+        state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
+        state.destination = destination
+        findStaging(of: &state)
+        return state
+    }
+
+    /// The seal of a volume, where it counts.
+    func seal(of volume: PersistentVolume) -> Seal? {
+        guard let seal = Seal(of: volume) else { return nil }
+        // Of a claim that can't be read nobody can say that it is gone.
+        guard unreadable(.claims, seal.name) == nil else { return seal }
+        let source = seal.sourceVolume.flatMap { volumes[$0] }
+        return seal.counts(claim: claims[seal.name], source: source, isCopied: false) ? seal : nil
+    }
+
+    /// Finds the staging claim by its UID, which a volume bears; else the first name that is free for it.
+    func findStaging(of state: inout ClaimState) {
+        let namespace = state.name.namespace
+        let uids = [state.source?.metadata.annotation(Marks.stagingUID), state.destination?.spec.claimRef?.uid]
+        var found = uids.lazy.compactMap { uid in uid.flatMap { claimsByUID[$0] } }
+            .first { $0.metadata.namespace == namespace && state.isRecorded($0) && $0.name != state.name }
+        if found == nil, let named = claims[state.stagingName], let volume = named.spec.volumeName {
+            // What the Go tool has made bears no UID anywhere, but in the end its volume bears the claim's name.
+            var state = state
+            state.destination = state.destination ?? volumes[volume]
+            if state.isRecorded(named) { found = named }
+        }
+        if let found {
+            (state.staging, state.stagingName) = (found, found.name)
+            state.destination = state.destination ?? found.spec.volumeName.flatMap { volumes[$0] }
+        } else {
+            state.stagingName = state.firstStagingName { claims[$0] == nil }
+        }
+    }
+
+    /// Why a claim can't be migrated that is sealed on a volume of another class than the one asked for; else nil.
+    func sealElsewhere(of state: ClaimState) -> Obstacle? {
+        guard state.seal == nil, let claim = state.claim else { return nil }
+        let volume = volumes.values.filter { Seal(of: $0)?.uid == claim.metadata.uid }
+            .min { $0.metadata.name < $1.metadata.name }
+        guard let volume else { return nil }
+        var sealed = state
+        (sealed.destination, sealed.seal) = (volume, Seal(of: volume))
+        return sealed.otherMigration.map {
+            Obstacle(namespace: state.name.namespace, resource: claim.title, message: $0.description)
+        }
+    }
+
+    /// The claims of the destination class that call themselves staging claims of a unit's, and are not.
+    func unproven(besides states: [ClaimState], _ options: Options) -> [Obstacle] {
+        let names = Set(states.map(\.name))
+        return claims.values.sorted { $0.name < $1.name }.filter { claim in
+            claim.metadata.annotation(Marks.kind) == Marks.Kind.staging
+                && claim.storageClassName != options.sourceClass && !madeByRuns.contains(claim.metadata.uid)
+                && !states.contains { $0.staging?.metadata.uid == claim.metadata.uid }
+                && names.contains(
+                    ObjectName(claim.metadata.annotation(Marks.claim) ?? "", in: claim.metadata.namespace)
+                )
+        }.map(\.noteOfUnproven)
+    }
+
+    /// Why a claim can't be swapped back to a volume that was kept for it; nil where it can.
+    func hindrance(to kept: KeptVolume, from sourceClass: String) -> Obstacle? {
+        let why: String
+        if let claim = claims[kept.claim] {
+            if claim.metadata.uid == kept.successor, claim.storageClassName == sourceClass { return nil }
+            why =
+                claim.metadata.uid == kept.successor
+                ? "is of the class \(claim.storageClassName ?? "?") now" : "is not the one that took its place"
+        } else {
+            why = "does not exist any more"
+        }
+        return Obstacle(
+            namespace: kept.claim.namespace,
+            resource: kept.volume.title,
+            message: "is kept for the claim \(kept.claim), which \(why); left alone"
+        )
+    }
+
+    /// The claim of a protected volume that somebody has deleted; else nil. Another one may have its name.
+    ///
+    /// - Parameter storageClass: the destination class that is asked for; nil for any.
+    func lostClaim(of volume: PersistentVolume, class storageClass: String?) -> ClaimState? {
+        guard let name = volume.claim else { return nil }
+        var state = ClaimState(name: name, claim: claims[name], destinationClass: storageClass)
+        state.source = volume
+        guard state.isLost else { return nil }
+        findStaging(of: &state)
+        return state
+    }
+
+    /// True when no claim of a stopped workload takes part in a migration any more, of whichever class.
+    func isFinished(_ workload: Workload) -> Bool {
+        let sealed = Set(volumes.values.compactMap { seal(of: $0)?.name })
+        let lost = Set(volumes.values.compactMap { lostClaim(of: $0, class: nil)?.name })
+        return workload.claimNames.allSatisfy { name in
+            let name = ObjectName(name, in: workload.name.namespace)
+            if sealed.contains(name) || lost.contains(name) { return false }
+            let state = state(of: name, seal: nil, destination: nil, class: nil)
+            // Nothing is started for what is unproven, and that may well be a staging claim of the Go tool.
+            return state.claim == nil || state.staging == nil && !state.isProtected && seemingStaging(of: state) == nil
+        }
+    }
+
+    /// The claim that calls itself a claim's staging claim, and is of another class than that.
+    func seemingStaging(of state: ClaimState) -> PersistentVolumeClaim? {
+        let named = claims[ObjectName(Marks.stagingName(of: state.name.name), in: state.name.namespace)]
+        guard let named, named.metadata.annotation(Marks.kind) == Marks.Kind.staging,
+            named.metadata.annotation(Marks.claim) == state.name.name
+        else { return nil }
+        return named.storageClassName == state.claim?.storageClassName ? nil : named
+    }
+}

@@ -1,0 +1,198 @@
+import Kubernetes
+
+/// What the listed volumes and claims say of migrations: pure, so that each case is tested without a cluster.
+struct Recognition {
+    /// The claims that take part.
+    private(set) var states: [ClaimState] = []
+    /// What stands in the way of a claim.
+    private(set) var obstacles: [ObjectName: [Obstacle]] = [:]
+    /// What a person should know.
+    private(set) var notes: [Obstacle] = []
+    /// Claims of the source class that call themselves ours, which nothing proves.
+    private(set) var passedOver: [Obstacle] = []
+    /// The claims that somebody has deleted in the middle of their migration.
+    private var lost: [ClaimState] = []
+
+    private let inventory: Inventory
+    private let options: Options
+
+    init(_ inventory: Inventory, _ options: Options) {
+        self.inventory = inventory
+        self.options = options
+        for volume in inventory.volumes.values.sorted(by: { $0.metadata.name < $1.metadata.name }) { add(volume) }
+        mergeLost()
+        if !options.rollsBack { addUnbound() }
+    }
+
+    /// What a volume is in a migration decides who reads it: it is sealed, kept, the Go tool's, or an ordinary source.
+    private mutating func add(_ volume: PersistentVolume) {
+        if let seal = inventory.seal(of: volume) {
+            addSealed(volume, seal)
+        } else if let kept = KeptVolume(volume) {
+            if options.rollsBack { addKept(kept) }
+        } else if options.rollsBack {
+            return
+        } else if let marks = GoMarks(volume), volume.spec.storageClassName == options.destinationClass,
+            options.selection.whatLeavesOut(marks.claim) == nil
+        {
+            addGoTools(marks)
+        } else if volume.spec.storageClassName == options.sourceClass {
+            addSource(volume)
+        }
+    }
+
+    private func state(of name: ObjectName, seal: Seal? = nil, destination: PersistentVolume? = nil) -> ClaimState {
+        inventory.state(of: name, seal: seal, destination: destination, class: options.destinationClass)
+    }
+
+    private mutating func addSealed(_ volume: PersistentVolume, _ seal: Seal) {
+        guard inventory.includes(seal, on: volume, options.selection) else { return }
+        if seal.sourceClass == options.sourceClass, volume.spec.storageClassName == options.destinationClass {
+            states.append(state(of: seal.name, seal: seal, destination: volume))
+        } else if volume.spec.storageClassName == options.sourceClass, seal.sourceClass != options.sourceClass {
+            notes.append(
+                Obstacle(
+                    namespace: seal.name.namespace,
+                    resource: volume.title,
+                    message: "is in the middle of another migration, from the class \(seal.sourceClass); left alone"
+                )
+            )
+        }
+    }
+
+    private mutating func addKept(_ kept: KeptVolume) {
+        guard kept.volume.spec.storageClassName == options.destinationClass,
+            inventory.includes(kept.claim, options.selection)
+        else { return }
+        if let why = inventory.hindrance(to: kept, from: options.sourceClass) {
+            notes.append(why)
+        } else {
+            states.append(state(of: kept.claim, destination: kept.volume))
+        }
+    }
+
+    private mutating func addGoTools(_ marks: GoMarks) {
+        switch marks.progress(in: inventory, from: options.sourceClass) {
+        case .finished: break
+        case .unclear(let note): notes.append(note)
+        case .halfDone(let seal, let note):
+            notes.append(note)
+            states.append(state(of: marks.claim, seal: seal, destination: marks.volume))
+        }
+    }
+
+    private mutating func addSource(_ volume: PersistentVolume) {
+        switch claim(of: volume) {
+        case .found(let claim): addSource(claim, volume)
+        case .elsewhere: break
+        case .none(let note):
+            if let state = inventory.lostClaim(of: volume, class: options.destinationClass) {
+                lost.append(state)
+            } else {
+                notes.append(note)
+            }
+        }
+    }
+
+    private mutating func addSource(_ claim: PersistentVolumeClaim, _ volume: PersistentVolume) {
+        // A staging claim of another migration, or what passes of one read; each goes with that.
+        if inventory.madeByRuns.contains(claim.metadata.uid) { return }
+        if let why = claim.bondToOther {
+            notes.append(
+                Obstacle(
+                    namespace: claim.metadata.namespace,
+                    resource: claim.title,
+                    message: "\(why) and goes with it; left alone"
+                )
+            )
+            return
+        }
+        // One that is protected is under way, whatever somebody writes on it.
+        if claim.isMarked, volume.metadata.annotation(Marks.sourceUID) != claim.metadata.uid {
+            notes.append(claim.noteOfUnproven)
+            passedOver.append(claim.noteOfUnproven)
+            return
+        }
+        let state = state(of: claim.name)
+        states.append(state)
+        if let other = inventory.sealElsewhere(of: state) {
+            obstacles[state.name, default: []].append(other)
+        } else if case .blocked(let why) = state.next(stagingBindsAtOnce: true) {
+            obstacles[state.name, default: []].append(
+                Obstacle(namespace: claim.metadata.namespace, resource: claim.title, message: why.description)
+            )
+        }
+    }
+
+    private enum VolumeClaim {
+        case found(PersistentVolumeClaim)
+        /// It is not chosen.
+        case elsewhere
+        /// There is none, which a person should know.
+        case none(Obstacle)
+    }
+
+    private func claim(of volume: PersistentVolume) -> VolumeClaim {
+        func none(_ namespace: String?, _ message: String) -> VolumeClaim {
+            .none(Obstacle(namespace: namespace, resource: volume.title, message: "is \(volume.phase)\(message)"))
+        }
+        guard let name = volume.claim else { return none(nil, " and has no claim; left alone") }
+        guard inventory.includes(name, options.selection) else { return .elsewhere }
+        // It is named by itself.
+        if inventory.unreadable(.claims, name) != nil { return .elsewhere }
+        guard let claim = inventory.claims[name] else {
+            return none(name.namespace, "; its claim \(name) does not exist; left alone")
+        }
+        // A claim of this name that has another UID is not the claim of this volume.
+        guard claim.metadata.uid == volume.spec.claimRef?.uid else {
+            return none(
+                name.namespace,
+                "; the claim \(name) that exists now is not the one it was bound to; left alone"
+            )
+        }
+        return .found(claim)
+    }
+
+    /// A sealed claim whose source claim still lives is met twice: once by its seal, once by its source volume. Between the
+    /// deletion of a sealed claim and its rebinding the source volume has no claim either.
+    private mutating func mergeLost() {
+        let sealed = Set(states.filter { $0.seal != nil }.map(\.name))
+        let uids = Set(inventory.volumes.values.compactMap { inventory.seal(of: $0)?.uid })
+        states.removeAll { $0.seal == nil && sealed.contains($0.name) }
+        for state in lost where !sealed.contains(state.name) && !uids.contains(state.source?.spec.claimRef?.uid ?? "") {
+            let why = Obstacle(namespace: state.name.namespace, resource: state.title, message: state.wayBack)
+            if state.claim == nil {
+                states.append(state)
+                obstacles[state.name, default: []].append(why)
+            } else {
+                notes.append(why)
+            }
+        }
+    }
+
+    /// Claims of the source class that no volume of it names: they have to be bound first.
+    private mutating func addUnbound() {
+        let busy = Set(states.map(\.name))
+        for claim in inventory.claims.values.sorted(by: { $0.name < $1.name })
+        where claim.storageClassName == options.sourceClass {
+            guard inventory.includes(claim.name, options.selection), !busy.contains(claim.name),
+                !inventory.madeByRuns.contains(claim.metadata.uid),
+                claim.phase != "Bound" || claim.spec.volumeName == nil || claim.metadata.isTerminating
+            else { continue }
+            if claim.isMarked {
+                notes.append(claim.noteOfUnproven)
+                continue
+            }
+            states.append(state(of: claim.name))
+            obstacles[claim.name, default: []].append(
+                Obstacle(
+                    namespace: claim.metadata.namespace,
+                    resource: claim.title,
+                    message: claim.metadata.isTerminating
+                        ? "is being deleted (since \(claim.metadata.deletionTimestamp ?? "")); wait until it is gone"
+                        : "is \(claim.phase): bind or delete it first"
+                )
+            )
+        }
+    }
+}

@@ -1,0 +1,156 @@
+import Kubernetes
+
+extension Migrator {
+    /// Which workloads use which claims, and the pods that nobody here can stop.
+    struct Usage {
+        fileprivate(set) var workloads: [(workload: Workload, claims: Set<ObjectName>)] = []
+        fileprivate(set) var obstacles: [ObjectName: [Obstacle]] = [:]
+        /// The workloads that mount other claims of the class, too, which are not chosen.
+        fileprivate(set) var cuts: [Obstacle] = []
+    }
+
+    /// Finds what uses some claims.
+    ///
+    /// - Throws: `APIError`.
+    func usage(of states: [ClaimState], in inventory: Inventory, _ scalers: Scalers) async throws -> Usage {
+        let names = Set(states.map(\.name))
+        var usage = Usage()
+        var claims = MountedClaims(inventory)
+        var search = OwnerSearch(self, inventory)
+        // What is bound to its new volume already only waits for its workload to be ready: nothing is stopped for it.
+        let rebound = Set(states.filter(\.isRebound).map(\.name))
+        for pod in inventory.pods where !inventory.isMover(pod) && !pod.neverRuns {
+            let mounted = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) })
+            guard !mounted.isDisjoint(with: names) else { continue }
+            let isEnded = pod.isFinished
+            if isEnded, pod.metadata.controller != nil || options.recreatesPods { continue }
+            let why: Obstacle
+            switch isEnded ? .impossible("") : try await search.stop(for: pod) {
+            case .workloads(let found):
+                for workload in found { claims.add(mounted, of: workload) }
+                continue
+            case .impossible where isEnded: why = .ended(pod)
+            case .impossible(let reason):
+                why = Obstacle(namespace: pod.metadata.namespace, resource: pod.title, message: reason)
+            }
+            for claim in mounted.intersection(names).subtracting(rebound) {
+                usage.obstacles[claim, default: []].append(why)
+            }
+        }
+        claims.add(scalers, of: names)
+        let others = inventory.candidates(options).subtracting(names)
+        for workload in claims.workloads.sorted(by: Workload.stopsBefore) {
+            usage.add(workload, mounting: claims.of(workload), names, others, inventory)
+        }
+        return usage
+    }
+}
+
+/// Which claims each workload mounts, by its template and by its pods.
+private struct MountedClaims {
+    private(set) var workloads: [Workload]
+    private var claims: [String: Set<ObjectName>] = [:]
+
+    init(_ inventory: Inventory) {
+        workloads = inventory.workloads
+        for workload in workloads { claims[workload.metadata.uid] = Set(workload.mountedClaims) }
+    }
+
+    func of(_ workload: Workload) -> Set<ObjectName> { claims[workload.metadata.uid] ?? [] }
+
+    mutating func add(_ mounted: Set<ObjectName>, of workload: Workload) {
+        claims[workload.metadata.uid, default: []].formUnion(mounted)
+        if !workloads.contains(where: { $0.metadata.uid == workload.metadata.uid }) { workloads.append(workload) }
+    }
+
+    /// Adds what scales workloads that mount some claims, and can be paused.
+    mutating func add(_ scalers: Scalers, of names: Set<ObjectName>) {
+        for workload in workloads {
+            let mounted = of(workload).intersection(names)
+            guard !mounted.isEmpty else { continue }
+            for above in scalers.pausable(above: workload) where claims[above.metadata.uid] == nil {
+                claims[above.metadata.uid] = mounted
+                workloads.append(above)
+            }
+        }
+    }
+}
+
+extension Migrator.Usage {
+    /// Adds a workload that mounts some of the chosen claims.
+    fileprivate mutating func add(
+        _ workload: Workload,
+        mounting mounted: Set<ObjectName>,
+        _ names: Set<ObjectName>,
+        _ others: Set<ObjectName>,
+        _ inventory: Inventory
+    ) {
+        let claims = mounted.intersection(names)
+        guard let first = claims.first else { return }
+        var workload = workload
+        workload.claimNames.formUnion(claims.map(\.name))
+        workloads.append((workload, claims))
+        let left = mounted.intersection(others)
+        if !left.isEmpty { cuts.append(workload.cut(between: claims, and: left)) }
+        for state in inventory.limbo(among: mounted.subtracting(names)) {
+            obstacles[first, default: []].append(workload.waits(for: state))
+        }
+        // A mark that can't be read: the workload could be stopped, but not started again.
+        do {
+            _ = try workload.markedScale()
+        } catch {
+            obstacles[first, default: []].append(
+                Obstacle(
+                    namespace: workload.name.namespace,
+                    resource: workload.title,
+                    message: "\(error); correct or remove it"
+                )
+            )
+        }
+    }
+}
+
+extension Obstacle {
+    /// A pod without an owner that has ended.
+    fileprivate static func ended(_ pod: Pod) -> Obstacle {
+        Obstacle(
+            namespace: pod.metadata.namespace,
+            resource: pod.title,
+            message: "has ended (\(pod.phase)), but holds its claim as long as it exists; delete it first, or give "
+                + "--recreate-pods to have it deleted (it is not created again)"
+        )
+    }
+}
+
+extension Unit {
+    /// The connected components of claims and workloads.
+    static func components(
+        of states: [ClaimState],
+        usage: Migrator.Usage,
+        obstacles: [ObjectName: [Obstacle]]
+    ) -> [Unit] {
+        var unassigned = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var units: [Unit] = []
+        for first in unassigned.keys.sorted() {
+            guard unassigned[first] != nil else { continue }
+            var names: Set<ObjectName> = [first]
+            var workloads: Set<String> = []
+            var grown = true
+            while grown {
+                let connected = usage.workloads.filter { !$0.claims.isDisjoint(with: names) }
+                let all = connected.reduce(names) { $0.union($1.claims) }
+                grown = all.count > names.count
+                names = all
+                workloads = Set(connected.map(\.workload.metadata.uid))
+            }
+            units.append(
+                Unit(
+                    claims: names.sorted().compactMap { unassigned.removeValue(forKey: $0) },
+                    workloads: usage.workloads.map(\.workload).filter { workloads.contains($0.metadata.uid) },
+                    obstacles: names.sorted().flatMap { obstacles[$0] ?? [] }
+                )
+            )
+        }
+        return units
+    }
+}
