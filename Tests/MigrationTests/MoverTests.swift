@@ -38,9 +38,43 @@ struct MoverTests {
         #expect(RsyncDifferences(in: "sending incremental file list\n\nsent 60 bytes").lines.isEmpty)
     }
 
+    @Test("a log that lacks its beginning or its end never reads as equal")
+    func cutLogs() {
+        let sum = String(repeating: "a", count: 64)
+        let logs: [(content: any MoverContent, equal: String, different: String)] = [
+            (
+                RsyncFlags(), "sending incremental file list\n\nNumber of files: 3\n",
+                "sending incremental file list\n>f.st...... a\n.f...p..... b\n\nNumber of files: 3\nTotal file size: 5\n"
+            ),
+            (
+                DeviceScript(), "size 5\nsource \(sum)\ndest \(sum)\n",
+                "size 5\nsource \(sum)\ndest \(sum.replacing("a", with: "b"))\n"
+            ),
+        ]
+        for (content, equal, different) in logs {
+            #expect(content.differences(in: equal) == [])
+            #expect(content.differences(in: different)?.isEmpty == false)
+            let lines = different.split(separator: "\n", omittingEmptySubsequences: false)
+            for first in lines.indices {
+                for end in first...lines.count {
+                    let part = lines[first..<end].joined(separator: "\n")
+                    #expect(content.differences(in: part) != [], "\(part)")
+                }
+            }
+            for count in 1..<equal.split(separator: "\n").count {
+                let part = equal.split(separator: "\n").dropFirst(count).joined(separator: "\n")
+                #expect(content.differences(in: part) == nil, "\(part)")
+            }
+        }
+    }
+
     @Test(
         "a real check finds what is still to transfer, whatever the person's flags print",
-        arguments: [[], ["--out-format=%n"], ["--log-format=%n", "-v"], ["--no-itemize-changes"], ["--info=name0"]]
+        arguments: [
+            [], ["--out-format=%n"], ["--log-format=%n", "-v"], ["--no-itemize-changes"],
+            ["--info=name0,flist0,stats0"],
+            ["-vv"], ["--no-inc-recursive"],
+        ]
     )
     func realCheck(further: [String]) throws {
         let folder = FileManager.default.temporaryDirectory.appending(path: "pvmigrate-\(UUID())").path
@@ -60,6 +94,7 @@ struct MoverTests {
         rsync.waitUntilExit()
         #expect(CopyStatistics(rsync: output) != nil)
         #expect(RsyncDifferences(in: output).lines.map { $0.dropFirst(11) } == [" new file"], "\(output)")
+        #expect(RsyncDifferences(in: output).isWhole, "\(output)")
     }
 
     @Test("a file system without xattrs or ACLs costs those, and nothing else")

@@ -248,7 +248,7 @@ struct DataOwnerTests {
     func tolerance() {
         let flags = RsyncFlags().withoutRoot
         #expect(flags.checking.contains("--super"))
-        let end = "\nNumber of files: 3\n"
+        let end = "\nsending incremental file list\nNumber of files: 3\n"
         #expect(flags.differences(in: ".d..t...... ./" + end) == [])
         #expect(flags.differences(in: ".d..tp..... ./" + end) == [])
         for line in [".d..t.o.... ./", ".d..t....a. ./", ".d..t...... d/", ".f..t...... ./", "cd+++++++++ ./"] {

@@ -15,8 +15,12 @@ struct VerifyTests {
     }
 
     /// Migrates a claim whose new volume has a file from somewhere that differs from the source's by its content only.
-    private func migrateOverDecoy(_ verification: Options.Verification) throws -> (run: World.Run, content: String?) {
-        let world = Scenario.deployment.world()
+    private func migrateOverDecoy(
+        _ verification: Options.Verification,
+        logFileSize: Int? = nil
+    ) throws -> (run: World.Run, content: String?) {
+        var world = Scenario.deployment.world()
+        if let logFileSize { world.cluster.behaviour.logFileSize = logFileSize }
         let source = try #require(world.volume(of: Self.claim))
         let files = try #require(world.cluster.content(ofVolumeNamed: source, node: "node-2"))
         var decoys = files.filter { ["dir", "dir/private"].contains($0.key) }
@@ -41,6 +45,15 @@ struct VerifyTests {
         #expect(run.report?.succeeded == true, "\(run.messages)")
         #expect(content == "secret of shop/data")
         #expect(run.messages.contains { $0.contains("1 entries still differ") }, "\(run.messages)")
+    }
+
+    @Test("a check whose log was rotated proves nothing: the differences may be in the file that was there before")
+    func rotated() throws {
+        // The check's first line fits into a file; a difference after it begins another one.
+        let (run, content) = try migrateOverDecoy(.checksum, logFileSize: 40)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(content == "secret of shop/data")
+        #expect(run.messages.contains { $0.contains("from its beginning to its end") }, "\(run.messages)")
     }
 
     @Test("by sizes, times and other metadata otherwise")

@@ -100,8 +100,10 @@ struct LogQuery: Sendable {
 
     /// The next piece of the log, nil where there is none yet.
     func next(_ position: inout LogPosition, in cluster: Cluster) -> Data? {
-        guard let pieces = log(in: cluster)?.pieces else { return nil }
-        var index = position.piece ?? firstPiece(of: pieces)
+        guard let log = log(in: cluster) else { return nil }
+        let pieces = log.pieces
+        // Who follows goes on in the next file.
+        var index = position.piece ?? max(log.newest, firstPiece(of: pieces))
         if let since {
             while index < pieces.count, pieces[index].time < since { index += 1 }
         }

@@ -71,6 +71,9 @@ public struct Behaviour: Sendable {
     public var injectedContainers: [JSON] = []
     /// Whether the admission plug-in OwnerReferencesPermissionEnforcement is on, as it is in OpenShift.
     public var enforcesOwnerReferences = false
+    /// How many bytes a running container's log file holds before the kubelet begins another one; only the newest is read
+    /// (its `containerLogMaxSize`, 10 MiB).
+    public var logFileSize = 10 << 20
     /// What `sh -c` does in the model for a script that the model cannot read: another script.
     public var scripts: [String: String] = [:]
     /// The exit codes of the runs of rsync to come, in their order, dry runs not counted; 0 changes nothing.

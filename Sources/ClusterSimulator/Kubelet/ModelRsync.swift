@@ -11,6 +11,8 @@ struct ModelRsync: Sendable {
         var verbose = false
         var stats = false
         var progress = false
+        /// Says that it makes the list of files.
+        var list = false
         var hardLinks = false
         var attributes = false
         var archive = false
@@ -102,8 +104,10 @@ struct ModelRsync: Sendable {
                 case "exclude": options.filter("- " + (parts.count > 1 ? parts[1] : ""))
                 case "info":
                     let flags = parts.count > 1 ? parts[1].split(separator: ",").map(String.init) : []
+                    if flags.contains("none") { (options.progress, options.stats) = (false, false) }
                     options.progress = options.progress || flags.contains { $0.hasPrefix("progress") }
                     options.stats = options.stats || flags.contains { $0.hasPrefix("stats") && $0 != "stats0" }
+                    options.list = options.list || flags.contains { $0.hasPrefix("flist") && $0 != "flist0" }
                 default: if name.hasPrefix("delete") { options.delete = true }
                 }
             } else if argument.hasPrefix("-"), argument.count > 1 {
@@ -160,7 +164,7 @@ struct ModelRsync: Sendable {
             let paths = files.paths(below: from).filter { !Options.matches($0, options.excluded) }
             pending = paths[...]
             all = paths.compactMap { files.file(from, $0) }
-            if options.verbose { output += "sending incremental file list\n" }
+            if options.verbose || options.list { output += "sending incremental file list\n" }
             if options.delete {
                 let kept = Set(paths)
                 for path in files.paths(below: to).reversed() where name.isEmpty && !kept.contains(path) {
@@ -196,7 +200,8 @@ struct ModelRsync: Sendable {
                 transferredBytes += file.size
                 if options.progress { output += progress(remaining: pending.count) }
             }
-            if options.dryRun { continue }
+            // What is found is written at once, not at the end.
+            if options.dryRun { return (output, .microseconds(100), nil) }
             var copy = file
             copy.hardLink = options.hardLinks ? file.hardLink : nil
             copy.attributes = attributes(of: copy)

@@ -21,7 +21,10 @@ extension Migrator {
         if isCopied, checked?.exitCode == 0 {
             let check = try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
             guard let differences = content.differences(in: check) else {
-                return .again("the check after the copy said nothing; do --rsync-flags silence it?")
+                return .again(
+                    "the log of the check does not show from its beginning to its end that nothing differs; do "
+                        + "--rsync-flags silence it, or does the kubelet keep too little of it (containerLogMaxSize)?"
+                )
             }
             if !options.rollsBack, let why = content.whyFinal(differences) {
                 let advice = MoverExit.adviceOnRoot(in: pod.metadata.namespace ?? "")

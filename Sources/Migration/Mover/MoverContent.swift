@@ -26,7 +26,8 @@ protocol MoverContent: Sendable {
     func served(at address: String) -> Self?
     /// The fields of a container that give it volumes, each at the path of its name.
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON]
-    /// What is still to be copied, in the words of a check that ended well; nil where it does not say that it looked.
+    /// What is still to be copied, in the words of a check that ended well; nil where it does not say that it looked, or
+    /// where its words are cut so that a difference may be missing.
     func differences(in check: String) -> [String]?
     /// Why another attempt would leave the same differences; nil where it may not.
     func whyFinal(_ differences: [String]) -> String?
@@ -111,7 +112,10 @@ extension RsyncFlags: MoverContent {
     func differences(in check: String) -> [String]? {
         // The statistics prove that it looked; the person's own flags may silence it.
         guard CopyStatistics(rsync: check) != nil else { return nil }
-        return RsyncDifferences(in: check).lines.filter { !isOfTheMount($0) }.map(String.init)
+        let found = RsyncDifferences(in: check)
+        let differences = found.lines.filter { !isOfTheMount($0) }
+        // What is missing may have been a difference.
+        return found.isWhole || !differences.isEmpty ? differences.map(String.init) : nil
     }
 
     var withoutRoot: RsyncFlags {

@@ -190,12 +190,13 @@ struct RsyncFlags: Equatable, Sendable {
             ]
     }
 
-    /// The statistics prove that the check was made, and that nothing silenced it. The format is the one of
-    /// `--itemize-changes`, after the person's own flags: with a format of theirs no difference would be seen.
+    /// What it says first and last proves that the check was made, that nothing silenced it, and that its log is whole
+    /// (`RsyncDifferences`). The format is the one of `--itemize-changes`. Both come after the person's own flags: with
+    /// theirs no difference would be seen, or much besides.
     var checking: [String] {
         common + further + (verification == .checksum ? ["--checksum"] : [])
             // Without it rsync does not look at owners that it could not set.
             + (isRoot ? [] : ["--super"])
-            + ["--dry-run", "--itemize-changes", "--out-format=%i %n%L", "--stats", source, "/dest"]
+            + ["--dry-run", "--itemize-changes", "--out-format=%i %n%L", "--info=none,flist1,stats2", source, "/dest"]
     }
 }

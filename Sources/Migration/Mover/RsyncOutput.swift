@@ -42,9 +42,21 @@ struct CopyStatistics: Equatable, Sendable {
 /// What the check found: the lines in which `--itemize-changes` names something that is still to transfer.
 struct RsyncDifferences {
     var lines: [Substring]
+    /// False where the log lacks its beginning: the kubelet keeps some 10 MiB in a file, and only the newest is read, of
+    /// which only the end. Items may have been there.
+    var isWhole: Bool
+
+    /// What rsync says first (`--info=flist1`). The name of a file can't look like it: it comes after an item, and a
+    /// newline in it is escaped.
+    private static let beginnings: Set<Substring> = [
+        "sending incremental file list", "receiving incremental file list", "building file list ... done",
+        "receiving file list ... done",
+    ]
 
     init(in output: String) {
-        lines = output.split(whereSeparator: \.isNewline).filter(Self.isItem)
+        let all = output.split(whereSeparator: \.isNewline)
+        lines = all.filter(Self.isItem)
+        isWhole = all.contains(where: Self.beginnings.contains)
     }
 
     /// An item is eleven characters, the first two of which say what is to be done and to what kind of file, then the
