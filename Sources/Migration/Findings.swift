@@ -42,7 +42,8 @@ extension Migrator {
         guard isNew else { return }
         journal.warn(
             "image \(options.rsyncImage)",
-            "has no shell: a copy is one plain rsync, which shows nothing meanwhile"
+            "has no shell: a copy is one plain rsync, which shows nothing meanwhile and flushes nothing at its end, so that "
+                + "source volumes are kept"
         )
     }
 }

@@ -55,6 +55,8 @@ public enum Marks {
     /// Ours. On a source volume that is kept for a rollback: since when (RFC 3339). Such a volume bears the name of the
     /// claim that it belongs to as a destination volume does, and its former policy.
     public static let kept = "kurl.sh/pvcmigrate-kept"
+    /// Ours. On a source volume: that nothing has flushed what was copied off it, so that it is kept.
+    public static let unflushed = "kurl.sh/pvcmigrate-unflushed"
     /// Ours. On a source volume that is kept: the UID of the claim that took its claim's place.
     public static let successor = "kurl.sh/pvcmigrate-successor"
     /// Ours. On a source volume that is kept though nobody asked for it: why (`KeptVolume.Reason`).
@@ -76,7 +78,7 @@ public enum Marks {
     /// All that volumes bear of their own migration; what they bear of a stopped workload stays until that is started.
     static let onVolumes = [
         sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, stagingUID, copyUID, snapshotUID, users,
-        manifest, deleting, kept, successor, keptFor, owner, size,
+        manifest, deleting, kept, successor, keptFor, owner, size, unflushed,
     ]
 
     /// The values of `kind`.

@@ -133,6 +133,7 @@ extension DeviceScript {
     var withoutRoot: DeviceScript { self }
     func served(at address: String) -> DeviceScript? { nil }
     var repeated: DeviceScript { self }
+    var isFlushed: Bool { true }
     var isToBeChecked: Bool { verification != .none }
     func whyFinal(_ differences: [String]) -> String? { nil }
     func isHarmless(_ code: Int, output: String) -> Bool { false }

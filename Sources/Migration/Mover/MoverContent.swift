@@ -17,6 +17,9 @@ protocol MoverContent: Sendable {
     /// The command line of preflight's trial, which has the destination only.
     var tryingCommand: [String] { get }
 
+    /// False where what is copied may be lost with the node for a while after the mover's end.
+    var isFlushed: Bool { get }
+
     /// The same for a mover that is not root.
     var withoutRoot: Self { get }
     /// The same for a copy that repeats one which failed, or whose check did.
@@ -86,6 +89,8 @@ extension RsyncFlags: MoverContent {
     }
     func passCommand(since moment: Int?) -> [String]? { hasShell ? command(.pass, since: moment, copying) : nil }
     var checkingCommand: [String] { ["rsync"] + checking }
+    /// rsync's own `--fsync` flushes contents, but no names, and nothing that an earlier copy has left.
+    var isFlushed: Bool { hasShell }
     /// Only the check sees owners that could not be kept.
     var isToBeChecked: Bool { verification != .none || !isRoot }
     var tryingCommand: [String] {

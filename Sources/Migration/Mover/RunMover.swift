@@ -24,6 +24,8 @@ struct MoverRun: Sendable {
     var result: MoverResult
     /// From its creation to its removal.
     var duration: Duration
+    /// False where what it has copied may be lost with its node for a while.
+    var isFlushed: Bool
 }
 
 extension Migrator {
@@ -52,7 +54,8 @@ extension Migrator {
                 attempted = MoverAttempt(outcome: .again("\(error)"), duration: .zero)
             }
             switch attempted.outcome {
-            case .done(let result): return MoverRun(result: result, duration: attempted.duration)
+            case .done(let result):
+                return MoverRun(result: result, duration: attempted.duration, isFlushed: content.isFlushed)
             case .unsupported(let reduced, let loss):
                 tell(of: loss, state, task)
                 content = reduced

@@ -104,6 +104,7 @@ extension Migrator {
             try check(statistics, of: state)
             result.statistics = statistics
             state = try await afterCopy(state)
+            if !options.rollsBack { try await note(isFlushed: run.isFlushed, of: &state) }
             journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
         case .different(let items):
             try discard(items, of: state)
@@ -122,6 +123,20 @@ extension Migrator {
         }
         state.copied = true
         return state
+    }
+
+    /// Writes down before the seal that the source volume must not be freed: a run that finishes this one does not know
+    /// with what was copied.
+    private func note(isFlushed: Bool, of state: inout ClaimState) async throws {
+        guard let source = state.source, (source.metadata.annotation(Marks.unflushed) == nil) != isFlushed else {
+            return
+        }
+        let mark: JSON = ["metadata": ["annotations": [Marks.unflushed: isFlushed ? .null : "true"]]]
+        state.source = try await client.patch(
+            PersistentVolume.self,
+            source.name,
+            .merge(onto: source.metadata, mark)
+        )
     }
 
     /// Says what a rollback gives up, where that was asked for.

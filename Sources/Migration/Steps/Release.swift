@@ -44,7 +44,15 @@ extension Migrator {
                 "another volume object is the storage of \(source.metadata.name), too; it is not freed"
             )
         }
-        if options.keepSource || readiness != .seen || state.sharesSource {
+        let isFlushed = source.metadata.annotation(Marks.unflushed) == nil
+        if !isFlushed, !options.keepSource {
+            journal.warn(
+                state.title,
+                "what was copied was not flushed, as the image has no shell: a node that fails now could lose it, so "
+                    + "\(source.metadata.name) is not freed; `pvmigrate cleanup` frees it later"
+            )
+        }
+        if options.keepSource || readiness != .seen || state.sharesSource || !isFlushed {
             state.source = try await keep(source, of: state, for: readiness == .seen ? nil : .unready)
         } else if state.originalPolicy == "Delete" {
             state.source = try await client.giveBack(source, policy: "Delete")
@@ -89,7 +97,7 @@ extension Migrator {
         }
         // It says that the source volume is yet to be disposed of.
         marks[Marks.sourceUID] = .null
-        for mark in [Marks.owner, Marks.stagingUID, Marks.copyUID, Marks.snapshotUID]
+        for mark in [Marks.owner, Marks.stagingUID, Marks.copyUID, Marks.snapshotUID, Marks.unflushed]
         where state.source?.metadata.annotation(mark) != nil {
             marks[mark] = .null
         }
