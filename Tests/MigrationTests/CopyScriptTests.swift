@@ -165,6 +165,46 @@ struct CopyScriptTests {
         #expect(scene.story.contains("so \(volume) is not freed"), "\(scene.story)")
     }
 
+    @Test(
+        "of network file systems each file is opened before it is compared, so that the node asks for its size and time",
+        arguments: CopyBench.Image.here
+    )
+    func networkFileSystem(image: CopyBench.Image) async throws {
+        try await CopyBench.with(image) { bench in
+            try bench.shell("mkdir source/a dest/a && echo x >'source/a/two  words' && echo y >source/-b")
+            try bench.shell("cp source/-b dest/-b && ln -s gone source/link && mkfifo source/fifo && touch dest/file")
+            let opened = "\(bench.root)/opened"
+            // In place of the shell that opens what it is given.
+            try bench.install(
+                "sh",
+                """
+                if [ "$2" = 'for file; do true <"$file"; done' ]; then shift 3; printf '%s\\n' "$@" >>\(opened); fi
+                exec /bin/sh "$@"
+                """
+            )
+            let (source, dest) = (bench.source, bench.dest)
+            let all = [source + "/-b", source + "/a/two  words", dest + "/-b", dest + "/file"].sorted()
+            let flags = RsyncFlags()
+            for (kind, expected) in [("nfs", all), ("UNKNOWN (0xff534d42)", all), ("ext2/ext3", []), ("xfs", [])] {
+                try bench.install("stat", "[ \"$1\" = -f ] && echo '\(kind)'")
+                for command in [flags.comparingCommand, flags.copyingCommand] {
+                    try bench.shell(": >opened; rm -rf dest/*; cp source/-b dest/-b; touch dest/file")
+                    let (code, output) = try bench.run(["/bin/sh"] + command.dropFirst())
+                    #expect(code == 0, "\(output)")
+                    let lines = try bench.shell("cat opened").split(separator: "\n").map(String.init)
+                    #expect(lines.sorted() == expected, "\(kind)")
+                    let check = command == flags.comparingCommand ? flags.differences(in: output) : nil
+                    #expect(check?.contains("*deleting   file") != false, "\(output)")
+                }
+            }
+            // What is new to the node is opened to be copied.
+            try bench.install("stat", "echo nfs")
+            try bench.shell(": >opened; rm -rf dest/*")
+            #expect(try bench.run(["/bin/sh"] + flags.copyingCommand.dropFirst()).code == 0)
+            #expect(try bench.shell("cat opened") == "")
+        }
+    }
+
     @Test("a missing shell is told from a missing rsync, in the words of runc and of crun")
     func words() {
         let runc =

@@ -5,6 +5,8 @@ enum CopyScript {
     enum Mode: String {
         /// Only runs rsync.
         case plain
+        /// Compares what other nodes may have written to.
+        case compare
         /// The copy of a source that nobody writes to, before a check that finds what copiers have left out.
         case copy
         /// The same where no check follows: rsync looks at everything once more.
@@ -80,6 +82,20 @@ enum CopyScript {
           read -r code <"$work/code"; rm -r "$work"
           return "$code"
         }
+        isEmpty() {
+          [ -z "$(find /dest -mindepth 1 -maxdepth 1 ! -name lost+found ! -name "${stamp##*/}" | head -n 1)" ]
+        }
+        # A node remembers for up to a minute what files of a network file system looked like, though another one has
+        # written to them since; to open a file is to ask again. That costs two requests a file, eight at a time.
+        refresh() {
+          for tree; do
+            [ -d "$tree" ] || continue
+            case $(stat -f -c %T "$tree" 2>/dev/null) in ext* | xfs | btrfs | zfs | f2fs | tmpfs | overlay*) continue ;; esac
+            opened='for file; do true <"$file"; done'
+            if echo | xargs -0 -r -P 2 true; then find "$tree" -type f -print0 | xargs -0 -r -n 500 -P 8 sh -c "$opened" sh
+            else find "$tree" -type f -exec sh -c "$opened" sh {} +; fi
+          done 2>/dev/null
+        }
         # Fills an empty destination, several copiers at once, each with a part of the tree. What they leave out rsync copies:
         # files with several names, and whatever is no file. What was cut off has no time of its source yet. Ends with 9 where
         # it does nothing.
@@ -87,7 +103,7 @@ enum CopyScript {
           export LC_ALL=C
           failed=0
           [ "$streams" = 1 ] || [ -z "$(find /source -maxdepth 0 -links +0)" ] || ! echo | xargs -0 -r -P 2 true && exit 9
-          [ -z "$(find /dest -mindepth 1 -maxdepth 1 ! -name lost+found ! -name "${stamp##*/}" | head -n 1)" ] || exit 9
+          isEmpty || exit 9
           if [ "$streams" = auto ]; then
             streams=$(nproc 2>/dev/null || echo 2)
             [ "$streams" -ge 2 ] || streams=2
@@ -184,8 +200,13 @@ enum CopyScript {
         }
         case $mode in
           plain) exec rsync "$@" ;;
+          compare)
+            refresh /source /dest
+            exec rsync "$@" ;;
           copy | unchecked)
             [ ! -e "$stamp" ] || settle || exit
+            # What is to be copied is opened anyway.
+            isEmpty || refresh /source /dest
             copy "$@"
             code=$?
             flush && exit "$code" ;;

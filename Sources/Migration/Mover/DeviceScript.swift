@@ -78,6 +78,7 @@ struct DeviceScript: MoverContent, Equatable {
     var tool: String { "the copy of the device" }
     var copyingCommand: [String] { Self.command("copy") }
     var checkingCommand: [String] { Self.command("check") }
+    var comparingCommand: [String] { checkingCommand }
     func passCommand(since moment: Int?) -> [String]? { nil }
     var tryingCommand: [String] { Self.command("try") }
 

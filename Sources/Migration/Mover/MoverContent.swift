@@ -7,6 +7,8 @@ protocol MoverContent: Sendable {
     /// The command lines, program first, of the container that copies and of the one that checks.
     var copyingCommand: [String] { get }
     var checkingCommand: [String] { get }
+    /// That of a container that only compares, some time after the copy.
+    var comparingCommand: [String] { get }
     /// Whether a copy that did not fail is to be checked all the same.
     var isToBeChecked: Bool { get }
     /// That of a container that copies while the workload goes on writing; nil for what has to stand still.
@@ -89,6 +91,9 @@ extension RsyncFlags: MoverContent {
     }
     func passCommand(since moment: Int?) -> [String]? { hasShell ? command(.pass, since: moment, copying) : nil }
     var checkingCommand: [String] { ["rsync"] + checking }
+    var comparingCommand: [String] {
+        hasShell ? CopyScript.command(.compare, .all, streams: "1", checking) : checkingCommand
+    }
     /// rsync's own `--fsync` flushes contents, but no names, and nothing that an earlier copy has left.
     var isFlushed: Bool { hasShell }
     /// Only the check sees owners that could not be kept.

@@ -102,7 +102,8 @@ struct MoverPod {
         switch task {
         case .pass: copying(content.passCommand(since: copy?.since) ?? content.copyingCommand)
         case .copy where !checks: copying(content.copyingCommand)
-        case .copy, .compare: container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)
+        case .copy: container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)
+        case .compare: container(Self.checkContainer, content.comparingCommand, readOnly: Self.volumes)
         case .nothing: container(Self.checkContainer, content.tryingCommand, readOnly: [])
         }
     }
