@@ -205,6 +205,29 @@ struct CopyScriptTests {
         }
     }
 
+    @Test("a file of more than half the volume is copied again, and one with two names is not written over")
+    func large() async throws {
+        try await CopyBench.with { bench in
+            if geteuid() != 0 { try Test.cancel("needs root, to mount a file system of some size") }
+            try bench.shell(
+                "head -c 5M /dev/urandom >source/large; head -c 1M /dev/zero >source/one; ln source/{one,two}"
+            )
+            // The destination is a file system that is gone with its mount namespace.
+            let script = """
+                cd \(bench.root) && mount -t tmpfs -o size=8m none dest && /bin/sh "$@" || exit 100
+                printf 1 | dd of=source/large conv=notrunc
+                rm source/two; head -c 1M /dev/urandom >source/one; head -c 1M /dev/urandom >source/two
+                touch -d @1700000000 source/one source/two
+                /bin/sh "$@" || exit 101
+                cmp source/large dest/large && cmp source/one dest/one && cmp source/two dest/two || exit 102
+                """
+            let (code, output) = try bench.run(
+                ["/usr/bin/unshare", "-m", "bash", "-c", script, "bash"] + RsyncFlags().copyingCommand.dropFirst()
+            )
+            #expect(code == 0, "\(output)")
+        }
+    }
+
     @Test("a missing shell is told from a missing rsync, in the words of runc and of crun")
     func words() {
         let runc =

@@ -144,18 +144,27 @@ enum CopyScript {
           esac
           exit "$failed"
         )
-        # Copies what copiers leave out. Whether that was all, the check says: for rsync to look at each file twice would take
-        # as long as to copy them.
-        complete() {
+        # Runs rsync on what is listed, which may be gone a moment later while others write.
+        some() {
           for word; do
             shift
-            # Nothing is there to be deleted, and statistics would be those of a part.
+            # Nothing else is to be deleted, and statistics would be those of a part.
             case $word in --delete | --stats) ;; *) set -- "$@" "$word" ;; esac
           done
-          # While others write, what is listed may be gone a moment later.
-          (cd /source && find . \( ! -type f -o -links +1 \) -print0) |
-            run --files-from=- --from0 --ignore-missing-args "$@"
+          run --files-from=- --from0 --ignore-missing-args "$@"
         }
+        # Copies what copiers leave out. Whether that was all, the check says: for rsync to look at each file twice would take
+        # as long as to copy them.
+        complete() { (cd /source && find . \( ! -type f -o -links +1 \) -print0) | some "$@"; }
+        # rsync writes a changed file beside the old one. Of those for which there may be no room twice, the old one is written
+        # over; not where it has several names, which may be different files by now. One that is cut off has no time of its
+        # source yet. What fails here fails again.
+        overwrite() (
+          left=$(df -Pk /dest | tail -n 1 | tr -s ' ')
+          left=${left%\%*} left=${left% *} left=${left##* }
+          large() { find . -type f -links 1 -size +$((left / 2)) -print0; }
+          cd /dest && [ "$left" -ge 0 ] 2>/dev/null && [ "$(large | head -c 1)" ] && large | some --existing --inplace "$@"
+        )
         # Shows how far that is, in lines of the same look; du is not to take more than a tenth of the time.
         measure() {
           pause=1
@@ -169,6 +178,7 @@ enum CopyScript {
           done 2>/dev/null
         }
         copy() {
+          isEmpty || overwrite "$@"
           meter=
           [ "$output" != progress ] || { measure & meter=$!; }
           told=$({ fill 2>&1; echo "=$?"; } | grep -v -e ': No such file or directory$' -e '^file has vanished: ' \
