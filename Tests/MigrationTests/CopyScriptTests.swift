@@ -228,6 +228,25 @@ struct CopyScriptTests {
         }
     }
 
+    @Test("files with several names take no more room on the way than in the end", arguments: CopyBench.Image.here)
+    func hardLinks(image: CopyBench.Image) async throws {
+        try await CopyBench.with(image) { bench in
+            try bench.shell(
+                """
+                head -c 1M /dev/urandom >source/file
+                for i in 1 2 3 4 5 6 7 8; do mkdir source/$i; ln source/file source/$i/name; echo $i >source/$i/own; done
+                """
+            )
+            try bench.install("rsync", "du -sk \(bench.dest) >>\(bench.root)/taken; exec /usr/bin/rsync \"$@\"")
+            let (code, output) = try bench.run(RsyncFlags(streams: 2).copyingCommand)
+            #expect(code == 0, "\(output)")
+            let taken = try bench.shell("cut -f 1 taken").split(separator: "\n").compactMap { Int($0) }
+            #expect(!taken.isEmpty && taken.allSatisfy { $0 < 500 }, "\(taken)")
+            try bench.expectEqual(RsyncFlags())
+            #expect(try bench.shell("stat -c %h dest/file; cat dest/7/own") == "9\n7\n")
+        }
+    }
+
     @Test("a missing shell is told from a missing rsync, in the words of runc and of crun")
     func words() {
         let runc =

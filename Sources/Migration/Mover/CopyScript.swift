@@ -116,6 +116,11 @@ enum CopyScript {
           case $(cp --version 2>/dev/null) in
             *GNU*)
               large | each 1 cp -a --parents -t /dest || failed=1
+              # Of whole directories, each name of a file would become a file, for which there may be no room.
+              if [ "$(find . -type f -links +1 | head -c 1)" ]; then
+                find . -type f -links 1 ! -size +32767 -print0 | each 500 cp -a --parents -t /dest || failed=1
+                exit "$failed"
+              fi
               # The first level that has enough directories to share them out; and the files above it.
               level=1
               while
