@@ -89,6 +89,58 @@ struct OthersMoverTests {
         scene.expectSuccess(saying: ["or its node node-"])
     }
 
+    private static let nosy = ObjectKey(.pods, "shop", "nosy")
+
+    /// Somebody's pod, which mounts the staging claim while that is filled.
+    private static func nosy(sleeping seconds: String) -> Meddler {
+        whileCopying { cluster, _ in
+            try cluster.create(
+                .pods,
+                namespace: "shop",
+                [
+                    "metadata": ["name": .string(nosy.name)],
+                    "spec": [
+                        "restartPolicy": "Never",
+                        "containers": [
+                            [
+                                "name": "c", "image": "busybox:latest",
+                                "command": ["sh", "-c", .string("touch /data/written && sleep \(seconds)")],
+                                "volumeMounts": [["name": "data", "mountPath": "/data"]],
+                            ]
+                        ],
+                        "volumes": [["name": "data", "persistentVolumeClaim": ["claimName": "data-pvcmigrate"]]],
+                    ],
+                ]
+            )
+        }
+    }
+
+    @Test("a pod of somebody's that mounts the staging claim during the copy voids it, and it is repeated")
+    func intruder() {
+        var scene = Others()
+        let comes = Self.nosy(sleeping: "infinity")
+        let goes = once(when: { $1.get(Self.nosy)?[path: ["status", "phase"]] == "Running" }) {
+            try $0.delete(Self.nosy)
+        }
+        scene.addLargeFile()
+        scene.migrate { request, cluster in
+            comes(request, &cluster)
+            goes(request, &cluster)
+        }
+        scene.expectSuccess(saying: ["Pod shop/nosy uses the claims again; the copy is repeated"])
+    }
+
+    @Test("one that has ended would hold the staging claim for ever, and is told of while the unit can go back")
+    func endedIntruder() {
+        var scene = Others()
+        scene.addLargeFile()
+        scene.migrate(Self.nosy(sleeping: "1"))
+        scene.expectFailure(saying: ["Pod shop/nosy uses the claims again, which has spoilt 3 copies"])
+        scene.change { try $0.delete(Self.nosy) }
+        scene.migrate()
+        scene.expectSuccess()
+    }
+
     @Test("an image that can't be pulled is named, with the registry's words")
     func image() {
         var scene = Others()

@@ -69,7 +69,11 @@ extension Migrator {
     /// - Parameter ended: the UIDs of the pods that had ended then.
     func intruder(on unit: Unit, besides ended: Set<String>) async throws -> String? {
         if let workload = try await startedWorkload(of: unit) { return workload.title }
-        return try await pods(of: unit).first { $0.isIntruder(besides: ended) }?.title
+        let staging = Set(unit.claims.compactMap { $0.ownStaging?.metadata.name })
+        return try await pods(of: unit).first { pod in
+            // One that has ended and that nobody makes again would hold the staging claim when it is too late to go back.
+            pod.isIntruder(besides: ended) || pod.metadata.controller == nil && pod.mounts(staging)
+        }?.title
     }
 
     /// A workload of a unit that somebody has started or changed since it was stopped.
