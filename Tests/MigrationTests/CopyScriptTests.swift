@@ -137,7 +137,7 @@ struct CopyScriptTests {
         scene.migrate()
         let said = scene.runs.last?.messages ?? []
         #expect(scene.runs.last?.report?.succeeded == true, "\(scene.story)")
-        #expect(said.count { $0.contains("has no shell") } == 1)
+        #expect(said.count { $0.contains("image eeacms/rsync:2.3: has no shell") } == 1)
         #expect(!said.contains { $0.contains("the copy is repeated") })
     }
 
@@ -246,6 +246,58 @@ struct CopyScriptTests {
             #expect(try bench.shell("stat -c %h dest/file; cat dest/7/own") == "9\n7\n")
         }
     }
+
+    @Test(
+        "all that a file has is copied with the capabilities of a mover, and needs each of them",
+        .enabled(if: geteuid() == 0, "needs root"),
+        arguments: [nil] + MoverPod.capabilities.map(\.self)
+    )
+    func capabilities(less: String?) async throws {
+        try await CopyBench.with { bench in
+            try bench.shell(Self.tree, of: "/bin/sh")
+            let kept = MoverPod.capabilities.filter { $0 != less }.map { ",+\($0.lowercased())" }.joined()
+            let confined = ["setpriv", "--bounding-set=-all\(kept)", "--inh-caps=-all", "--no-new-privs"]
+            // Alone it does what several copiers leave to cp, too.
+            for streams in [1, 2] {
+                try bench.shell("rm -rf dest; mkdir dest")
+                let flags = RsyncFlags(streams: streams)
+                let (code, output) = try bench.run(confined + flags.copyingCommand)
+                guard less == nil else {
+                    let check = try bench.run(flags.checkingCommand).output
+                    #expect(code != 0 || flags.differences(in: check) != [])
+                    break
+                }
+                #expect(code == 0, "\(output)")
+                let check = try bench.run(confined + flags.checkingCommand)
+                #expect(check.code == 0 && flags.differences(in: check.output) == [], "\(check.output)")
+                try bench.expectEqual(flags)
+                let modes = try bench.shell("cd dest && stat -c '%u:%g %a %F' a a/file secret/file devices/null")
+                #expect(
+                    modes == """
+                        5:6 2775 directory
+                        1234:4321 4775 regular file
+                        500:501 0 regular file
+                        0:0 640 character special file
+
+                        """
+                )
+                #expect(try bench.shell("/usr/sbin/getcap dest/a/program").contains("cap_net_raw=ep"))
+                #expect(try bench.shell("getfacl -cn dest/a/file").contains("user:77:rw-"))
+                #expect(try bench.shell("getfattr --only-values -n user.x dest/a/file") == "y")
+            }
+        }
+    }
+
+    /// A file of each kind, and of each owner and mode that only root can give.
+    private static let tree = """
+        cd source && mkdir a secret devices && echo x >a/file && cp /usr/bin/true a/program
+        chown 1234:4321 a/file && chmod 4755 a/file && chown 5:6 a && chmod 2775 a
+        /usr/sbin/setcap cap_net_raw+ep a/program && setfattr -n user.x -v y a/file && setfacl -m u:77:rw a/file
+        setfacl -d -m g:88:rx a && ln a/file secret/hard && ln -s gone a/link && chown -h 7:8 a/link
+        mknod devices/null c 1 3 && chmod 640 devices/null && mknod devices/disk b 7 9 && mkfifo devices/fifo
+        /usr/bin/python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("devices/socket")'
+        echo s >secret/file && chown 500:501 secret secret/file && chmod 0 secret/file secret && chown 33:44 . && chmod 1777 .
+        """
 
     @Test("a missing shell is told from a missing rsync, in the words of runc and of crun")
     func words() {

@@ -1,9 +1,9 @@
 import ClusterSimulator
 import Foundation
-import Kubernetes
 import Synchronization
 import Testing
 
+@testable import Kubernetes
 @testable import Migration
 
 @Suite("Where a policy refuses root", .timeLimit(.minutes(5)))
@@ -146,6 +146,34 @@ struct RestrictedTests {
             )
         }
         #expect(!MoverExit.refusesRoot("exceeded quota: q"))
+    }
+
+    @Test("where a policy lets no capability be added, root has what the runtime gives, less what it does not need")
+    func anyUser() async throws {
+        let container = MoverPod.container("copy", image: "x", ["rsync"], [:], isRoot: true)
+        let path = ["securityContext", "capabilities"]
+        #expect(container[path: path + ["drop"]] == ["ALL"])
+        let manifest: JSON = ["spec": ["containers": [container], "initContainers": [container]]]
+        let tried = Mutex<[JSON]>([])
+        let admitted = try await Capabilities.admitted(manifest) { manifest in
+            tried.withLock { $0.append(manifest) }
+            guard manifest[path: ["spec", "containers"]]?.array?.first?[path: path + ["add"]] == nil else {
+                throw APIError(
+                    reason: .forbidden,
+                    request: "create Pod",
+                    message: "unable to validate against any security context constraint: [provider \"anyuid\": "
+                        + ".containers[0].capabilities.add: Invalid value: \"CHOWN\": capability may not be added]",
+                    code: 403
+                )
+            }
+            return manifest
+        }
+        #expect(tried.withLock { $0.count } == 2)
+        for list in ["containers", "initContainers"] {
+            let dropped = admitted[path: ["spec", list]]?.array?.first?[path: path + ["drop"]]?.array ?? []
+            #expect(dropped.contains("NET_RAW") && dropped.contains("SETUID"))
+            #expect(!dropped.contains("CHOWN") && !dropped.contains("ALL"))
+        }
     }
 
     @Test("where pods don't tell of one user, preflight says so for each claim")

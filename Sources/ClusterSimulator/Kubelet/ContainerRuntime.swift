@@ -68,6 +68,10 @@ public struct ContainerRun: Hashable, Sendable {
     public var group: Int
     /// Further groups that the user is in, first of all the one that volumes are given to.
     public var groups: [Int]
+    /// The capabilities that root has, without the prefix; nil for what the runtime gives.
+    public var capabilities: Set<String>?
+    /// Whether it may write nothing but its mounts and `/dev/shm`.
+    public var hasReadOnlyRoot: Bool
 
     public init(
         id: ContainerID,
@@ -78,7 +82,9 @@ public struct ContainerRun: Hashable, Sendable {
         mounts: [Mount] = [],
         user: Int = 0,
         group: Int = 0,
-        groups: [Int] = []
+        groups: [Int] = [],
+        capabilities: Set<String>? = nil,
+        hasReadOnlyRoot: Bool = false
     ) {
         self.id = id
         self.node = node
@@ -89,6 +95,8 @@ public struct ContainerRun: Hashable, Sendable {
         self.user = user
         self.group = group
         self.groups = groups
+        self.capabilities = capabilities
+        self.hasReadOnlyRoot = hasReadOnlyRoot
     }
 }
 

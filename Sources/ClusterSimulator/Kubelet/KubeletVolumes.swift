@@ -95,8 +95,18 @@ enum KubeletVolumes {
             },
             user: user("runAsUser"),
             group: user("runAsGroup"),
-            groups: [fsGroup].compactMap(\.self) + supplemental
+            groups: [fsGroup].compactMap(\.self) + supplemental,
+            capabilities: capabilities(container),
+            hasReadOnlyRoot: container.at("securityContext", "readOnlyRootFilesystem") == true
         )
+    }
+
+    /// What is left of the capabilities where a container drops all of them; others keep theirs.
+    private static func capabilities(_ container: JSON) -> Set<String>? {
+        func names(_ field: String) -> [String] {
+            container.list("securityContext", "capabilities", field).compactMap(\.string)
+        }
+        return names("drop").contains("ALL") ? Set(names("add")) : nil
     }
 
     private static func boundVolume(_ volume: JSON, _ pod: JSON, _ cluster: Cluster) -> JSON? {

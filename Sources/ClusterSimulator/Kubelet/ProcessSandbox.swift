@@ -97,6 +97,10 @@ struct ProcessSandbox: Sendable {
                         ? "--clear-groups" : "--groups=\(run.groups.map(String.init).joined(separator: ","))",
                 ] + command
         }
+        if let capabilities = run.capabilities, run.user == 0, geteuid() == 0 {
+            let kept = capabilities.sorted().map { ",+\($0.lowercased())" }.joined()
+            command = ["setpriv", "--bounding-set=-all\(kept)", "--inh-caps=-all"] + command
+        }
         let mounts = zip(run.mounts, directories).sorted { $0.0.path < $1.0.path }
         if let bubblewrap {
             return [bubblewrap] + bubblewrapOptions(run, mounts) + ["--"] + command
@@ -116,11 +120,13 @@ struct ProcessSandbox: Sendable {
         for directory in Self.hostDirectories where FileManager.default.fileExists(atPath: directory) {
             options += ["--ro-bind", directory, directory]
         }
-        options += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"]
+        options += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777"]
+        options += [run.hasReadOnlyRoot ? "--dir" : "--tmpfs", "/tmp"]
         for directory in Self.emptyDirectories { options += ["--dir", directory] }
         for (mount, directory) in mounts {
             options += [mount.readOnly ? "--ro-bind" : "--bind", directory, mount.path]
         }
+        if run.hasReadOnlyRoot { options += ["--remount-ro", "/"] }
         for (name, value) in environment(of: run).sorted(by: { $0.key < $1.key }) {
             options += ["--setenv", name, value]
         }
@@ -153,6 +159,7 @@ struct ProcessSandbox: Sendable {
             lines += [place, "mount --bind \(quoted(directory)) \(target)"]
             if mount.readOnly { lines.append("mount -o remount,bind,ro \(target)") }
         }
+        if run.hasReadOnlyRoot { lines.append("mount -o remount,ro .") }
         let variables = environment(of: run).map { quoted("\($0.key)=\($0.value)") }.sorted().joined(separator: " ")
         lines.append(
             "exec env -i \(variables) chroot . sh -c \(quoted("cd \(quoted(run.workingDirectory)) && exec \"$@\"")) sh \"$@\""

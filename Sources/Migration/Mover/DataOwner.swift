@@ -57,7 +57,7 @@ struct DataOwner: Equatable, Sendable {
     }
 
     static let containerContext: JSON = [
-        "allowPrivilegeEscalation": false, "capabilities": ["drop": ["ALL"]],
+        "allowPrivilegeEscalation": false, "capabilities": ["drop": ["ALL"]], "readOnlyRootFilesystem": true,
         "seccompProfile": ["type": "RuntimeDefault"],
     ]
 
@@ -96,7 +96,7 @@ extension MoverPod {
         by create: (JSON) async throws -> Created
     ) async throws -> (mover: MoverPod, created: Created) {
         do {
-            return (self, try await create(manifest))
+            return (self, try await Capabilities.admitted(manifest, by: create))
         } catch let error as APIError {
             guard let owner, MoverExit.refusesRoot(error.message) else { throw error }
             let mover = running(as: owner)

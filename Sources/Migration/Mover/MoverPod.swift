@@ -51,10 +51,16 @@ struct MoverPod {
     static let labels: JSON = [
         "kurl.sh/pvcmigrate": "mover", "sidecar.istio.io/inject": "false", "kuma.io/sidecar-injection": "disabled",
     ]
-    /// What the baseline Pod Security standard allows; rsync needs root for others' files.
-    static let securityContext: JSON = [
-        "allowPrivilegeEscalation": false, "seccompProfile": ["type": "RuntimeDefault"],
-    ]
+    /// What of root's capabilities a copy needs: to give files away, to read and change those of others with their
+    /// set-user-ID bits and file capabilities, and to make devices. The baseline Pod Security standard allows them.
+    static let capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"]
+
+    /// That of a container of ours that is root, as rsync has to be for others' files.
+    static func securityContext(_ capabilities: [String] = capabilities) -> JSON {
+        var context = DataOwner.containerContext
+        context[path: ["capabilities", "add"]] = .array(capabilities.map(JSON.string))
+        return context
+    }
     /// Whatever the image says.
     static let podSecurityContext: JSON = ["runAsUser": 0]
 
@@ -142,7 +148,7 @@ struct MoverPod {
             "name": .string(name), "image": .string(image), "imagePullPolicy": "IfNotPresent",
             "command": .array(command.prefix(1).map(JSON.string)),
             "args": .array(command.dropFirst().map(JSON.string)),
-            "securityContext": isRoot ? securityContext : DataOwner.containerContext,
+            "securityContext": isRoot ? securityContext() : DataOwner.containerContext,
         ]
         return .object(container.merging(volumes) { $1 })
     }

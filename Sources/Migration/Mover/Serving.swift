@@ -59,7 +59,7 @@ extension Migrator {
     /// - Throws: `APIError`; `Failure` where somebody has put another pod in its place, which gets no keys and is not copied
     ///   from.
     func createPod(of server: SourceServer) async throws -> Pod {
-        let created = try await client.create(.pods, in: server.name.namespace, server.manifest)
+        let created = try await client.createPod(server.manifest)
         let pod = try await client.get(Pod.self, server.name)
         guard pod.metadata.uid == created[path: ["metadata", "uid"]]?.string else {
             throw Failure(

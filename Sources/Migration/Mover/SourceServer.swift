@@ -74,7 +74,7 @@ struct SourceServer {
                             "readOnly": true,
                         ],
                     ],
-                    "securityContext": Self.securityContext,
+                    "securityContext": MoverPod.securityContext(Self.capabilities),
                 ]
             ],
             "volumes": [
@@ -98,13 +98,9 @@ struct SourceServer {
         return template?.applied(to: pod) ?? pod
     }
 
-    /// What sshd and rsync's daemon confine themselves with, where a container runtime doesn't give it by itself; the
-    /// baseline Pod Security standard allows it.
-    private static var securityContext: JSON {
-        var context = MoverPod.securityContext
-        context["capabilities"] = ["add": ["SYS_CHROOT"]]
-        return context
-    }
+    /// What rsync's daemon needs to read files of others, and sshd and it to confine themselves; and some sshd to write its
+    /// audit log, without which it ends. The baseline Pod Security standard allows it.
+    private static let capabilities = ["AUDIT_WRITE", "DAC_OVERRIDE", "SETGID", "SETUID", "SYS_CHROOT"]
 
     /// Some files of the Secret as a pod's volume; only root may read them, as ssh demands of private keys.
     private static func keys(of secret: String, _ files: [String]) -> JSON {

@@ -66,7 +66,7 @@ extension Migrator {
         guard case .ready(let address) = try await awaitReady(server, limit: options.podReadyTimeout) else {
             return "somebody deleted its pod"
         }
-        try await client.create(.pods, in: trial.namespace, trial.client(of: address))
+        try await client.createPod(trial.client(of: address))
         let name = trial.clientName
         var last: Pod?
         do {

@@ -44,10 +44,10 @@ extension Migrator {
     /// Creates the pod as root, or as the data's owner where a policy refuses root: as a mover will be.
     private func createPod(of trial: Trial) async throws {
         do {
-            try await client.create(.pods, in: trial.namespace, trial.pod(as: nil))
+            try await client.createPod(trial.pod(as: nil))
         } catch let error as APIError {
             guard let owner = trial.owner, MoverExit.refusesRoot(error.message) else { throw error }
-            try await client.create(.pods, in: trial.namespace, trial.pod(as: owner))
+            try await client.createPod(trial.pod(as: owner))
         }
     }
 

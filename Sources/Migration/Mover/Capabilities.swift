@@ -1,0 +1,54 @@
+import Kubernetes
+
+/// The capabilities of the containers of a copy.
+enum Capabilities {
+    /// What container runtimes give to root by themselves.
+    private static let given = [
+        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
+        "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+    ]
+
+    /// Has a pod admitted that drops all capabilities and adds some.
+    ///
+    /// OpenShift's SecurityContextConstraint `anyuid` admits root, but lets nothing be added: there the pod has what the
+    /// runtime gives, less what it did not ask for.
+    static func admitted<Created>(
+        _ manifest: JSON,
+        by create: (JSON) async throws -> Created
+    ) async throws -> Created {
+        do {
+            return try await create(manifest)
+        } catch let error as APIError where error.message.contains("capability may not be added") {
+            return try await create(addingNone(manifest))
+        }
+    }
+
+    private static func addingNone(_ manifest: JSON) -> JSON {
+        var manifest = manifest
+        for list in ["initContainers", "containers"] {
+            guard let containers = manifest[path: ["spec", list]]?.array else { continue }
+            manifest[path: ["spec", list]] = .array(
+                containers.map { container in
+                    let path = ["securityContext", "capabilities"]
+                    guard let added = container[path: path + ["add"]]?.array else { return container }
+                    var container = container
+                    container[path: path] = [
+                        "drop": .array(given.map(JSON.string).filter { !added.contains($0) })
+                    ]
+                    return container
+                }
+            )
+        }
+        return manifest
+    }
+}
+
+extension Client {
+    /// Creates a pod of a copy, or of a trial of one.
+    @discardableResult
+    func createPod(_ manifest: JSON) async throws -> JSON {
+        try await Capabilities.admitted(manifest) {
+            try await create(.pods, in: manifest[path: ["metadata", "namespace"]]?.string, $0)
+        }
+    }
+}
