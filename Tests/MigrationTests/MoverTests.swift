@@ -22,6 +22,37 @@ struct MoverTests {
         #expect(CopyStatistics(rsync: "rsync: connection unexpectedly closed") == nil)
     }
 
+    @Test("no autoscaler disturbs the pods of a copy, nor do they take requests that a full node could not give")
+    func undisturbed() {
+        let name = ObjectName("serve-data", in: "shop")
+        let server = SourceServer(
+            name: name,
+            image: "rsync",
+            annotations: [:],
+            volume: [:],
+            placement: Placement(),
+            deadline: 60,
+            template: nil
+        )
+        let mover = MoverPod(
+            name: name,
+            sourceClaim: "data",
+            sourceUID: "u",
+            stagingClaim: "data-pvcmigrate",
+            image: "rsync",
+            content: RsyncFlags(),
+            placement: Placement(),
+            deadline: 60
+        )
+        for manifest in [mover.manifest, server.manifest] {
+            let annotations = manifest[path: ["metadata", "annotations"]]
+            #expect(annotations?["karpenter.sh/do-not-disrupt"] == "true")
+            #expect(annotations?["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false")
+            let containers = ["initContainers", "containers"].flatMap { manifest[path: ["spec", $0]]?.array ?? [] }
+            #expect(!containers.isEmpty && containers.allSatisfy { $0["resources"] == nil })
+        }
+    }
+
     @Test("only what is still to transfer counts as a difference")
     func differences() {
         let output = """

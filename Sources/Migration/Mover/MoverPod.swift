@@ -43,8 +43,10 @@ struct MoverPod {
     /// The person's own part of the manifest.
     var template: MoverTemplate?
 
-    /// What keeps the sidecar injectors of the usual meshes away: a sidecar would keep the pod running for ever.
-    static let withoutSidecars: [String: JSON] = [
+    /// What keeps autoscalers from evicting the pod, which would begin again while its workload stands still; and what
+    /// keeps the sidecar injectors of the usual meshes away: a sidecar would keep the pod running for ever.
+    static let annotations: [String: JSON] = [
+        "karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
         "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled",
         "kuma.io/sidecar-injection": "disabled", "consul.hashicorp.com/connect-inject": "false",
     ]
@@ -65,7 +67,7 @@ struct MoverPod {
     static let podSecurityContext: JSON = ["runAsUser": 0]
 
     var manifest: JSON {
-        var annotations = Self.withoutSidecars
+        var annotations = Self.annotations
         annotations[Marks.claim] = .string(sourceClaim)
         annotations[Marks.kind] = .string(Marks.Kind.mover)
         annotations[Marks.sourceUID] = .string(sourceUID)

@@ -90,7 +90,7 @@ struct SourceServer {
             "apiVersion": "v1", "kind": "Pod",
             "metadata": [
                 "name": .string(name.name), "namespace": name.namespace.map(JSON.string) ?? .null,
-                "annotations": .object(annotations.merging(MoverPod.withoutSidecars) { $1 }),
+                "annotations": .object(annotations.merging(MoverPod.annotations) { $1 }),
                 "labels": MoverPod.labels,
             ],
             "spec": spec,

@@ -120,7 +120,7 @@ struct NetworkTrial: Sendable {
 
     /// The pod that copies.
     func client(of address: String) -> JSON {
-        var annotations = MoverPod.withoutSidecars
+        var annotations = MoverPod.annotations
         annotations[Marks.kind] = .string(Marks.Kind.preflight)
         let flags = RsyncFlags().served(at: address) ?? RsyncFlags()
         let container = MoverPod.container(

@@ -155,7 +155,7 @@ struct Trial: Sendable {
     }
 
     func pod(as owner: DataOwner?) -> JSON {
-        var annotations = MoverPod.withoutSidecars
+        var annotations = MoverPod.annotations
         annotations[Marks.kind] = .string(Marks.Kind.preflight)
         let pod: JSON = [
             "apiVersion": "v1", "kind": "Pod",
