@@ -32,6 +32,16 @@ extension Migrator {
     /// What a claim's movers copy, as far as it is known what the image has.
     func content(of state: ClaimState) -> any MoverContent { state.content(options, found: findings.all) }
 
+    /// Says that the owner of the movers' image can have another one run as root over the data.
+    func warnOfTag(before discovery: Discovery) {
+        guard !options.rsyncImage.contains("@sha256:"), !discovery.units.isEmpty else { return }
+        journal.warn(
+            "image \(options.rsyncImage)",
+            "is named by a tag, which whoever may push it can change: --rsync-image with its digest (NAME@sha256:…) names "
+                + "this one only"
+        )
+    }
+
     /// Remembers, and says once, that the image has no shell.
     func noteMissingShell() {
         var isNew = false

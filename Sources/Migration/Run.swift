@@ -23,6 +23,7 @@ extension Migrator {
         if options.verification == .none, options.goal != .stage {
             journal.warn("", "--verify none: a copy counts when it ends without a failure, and is not checked")
         }
+        warnOfTag(before: discovery)
         if options.goal != .stage { await startForgotten(discovery, into: &report) }
         if !options.makesPasses, discovery.units.contains(where: \.isRunning) { await learnImages() }
         let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer

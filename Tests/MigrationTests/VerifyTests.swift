@@ -75,6 +75,18 @@ struct VerifyTests {
         #expect(checked.report?.succeeded == true && !checked.messages.contains { $0.contains("is not checked") })
     }
 
+    @Test("an image that is named by a tag is told of once, and one with a digest is not")
+    func tag() {
+        var options = options(.quick)
+        var world = Scenario.twoClaimsInOnePod.world()
+        let said = world.migrate(options).messages.filter { $0.contains("is named by a tag") }
+        #expect(said.count == 1 && said.first?.contains("eeacms/rsync:2.3") == true, "\(said)")
+        options.rsyncImage = "eeacms/rsync@sha256:\(String(repeating: "a", count: 64))"
+        world.cluster.behaviour.images.insert(options.rsyncImage)
+        let run = world.migrate(options)
+        #expect(run.report?.succeeded == true && !run.messages.contains { $0.contains("is named by a tag") })
+    }
+
     @Test("a copy that fails is not taken for one that is not to be checked")
     func failing() {
         var world = Scenario.deployment.world()
