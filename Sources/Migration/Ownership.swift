@@ -18,7 +18,8 @@ extension ClaimState {
         // What is sealed, kept for this claim, or marked by the Go tool is a destination of this migration; who holds it
         // is its staging claim, whatever he calls himself.
         guard let destination, destination.spec.claimRef?.uid == uid else { return false }
-        return seal != nil || destination.isKept || GoMarks(destination)?.claim == name
+        if seal != nil || destination.isKept || GoMarks(destination)?.claim == name { return true }
+        return Seal(of: destination).map { $0.uid == self.claim?.metadata.uid } ?? false
     }
 
     /// True of the staging claim, where volumes prove it, or this process has just made it; what has only its name and its

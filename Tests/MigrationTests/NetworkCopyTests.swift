@@ -111,7 +111,8 @@ struct NetworkCopyTests {
             let text = rows.first?.split(separator: "<<< '").last?.dropLast() ?? ""
             let admission = try JSONDecoder().decode(JSON.self, from: Data(text.utf8))
             try await scene.simulator.change { _ = try $0.create(.networkPolicies, namespace: "shop", admission) }
-            #expect(try await scene.preflight().rows == [])
+            let (left, messages) = try await scene.preflight()
+            #expect(left == [], "\(messages.joined(separator: "\n"))")
             try await scene.expectNothingLeft()
         }
     }
