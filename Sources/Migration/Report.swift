@@ -69,3 +69,30 @@ public struct Report: Sendable {
             && claims.allSatisfy(\.isDone)
     }
 }
+
+extension Report {
+    mutating func add(_ progress: Progress, _ result: Result, reason: String?) {
+        for state in progress.unit.claims { add(state, of: progress, result, reason: reason) }
+    }
+
+    mutating func add(_ state: ClaimState, of progress: Progress, _ result: Result, reason: String?) {
+        let copy = progress.copies[state.name]
+        // A unit is down until the last of its claims is copied.
+        let predicted = progress.unit.claims.compactMap { progress.passes[$0.name]?.predictedOutage }.max()
+        var outage: Duration?
+        if let stopped = progress.stopped, let started = progress.started { outage = started - stopped }
+        claims.append(
+            Claim(
+                name: state.name,
+                size: (state.claim?.status?.capacity?["storage"] ?? state.size)?.text ?? "",
+                files: copy?.statistics?.files,
+                bytes: copy?.statistics?.totalBytes,
+                copyTime: copy?.duration,
+                outage: outage,
+                predictedOutage: predicted,
+                result: result,
+                reason: reason
+            )
+        )
+    }
+}

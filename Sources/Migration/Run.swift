@@ -221,7 +221,7 @@ extension Migrator {
     }
 
     /// Runs some steps over a unit; with an interruption, waits are given up when it comes.
-    private func run(
+    func run(
         _ steps: [Step],
         _ start: Progress,
         until interruption: Interruption?
@@ -267,133 +267,7 @@ extension Migrator {
         }
     }
 
-    /// A unit after it was brought to a safe state.
-    struct Recovered: Sendable {
-        var progress: Progress
-        /// The workloads that could not be started, as messages name them.
-        var stopped: [String]
-
-        init(_ progress: Progress, isStopped: Bool) {
-            self.progress = progress
-            let marked = progress.unit.workloads.filter { $0.isMarked }
-            stopped = isStopped ? marked.map(\.title) : []
-        }
-    }
-
-    /// Whoever interrupts a run does not wait for a server that is away; but what is past the point of no return is
-    /// finished.
-    private func recoverInTime(_ progress: Progress) async -> Recovered {
-        guard !progress.unit.claims.contains(where: \.isPastReturn) else { return await recover(progress) }
-        do {
-            return try await time.within(.seconds(25), what: "the API server") { await recover(progress) }
-        } catch {
-            journal.error(progress.unit.title, "could not be brought back: \(error)")
-            return Recovered(progress, isStopped: true)
-        }
-    }
-
-    /// Brings a failed unit to a safe state: what is past the point of no return is finished, the rest goes back, and
-    /// the workloads are started again.
-    ///
-    /// - Parameter keepingStaging: false where nothing is to be left for a next run.
-    func recover(_ failed: Progress, keepingStaging: Bool = true) async -> Recovered {
-        var progress = failed
-        let unit = progress.unit
-        // Not for long: whoever interrupts a run waits for the workloads, and a lost node's pod may stay for ever.
-        await orWarn(unit.title) { try await removeMovers(of: unit, limit: .seconds(15)) }
-        var unseen: [ClaimState] = []
-        for index in progress.unit.claims.indices {
-            let state = progress.unit.claims[index]
-            if let now = await orWarn(state.title, { try await client.observe(state) }) {
-                progress.unit.claims[index] = now
-            } else if state.seal != nil {
-                // It may be deleted by now: to start its pods could make an empty one.
-                unseen.append(state)
-            }
-        }
-        if progress.unit.claims.contains(where: \.isPastReturn) {
-            // Once more: most failures pass.
-            let (again, failure) = await run(Pipeline.finishing, progress, until: nil)
-            progress = again
-            if let failure { tell(failure, of: unit) }
-        }
-        if let limbo = progress.unit.claims.first(where: \.isInLimbo) ?? unseen.first {
-            journal.error(
-                unit.title,
-                "stays stopped, since \(limbo.title) is not bound again yet. Its data is complete on the volume "
-                    + "\(limbo.destination?.metadata.name ?? "?"); run the same command again to finish"
-            )
-            return await stopped(progress)
-        }
-        let lost = progress.unit.claims.filter(\.isLost)
-        for state in lost {
-            journal.error(state.title, state.wayBack)
-            // A claim that is got back has another UID, so that it would be taken for a stranger's.
-            await orWarn(state.title) { try await unstage(state) }
-        }
-        if !lost.isEmpty, progress.unit.workloads.contains(where: { $0.isMarked }) {
-            journal.error(unit.title, "stays stopped: started now, it would find no claim, or an empty one")
-            return await stopped(progress)
-        }
-        do {
-            try await start(&progress)
-        } catch {
-            journal.error(unit.title, "could not be started again: \(error)")
-            return Recovered(progress, isStopped: true)
-        }
-        if progress.unit.claims.contains(where: \.isRebound) {
-            let (again, failure) = await run(Pipeline.onNewVolumes, progress, until: nil)
-            progress = again
-            if let failure { tell(failure, of: unit) }
-        } else {
-            for workload in progress.unit.workloads { await removeCopiedMarks(of: workload) }
-        }
-        for index in progress.unit.claims.indices {
-            let state = progress.unit.claims[index]
-            let isKept = keepingStaging && !progress.misplaced.contains(state.name)
-            let back = await orWarn(state.title) { try await goBack(state, keepingStaging: isKept) }
-            if let back { progress.unit.claims[index] = back }
-        }
-        return Recovered(progress, isStopped: false)
-    }
-
-    /// A unit that stays stopped; a workload that somebody has deleted meanwhile is no longer spoken of.
-    private func stopped(_ start: Progress) async -> Recovered {
-        var progress = start
-        for workload in start.unit.workloads {
-            guard let now = await orWarn(workload.title, { try await client.current(workload) }), now == nil else {
-                continue
-            }
-            progress.unit.workloads.removeAll { $0.metadata.uid == workload.metadata.uid }
-        }
-        return Recovered(progress, isStopped: true)
-    }
-
-    /// Takes back what was done for a claim that is not sealed.
-    ///
-    /// A staging claim that is bound is kept: the next run copies only what it lacks. That of a rollback is not.
-    private func goBack(_ start: ClaimState, keepingStaging: Bool) async throws -> ClaimState {
-        guard start.otherMigration == nil else { return start }
-        // A seal that stays on would make the claim's deletion by somebody, days later, look like that of a swap.
-        var state = try await unseal(start)
-        guard state.seal == nil else { return state }
-        if !keepingStaging || options.mayCopy(sourceOf: state) {
-            state.source = try await removeCopy(of: state) ?? state.source
-        }
-        if let staging = state.staging {
-            if staging.phase == "Bound", keepingStaging, !options.rollsBack, !state.isLost {
-                journal.info(
-                    state.title,
-                    "the staging claim \(state.stagingName.name) is kept, so that the next run goes on from there"
-                )
-            } else {
-                state = try await unstage(state)
-            }
-        }
-        return try await unprotect(state)
-    }
-
-    private func tell(_ error: any Error, of unit: Unit) {
+    func tell(_ error: any Error, of unit: Unit) {
         let failure = error as? Failure
         journal.error(failure?.place ?? unit.title, failure?.reason ?? "\(error)")
     }
@@ -407,47 +281,6 @@ extension Migrator {
             journal.warn(subject, "\(error)")
             return nil
         }
-    }
-}
-
-extension ClaimState {
-    /// True once the source claim is deleted, until nothing is left to do: it can only be finished.
-    var isPastReturn: Bool { seal != nil && !isReleased && sourceClaim?.metadata.isTerminating != false }
-
-    /// True between the deletion of the source claim and the binding of its successor: nothing that needs the claim
-    /// can run.
-    var isInLimbo: Bool {
-        guard let seal, !isReleased else { return false }
-        guard let claim else { return true }
-        if claim.metadata.uid == seal.uid { return claim.metadata.isTerminating }
-        return claim.spec.volumeName != destination?.metadata.name || claim.phase != "Bound"
-    }
-}
-
-extension Report {
-    mutating func add(_ progress: Progress, _ result: Result, reason: String?) {
-        for state in progress.unit.claims { add(state, of: progress, result, reason: reason) }
-    }
-
-    mutating func add(_ state: ClaimState, of progress: Progress, _ result: Result, reason: String?) {
-        let copy = progress.copies[state.name]
-        // A unit is down until the last of its claims is copied.
-        let predicted = progress.unit.claims.compactMap { progress.passes[$0.name]?.predictedOutage }.max()
-        var outage: Duration?
-        if let stopped = progress.stopped, let started = progress.started { outage = started - stopped }
-        claims.append(
-            Claim(
-                name: state.name,
-                size: (state.claim?.status?.capacity?["storage"] ?? state.size)?.text ?? "",
-                files: copy?.statistics?.files,
-                bytes: copy?.statistics?.totalBytes,
-                copyTime: copy?.duration,
-                outage: outage,
-                predictedOutage: predicted,
-                result: result,
-                reason: reason
-            )
-        )
     }
 }
 

@@ -47,3 +47,46 @@ extension Options.Goal {
         }
     }
 }
+
+extension Command {
+    /// What a run has come to, and its last line.
+    func outcome(_ report: Report, _ discovery: Discovery, took: Duration) -> Outcome {
+        let migrated = report.claims.count(where: \.isDone)
+        let done = options.goal.inWords.done
+        if report.succeeded {
+            var next = ""
+            if options.goal == .stage {
+                next = "; `pvmigrate --live` copies what changes from now on, and swaps the claims"
+            } else if options.keepSource, migrated > 0 {
+                next =
+                    "; \(migrated.of("old volume")) kept: `pvmigrate rollback` swaps back to them, `pvmigrate cleanup` "
+                    + "frees them"
+            }
+            return Outcome(
+                kind: options.goal.outcome,
+                code: .done,
+                message: "done: \(migrated.of("claim")) \(done) in \(took.inWords)\(next)",
+                discovery: discovery,
+                report: report
+            )
+        }
+        let failed = report.claims.count { $0.result == .failed }
+        let skipped = report.claims.count - migrated - failed
+        var parts = ["\(migrated) of \(report.claims.count.of("claim")) \(done), \(failed) failed, \(skipped) skipped"]
+        if report.wasInterrupted { parts.insert("interrupted", at: 0) }
+        parts += report.failures
+        parts.append(
+            report.stopped.isEmpty
+                ? "every workload runs, and it is safe to run again"
+                : "still stopped: \(report.stopped.joined(separator: ", ")); run the same command again to finish"
+                    + (discovery.leftStopped.isEmpty ? "" : "; for what claims hold that are not chosen, see above")
+        )
+        return Outcome(
+            kind: report.wasInterrupted ? .interrupted : .failed,
+            code: report.stopped.isEmpty ? .failed : .stopped,
+            message: parts.joined(separator: "; "),
+            discovery: discovery,
+            report: report
+        )
+    }
+}

@@ -21,21 +21,7 @@ enum Validation {
     }
 
     static func problems(changing old: JSON, to new: JSON, _ resource: Resource) -> [FieldProblem] {
-        var problems = metadata(new, resource, isUpdate: true)
-        if new.isBeingDeleted {
-            let before = old["metadata"]?["finalizers"]?.array ?? []
-            let added = (new["metadata"]?["finalizers"]?.array ?? []).filter { !before.contains($0) }
-            if !added.isEmpty {
-                let list = added.compactMap(\.string).map { "\"\($0)\"" }.joined(separator: ", ")
-                problems.append(
-                    .forbidden(
-                        "metadata.finalizers",
-                        "no new finalizers can be added if the object is being deleted, found new finalizers "
-                            + "[]string{\(list)}"
-                    )
-                )
-            }
-        }
+        var problems = metadata(new, resource, isUpdate: true) + finalizers(old, new)
         guard new["spec"] != old["spec"] || resource == .storageClasses || resource.group.hasPrefix("rbac") else {
             return problems
         }
@@ -83,6 +69,19 @@ enum Validation {
         default: break
         }
         return problems
+    }
+
+    private static func finalizers(_ old: JSON, _ new: JSON) -> [FieldProblem] {
+        let before = old["metadata"]?["finalizers"]?.array ?? []
+        let added = (new["metadata"]?["finalizers"]?.array ?? []).filter { !before.contains($0) }
+        guard new.isBeingDeleted, !added.isEmpty else { return [] }
+        let list = added.compactMap(\.string).map { "\"\($0)\"" }.joined(separator: ", ")
+        return [
+            .forbidden(
+                "metadata.finalizers",
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{\(list)}"
+            )
+        ]
     }
 
     private static func definition(_ object: JSON) -> [FieldProblem] {

@@ -18,48 +18,11 @@ enum JobController {
             status[field] = JSON(status.number(field) + 1)
             release(pod, &cluster)
         }
-        let suspended = job.object.at("spec", "suspend") == true
-        let completions = job.object.at("spec", "completions").map { Int($0.integer ?? 1) } ?? 1
         let isOver = status.list("conditions").contains {
             ["Complete", "Failed"].contains($0.text("type")) && $0.text("status") == "True"
         }
-        var left = active
-        if !isOver, !job.object.isBeingDeleted {
-            if status.number("succeeded") >= completions {
-                add(
-                    ["SuccessCriteriaMet", "Complete"],
-                    "CompletionsReached",
-                    "Reached expected number of succeeded pods",
-                    &status,
-                    cluster.timestamp
-                )
-                status["completionTime"] = .string(cluster.timestamp)
-                job.event("Completed", "Job completed", &cluster)
-            } else if status.number("failed") > job.object.number("spec", "backoffLimit") {
-                for pod in active { stop(job, pod, &cluster) }
-                left = []
-                add(
-                    ["FailureTarget", "Failed"],
-                    "BackoffLimitExceeded",
-                    "Job has reached the specified backoff limit",
-                    &status,
-                    cluster.timestamp
-                )
-                job.event("Warning", "BackoffLimitExceeded", "Job has reached the specified backoff limit", &cluster)
-            } else if suspended {
-                for pod in active { stop(job, pod, &cluster) }
-                left = []
-                setSuspended(true, job, &status, &cluster)
-            } else {
-                setSuspended(false, job, &status, &cluster)
-                if status["startTime"] == nil { status["startTime"] = .string(cluster.timestamp) }
-                let parallel = max(1, job.object.number("spec", "parallelism"))
-                let missing = min(parallel, completions - status.number("succeeded")) - active.count
-                for _ in 0..<max(0, missing) { create(job, &cluster) }
-                left = cluster.dependents(of: job.object.uid).compactMap { cluster.get($0) }
-                    .filter { !$0.isOver && !$0.isBeingDeleted }
-            }
-        }
+        let isAtWork = !isOver && !job.object.isBeingDeleted
+        let left = isAtWork ? proceed(job, active, &status, &cluster) : active
         let ending = cluster.dependents(of: job.object.uid).compactMap { cluster.get($0) }
             .filter { $0.isBeingDeleted && !$0.isOver }
         status["active"] = Workload.count(left.count)
@@ -67,6 +30,55 @@ enum JobController {
         status["terminating"] = JSON(ending.count)
         status["uncountedTerminatedPods"] = [:]
         job.setStatus(status, &cluster)
+    }
+
+    /// Ends a Job that has done enough, or failed too often; else sees to it that its pods run, or none does.
+    ///
+    /// - Returns: the pods that are active then.
+    private static func proceed(
+        _ job: Workload,
+        _ active: [JSON],
+        _ status: inout JSON,
+        _ cluster: inout Cluster
+    ) -> [JSON] {
+        let completions = job.object.at("spec", "completions").map { Int($0.integer ?? 1) } ?? 1
+        let suspended = job.object.at("spec", "suspend") == true
+        var left = active
+        if status.number("succeeded") >= completions {
+            add(
+                ["SuccessCriteriaMet", "Complete"],
+                "CompletionsReached",
+                "Reached expected number of succeeded pods",
+                &status,
+                cluster.timestamp
+            )
+            status["completionTime"] = .string(cluster.timestamp)
+            job.event("Completed", "Job completed", &cluster)
+        } else if status.number("failed") > job.object.number("spec", "backoffLimit") {
+            for pod in active { stop(job, pod, &cluster) }
+            left = []
+            add(
+                ["FailureTarget", "Failed"],
+                "BackoffLimitExceeded",
+                "Job has reached the specified backoff limit",
+                &status,
+                cluster.timestamp
+            )
+            job.event("Warning", "BackoffLimitExceeded", "Job has reached the specified backoff limit", &cluster)
+        } else if suspended {
+            for pod in active { stop(job, pod, &cluster) }
+            left = []
+            setSuspended(true, job, &status, &cluster)
+        } else {
+            setSuspended(false, job, &status, &cluster)
+            if status["startTime"] == nil { status["startTime"] = .string(cluster.timestamp) }
+            let parallel = max(1, job.object.number("spec", "parallelism"))
+            let missing = min(parallel, completions - status.number("succeeded")) - active.count
+            for _ in 0..<max(0, missing) { create(job, &cluster) }
+            left = cluster.dependents(of: job.object.uid).compactMap { cluster.get($0) }
+                .filter { !$0.isOver && !$0.isBeingDeleted }
+        }
+        return left
     }
 
     private static func create(_ job: Workload, _ cluster: inout Cluster) {

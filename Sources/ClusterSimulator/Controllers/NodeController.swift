@@ -78,14 +78,8 @@ enum NodeController {
 }
 
 extension Cluster {
-    /// Adds a node that is ready to run pods.
-    public mutating func addNode(_ name: String, labels: [String: String] = [:]) {
-        var all: [String: JSON] = [
-            "beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
-            "kubernetes.io/hostname": .string(name), "kubernetes.io/os": "linux",
-        ]
-        for (label, value) in labels { all[label] = .string(value) }
-        let conditions: [JSON] = [
+    private var conditionsOfReadyNode: [JSON] {
+        [
             ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
             ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
             ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
@@ -96,6 +90,15 @@ extension Cluster {
                 "lastTransitionTime": .string(timestamp), "reason": .string(reason), "message": .string(message),
             ]
         }
+    }
+
+    /// Adds a node that is ready to run pods.
+    public mutating func addNode(_ name: String, labels: [String: String] = [:]) {
+        var all: [String: JSON] = [
+            "beta.kubernetes.io/arch": "amd64", "beta.kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+            "kubernetes.io/hostname": .string(name), "kubernetes.io/os": "linux",
+        ]
+        for (label, value) in labels { all[label] = .string(value) }
         var resources: JSON = [
             "cpu": "2", "ephemeral-storage": "264212084Ki", "hugepages-1Gi": "0", "hugepages-2Mi": "0",
             "memory": "24684092Ki", "pods": "110",
@@ -117,7 +120,7 @@ extension Cluster {
                         ],
                     ], "spec": [:],
                     "status": [
-                        "capacity": capacity, "allocatable": resources, "conditions": .array(conditions),
+                        "capacity": capacity, "allocatable": resources, "conditions": .array(conditionsOfReadyNode),
                         "addresses": [
                             ["type": "InternalIP", "address": .string(Kubelet.address(ofNode: name))],
                             ["type": "Hostname", "address": .string(name)],

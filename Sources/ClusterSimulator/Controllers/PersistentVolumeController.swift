@@ -124,34 +124,36 @@ enum PersistentVolumeController {
         cluster.writeStatus(key, ["phase": "Lost"])
     }
 
-    private static func syncUnboundClaim(_ claim: JSON, _ key: ObjectKey, _ cluster: inout Cluster) {
-        if let name = claim.at("spec", "volumeName")?.string {
-            guard let volume = cluster.get(ObjectKey(.persistentVolumes, nil, name)) else { return }
-            guard let reference = volume.at("spec", "claimRef") else {
-                if let problem = VolumeMatching.problem(volume, claim) {
-                    event(
-                        claim,
-                        "Warning",
-                        "VolumeMismatch",
-                        "Cannot bind to requested volume \"\(name)\": \(problem)",
-                        &cluster
-                    )
-                    return
-                }
-                return Binding.begin(claim, key, volume, &cluster)
-            }
-            if VolumeMatching.isFor(reference, claim) { return Binding.begin(claim, key, volume, &cluster) }
-            if claim.annotations?[boundByController] == nil {
+    /// Binds a claim that names its volume.
+    private static func syncClaim(_ claim: JSON, _ key: ObjectKey, naming name: String, _ cluster: inout Cluster) {
+        guard let volume = cluster.get(ObjectKey(.persistentVolumes, nil, name)) else { return }
+        guard let reference = volume.at("spec", "claimRef") else {
+            if let problem = VolumeMatching.problem(volume, claim) {
                 event(
                     claim,
                     "Warning",
-                    "FailedBinding",
-                    "volume \"\(name)\" already bound to a different claim.",
+                    "VolumeMismatch",
+                    "Cannot bind to requested volume \"\(name)\": \(problem)",
                     &cluster
                 )
+                return
             }
-            return
+            return Binding.begin(claim, key, volume, &cluster)
         }
+        if VolumeMatching.isFor(reference, claim) { return Binding.begin(claim, key, volume, &cluster) }
+        if claim.annotations?[boundByController] == nil {
+            event(
+                claim,
+                "Warning",
+                "FailedBinding",
+                "volume \"\(name)\" already bound to a different claim.",
+                &cluster
+            )
+        }
+    }
+
+    private static func syncUnboundClaim(_ claim: JSON, _ key: ObjectKey, _ cluster: inout Cluster) {
+        if let name = claim.at("spec", "volumeName")?.string { return syncClaim(claim, key, naming: name, &cluster) }
         let storageClass = VolumeMatching.storageClass(of: claim, cluster)
         let delayed =
             storageClass?.text("volumeBindingMode") == "WaitForFirstConsumer" && claim.annotations?[selectedNode] == nil

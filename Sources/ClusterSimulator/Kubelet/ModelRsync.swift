@@ -160,31 +160,7 @@ struct ModelRsync: Sendable {
         let name = source.hasSuffix("/") ? "" : (source.split(separator: "/").last.map(String.init) ?? "") + "/"
         var output = ""
         if !listed {
-            listed = true
-            let paths = files.paths(below: from).filter { !Options.matches($0, options.excluded) }
-            pending = paths[...]
-            all = paths.compactMap { files.file(from, $0) }
-            if options.verbose || options.list { output += "sending incremental file list\n" }
-            if options.delete {
-                let kept = Set(paths)
-                for path in files.paths(below: to).reversed() where name.isEmpty && !kept.contains(path) {
-                    if Options.matches(path, options.protected + options.excluded) { continue }
-                    let file = files.file(to, path)
-                    deleted += 1
-                    if !options.dryRun, !files.write(to, path, nil) {
-                        failures += 1
-                        continue
-                    }
-                    let shown = path + (file?.kind == .directory ? "/" : "")
-                    if options.itemize {
-                        output += "*deleting   \(shown)\n"
-                    } else if options.verbose {
-                        output += "deleting \(shown)\n"
-                    }
-                }
-            }
-            if injectedExit != nil { pending = pending.prefix(pending.count / 2) }
-            return (output, .milliseconds(50), nil)
+            return (list(&files, from, to, wholeDirectory: name.isEmpty), .milliseconds(50), nil)
         }
         while let path = pending.popFirst() {
             guard let file = files.file(from, path) else {
@@ -220,6 +196,41 @@ struct ModelRsync: Sendable {
             output += Self.errorLine(code)
         }
         return (output, nil, code)
+    }
+
+    /// Lists what is to be copied, and deletes what the source has not.
+    private mutating func list(
+        _ files: inout ModelFiles,
+        _ from: ModelFiles.Place,
+        _ to: ModelFiles.Place,
+        wholeDirectory: Bool
+    ) -> String {
+        var output = ""
+        listed = true
+        let paths = files.paths(below: from).filter { !Options.matches($0, options.excluded) }
+        pending = paths[...]
+        all = paths.compactMap { files.file(from, $0) }
+        if options.verbose || options.list { output += "sending incremental file list\n" }
+        if options.delete {
+            let kept = Set(paths)
+            for path in files.paths(below: to).reversed() where wholeDirectory && !kept.contains(path) {
+                if Options.matches(path, options.protected + options.excluded) { continue }
+                let file = files.file(to, path)
+                deleted += 1
+                if !options.dryRun, !files.write(to, path, nil) {
+                    failures += 1
+                    continue
+                }
+                let shown = path + (file?.kind == .directory ? "/" : "")
+                if options.itemize {
+                    output += "*deleting   \(shown)\n"
+                } else if options.verbose {
+                    output += "deleting \(shown)\n"
+                }
+            }
+        }
+        if injectedExit != nil { pending = pending.prefix(pending.count / 2) }
+        return output
     }
 
     /// How rsync shows the difference (`--itemize-changes` in its manual), or nil where there is none.

@@ -5,8 +5,8 @@ extension ClaimState {
     func claim(mover: Pod?) -> MigrationStatus.Claim {
         let action = next(stagingBindsAtOnce: true)
         var told = MigrationStatus.Claim(name: name, stage: seal == nil ? .begun : .sealed, state: "", next: "")
-        told.sourceClass = [seal?.sourceClass, claim?.storageClassName, source?.spec.storageClassName].lazy
-            .compactMap(\.self).first { !$0.isEmpty }
+        let classes = [seal?.sourceClass, claim?.storageClassName, source?.spec.storageClassName]
+        told.sourceClass = classes.lazy.compactMap(\.self).first { !$0.isEmpty }
         told.sourceVolume = source?.metadata.name ?? seal?.sourceVolume
         // Not the volume of a stranger's claim that has the staging claim's name.
         if seal != nil || staging == nil || ownStaging != nil {
@@ -31,9 +31,8 @@ extension ClaimState {
                 told.state = "it is bound to the destination volume; its staging claim is left"
                 told.next = "removes the staging claim and the marks"
             } else {
-                told.state =
-                    "its data is complete on the destination volume; the claim is "
-                    + (sourceClaim == nil ? "to be created anew" : "being deleted, to be created anew")
+                let way = sourceClaim == nil ? "to be created anew" : "being deleted, to be created anew"
+                told.state = "its data is complete on the destination volume; the claim is \(way)"
                 told.next = "creates the claim, bound to that volume"
             }
         case .removeUsurper:
@@ -55,12 +54,9 @@ extension ClaimState {
             told.state = "it is bound to the destination volume; only marks are left"
             told.next = "removes the marks"
         }
-        if let destination, GoMarks(destination) != nil, seal != nil { told.state += " (left so by the Go tool)" }
-        guard let destination, destination.isKept else { return told }
-        told.isRollback = true
-        swap(&told.sourceClass, &told.destinationClass)
-        told.state = "rollback: " + told.state
-        if told.stage == .begun, !told.isBlocked { told.next = "goes on with the rollback" }
+        guard let destination else { return told }
+        if GoMarks(destination) != nil, seal != nil { told.state += " (left so by the Go tool)" }
+        if destination.isKept { told.turn() }
         return told
     }
 
@@ -84,6 +80,14 @@ extension ClaimState {
 }
 
 extension MigrationStatus.Claim {
+    /// Tells it as a rollback, whose way is the other one.
+    fileprivate mutating func turn() {
+        isRollback = true
+        swap(&sourceClass, &destinationClass)
+        state = "rollback: " + state
+        if stage == .begun, !isBlocked { next = "goes on with the rollback" }
+    }
+
     /// A claim whose data may be on a volume only that it is not bound to.
     init(cutOffAt volume: PersistentVolume, of name: ObjectName, claim: PersistentVolumeClaim?) {
         self.init(name: name, stage: .cutOff, state: "", next: "leaves it alone")

@@ -123,7 +123,7 @@ extension MigrationStatus {
         let allLocks = survey.locks(scope)
         locks = allLocks.filter { $0.seemsAlive || isOpen }
         leftovers =
-            survey.leftovers(besides: states, cutOff, scope) + survey.unbelieved
+            Leftovers(in: survey, besides: states, cutOff, scope).found + survey.unbelieved
             + allLocks.filter { !$0.seemsAlive && !isOpen }.map(\.leftover)
         notes = survey.notes(besides: states, scope)
         unseen = survey.unseen
@@ -140,7 +140,7 @@ extension MigrationStatus.Scope {
     }
 
     /// A class that is not known may be the one that is meant.
-    fileprivate func includes(source: String?, destination: String?) -> Bool {
+    func includes(source: String?, destination: String?) -> Bool {
         (sourceClass == nil || source == nil || source == sourceClass)
             && (destinationClass == nil || destination == nil || destination == destinationClass)
     }
@@ -149,18 +149,18 @@ extension MigrationStatus.Scope {
 // MARK: Claims
 
 extension Survey {
-    private var volumes: [PersistentVolume] {
+    var volumes: [PersistentVolume] {
         inventory.volumes.values.sorted { $0.metadata.name < $1.metadata.name }
     }
 
     /// True of a claim that was asked for; one that does not exist has no labels that would speak against it.
-    private func includes(_ claim: ObjectName?, _ scope: MigrationStatus.Scope) -> Bool {
+    func includes(_ claim: ObjectName?, _ scope: MigrationStatus.Scope) -> Bool {
         guard let claim else { return scope.selection == Selection() }
         guard inventory.claims[claim] != nil else { return scope.selection.whatLeavesOut(claim) == nil }
         return inventory.includes(claim, scope.selection)
     }
 
-    private var claims: [PersistentVolumeClaim] { inventory.claims.values.sorted { $0.name < $1.name } }
+    var claims: [PersistentVolumeClaim] { inventory.claims.values.sorted { $0.name < $1.name } }
 
     /// The claims whose migration was begun: by the seals, the staging claims, and the marks of volumes.
     fileprivate func states(_ scope: MigrationStatus.Scope) -> [ClaimState] {
@@ -209,7 +209,7 @@ extension Survey {
         }
     }
 
-    fileprivate func mover(of state: ClaimState) -> Pod? {
+    func mover(of state: ClaimState) -> Pod? {
         inventory.pods.first { pod in
             guard pod.metadata.annotation(Marks.kind) == Marks.Kind.mover else { return false }
             guard pod.metadata.namespace == state.name.namespace else { return false }
@@ -269,13 +269,11 @@ extension PersistentVolume {
 
 extension ClaimState {
     /// True while a staging claim belongs to the claim, which has not its class yet.
-    fileprivate var hasStaging: Bool {
+    var hasStaging: Bool {
         guard let staging = ownStaging else { return false }
         return seal != nil || claim?.storageClassName != staging.storageClassName
     }
 }
-
-// MARK: Everything else
 
 extension Survey {
     fileprivate func stopped(
@@ -310,111 +308,6 @@ extension Survey {
         }
     }
 
-    fileprivate func locks(_ scope: MigrationStatus.Scope) -> [MigrationStatus.Lock] {
-        leases.sorted { $0.name < $1.name }.compactMap { lease in
-            guard lease.metadata.name.hasPrefix(Migrator.lockPrefix) else { return nil }
-            let lock = MigrationStatus.Lock(lease, now: now)
-            let asked = [scope.sourceClass, scope.destinationClass].compactMap(\.self)
-            return asked.isEmpty || asked.contains(lock.storageClass) ? lock : nil
-        }
-    }
-
-    /// What bears our marks and belongs to nothing that is under way.
-    fileprivate func leftovers(
-        besides states: [ClaimState],
-        _ cutOff: [MigrationStatus.Claim],
-        _ scope: MigrationStatus.Scope
-    ) -> [Obstacle] {
-        let stagingClaims = Set(states.compactMap { $0.hasStaging ? $0.staging?.metadata.uid : nil })
-        let swapped = Set(cutOff.compactMap(\.destinationVolume))
-        let volumesInUse = Set(states.compactMap { $0.source?.metadata.uid })
-        let awake = Set(states.compactMap { $0.claim?.metadata.uid })
-        let movers = Set(states.compactMap { mover(of: $0)?.metadata.uid })
-        let serving = Set(states.map { $0.sourceClaim?.metadata.uid ?? $0.seal?.uid })
-        var found: [Obstacle] = []
-        func add(_ object: some KubernetesObject, _ message: String) {
-            found.append(Obstacle(namespace: object.metadata.namespace, resource: object.title, message: message))
-        }
-        for claim in claims {
-            switch claim.metadata.annotation(Marks.kind) {
-            case Marks.Kind.preflight: add(claim, claim.metadata.leftByPreflight)
-            case Marks.Kind.copy where !serving.contains(claim.metadata.annotation(Marks.sourceUID)):
-                let owner = ObjectName(claim.metadata.annotation(Marks.claim) ?? "?", in: claim.metadata.namespace)
-                guard includes(owner, scope) else { continue }
-                add(claim, "is a copy of \(owner), whose migration is not under way; delete it")
-            case Marks.Kind.staging where !stagingClaims.contains(claim.metadata.uid):
-                let owner = ObjectName(claim.metadata.annotation(Marks.claim) ?? "?", in: claim.metadata.namespace)
-                guard scope.includes(source: nil, destination: claim.storageClassName), includes(owner, scope) else {
-                    continue
-                }
-                guard claim.spec.volumeName.map(swapped.contains) != true else { continue }
-                if !inventory.madeByRuns.contains(claim.metadata.uid) {
-                    found.append(claim.noteOfUnproven)
-                } else {
-                    add(claim, whyUseless(claim))
-                }
-            default:
-                guard claim.metadata.annotation(Marks.wake) != nil, !awake.contains(claim.metadata.uid) else {
-                    continue
-                }
-                add(claim, "bears the mark \(Marks.wake), which means nothing any more; remove it")
-            }
-        }
-        for pod in inventory.pods where !pod.metadata.isTerminating {
-            switch pod.metadata.annotation(Marks.kind) {
-            case Marks.Kind.preflight: add(pod, pod.metadata.leftByPreflight)
-            case Marks.Kind.server where !serving.contains(pod.metadata.annotation(Marks.sourceUID)):
-                let claim = ObjectName(pod.metadata.annotation(Marks.claim) ?? "?", in: pod.metadata.namespace)
-                add(pod, "serves the volume of \(claim), whose migration is not under way (\(pod.phase)); delete it")
-            case Marks.Kind.mover where !movers.contains(pod.metadata.uid):
-                let claim = ObjectName(pod.metadata.annotation(Marks.claim) ?? "?", in: pod.metadata.namespace)
-                guard includes(claim, scope) else { continue }
-                add(pod, "is a mover of \(claim), whose migration is not under way (\(pod.phase)); delete it")
-            default: break
-            }
-        }
-        for workload in inventory.workloads
-        where workload.metadata.annotation(Marks.whenScaled) != nil && !workload.isMarked {
-            found.append(
-                Obstacle(
-                    namespace: workload.name.namespace,
-                    resource: workload.title,
-                    message: "bears the mark \(Marks.whenScaled) without a scale: set its whenScaled to Delete again, "
-                        + "and remove the mark"
-                )
-            )
-        }
-        for volume in volumes where volume.metadata.annotation(Marks.sourceUID) != nil && !volume.isKept {
-            guard !volume.metadata.isTerminating, !volumesInUse.contains(volume.metadata.uid),
-                includes(volume.claim, scope),
-                scope.includes(source: volume.spec.storageClassName, destination: nil),
-                volume.claim.flatMap({ inventory.unreadable(.claims, $0) }) == nil
-            else { continue }
-            add(
-                volume,
-                "is protected, with the data of the claim \(volume.claim.map { "\($0)" } ?? "?"), which was deleted "
-                    + "before it was migrated; its policy was "
-                    + "\(volume.metadata.annotation(Marks.reclaimPolicy) ?? volume.reclaimPolicy)"
-            )
-        }
-        return found
-    }
-
-    /// Why a staging claim is of no use any more.
-    private func whyUseless(_ staging: PersistentVolumeClaim) -> String {
-        let name = ObjectName(staging.metadata.annotation(Marks.claim) ?? "?", in: staging.metadata.namespace)
-        if staging.metadata.isTerminating { return "was the staging claim of \(name), and is being deleted" }
-        guard let claim = inventory.claims[name] else {
-            return "was the staging claim of \(name), which does not exist any more; delete it"
-        }
-        if claim.storageClassName == staging.storageClassName {
-            return "was the staging claim of \(name), which is of the class "
-                + "\(staging.storageClassName ?? "?") already; delete it"
-        }
-        return "is no staging claim of the \(name) that exists now, but has its name, so that a run would refuse "
-            + "that claim; delete it"
-    }
-
     /// Volumes of the source class without a claim, and what of the Go tool's only a person can tell.
     fileprivate func notes(besides states: [ClaimState], _ scope: MigrationStatus.Scope) -> [Obstacle] {
         let known = Set(states.flatMap { [$0.source, $0.destination] }.compactMap { $0?.metadata.uid })
@@ -438,13 +331,6 @@ extension Survey {
                     + (volume.claim.map { "; it had \($0)" } ?? "")
             )
         }
-    }
-}
-
-extension ObjectMeta {
-    fileprivate var leftByPreflight: String {
-        "was made by a preflight\(creationTimestamp.map { " at \($0)" } ?? ""), which removes it when it ends; where that "
-            + "was killed, delete it"
     }
 }
 
@@ -483,43 +369,5 @@ extension MigrationStatus.Stopped {
             isBlocked = true
         }
         if workload.metadata.annotation(Marks.whenScaled) != nil { state += ", and lets it delete its claims again" }
-    }
-}
-
-extension Lease {
-    /// The class that it locks.
-    fileprivate var storageClass: String { String(metadata.name.dropFirst(Migrator.lockPrefix.count)) }
-
-    /// True of a lock of a run between two classes; an older run has locked its source class, and does not say more.
-    fileprivate func isOfRun(from source: String?, to destination: String?) -> Bool {
-        guard metadata.name.hasPrefix(Migrator.lockPrefix) else { return false }
-        guard let classes else { return storageClass == source }
-        return classes.source == source && classes.destination == destination
-    }
-}
-
-extension MigrationStatus.Lock {
-    fileprivate init(_ lease: Lease, now: Date) {
-        name = lease.name
-        storageClass = lease.storageClass
-        sourceClass = lease.classes?.source
-        destinationClass = lease.classes?.destination
-        holder = lease.spec.holderIdentity ?? ""
-        since = lease.spec.acquireTime
-        renewed = lease.spec.renewTime
-        let last = lease.spec.renewTime.flatMap(Date.init(api:))
-        age = last.map { .seconds(max(0, Int(min(now.timeIntervalSince($0), 1e9)))) }
-        // A clock may be off by a little; who is silent for three times as long as a lease lasts is hardly there.
-        let patience = Duration.seconds(3 * min(lease.spec.leaseDurationSeconds ?? 15, 3600))
-        seemsAlive = !holder.isEmpty && age.map { $0 <= patience } ?? true
-    }
-
-    fileprivate var leftover: Obstacle {
-        Obstacle(
-            namespace: name.namespace,
-            resource: "Lease \(name)",
-            message:
-                "is held by \(holder), not renewed since \(renewed ?? "?"); the next run of the class takes it over"
-        )
     }
 }

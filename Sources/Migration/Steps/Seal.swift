@@ -71,57 +71,43 @@ extension Migrator {
             // It was last looked at before it was copied.
             let fresh = try await client.observe(state)
             guard fresh.next(stagingBindsAtOnce: stagingBindsAtOnce) == .seal else { return fresh }
-            for claim in [fresh.sourceClaim, fresh.staging].compactMap(\.self) {
-                if let why = Self.hold(of: claim.metadata.finalizers) { throw Failure(place: claim.title, reason: why) }
-            }
-            let manifest: JSON
-            if let seal = fresh.seal {
-                manifest = seal.manifest
-            } else {
-                let claim = try await client.get(.claims, state.name)
-                guard claim[path: ["metadata", "uid"]]?.string == state.claim?.metadata.uid else {
-                    throw Refusal("the claim was replaced by another while it was copied")
-                }
-                manifest = Seal.manifest(of: claim)
-            }
-            // Without the source claim it is a run of the Go tool that is made durable; the staging claim may be gone.
-            guard let destination = fresh.destination,
-                fresh.sourceClaim == nil || destination.spec.claimRef?.uid == fresh.staging?.metadata.uid
-            else { throw Refusal("the staging claim \(state.stagingName) has no volume any more") }
-            let text = String(decoding: manifest.text, as: UTF8.self)
-            // Discovery makes sure of it, but somebody may have added to the claim since.
-            guard text.utf8.count <= Seal.limit else {
-                throw Refusal("the claim's manifest has \(text.utf8.count) bytes, more than an annotation can hold")
-            }
-            var annotations: JSON = [:]
-            annotations[Marks.manifest] = .string(text)
-            annotations[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
-            annotations[Marks.sourceClaim] = .string(state.name.name)
-            annotations[Marks.reclaimPolicy] = .string(fresh.destinationPolicy)
-            if fresh.sourceClaim == nil {
-                annotations[Marks.deleting] = .string(manifest[path: ["metadata", "uid"]]?.string ?? "")
-            }
-            let users = unit.users(of: state)
-            if !users.isEmpty { annotations[Marks.users] = .string(users.joined(separator: ",")) }
-            // That of a volume that was kept is right already.
-            if let size = fresh.ownStaging?.metadata.annotation(Marks.size) { annotations[Marks.size] = .string(size) }
-            let sealed = try await client.patch(
-                PersistentVolume.self,
-                destination.name,
-                .merge(
-                    onto: destination.metadata,
-                    [
-                        "metadata": ["annotations": annotations],
-                        "spec": ["persistentVolumeReclaimPolicy": "Retain"],
-                    ]
-                )
-            )
-            var state = fresh
-            state.destination = sealed
-            state.seal = Seal(of: sealed)
-            record(.sealed, of: state)
-            return state
+            return try await seal(fresh, users: unit.users(of: state))
         }
+    }
+
+    private func seal(_ state: ClaimState, users: [String]) async throws -> ClaimState {
+        for claim in [state.sourceClaim, state.staging].compactMap(\.self) {
+            if let why = Self.hold(of: claim.metadata.finalizers) { throw Failure(place: claim.title, reason: why) }
+        }
+        // Without the source claim it is a run of the Go tool that is made durable; the staging claim may be gone.
+        guard let destination = state.destination,
+            state.sourceClaim == nil || destination.spec.claimRef?.uid == state.staging?.metadata.uid
+        else { throw Refusal("the staging claim \(state.stagingName) has no volume any more") }
+        let sealed = try await client.patch(
+            PersistentVolume.self,
+            destination.name,
+            .merge(
+                onto: destination.metadata,
+                [
+                    "metadata": ["annotations": try state.sealMarks(try await manifest(toSeal: state), users: users)],
+                    "spec": ["persistentVolumeReclaimPolicy": "Retain"],
+                ]
+            )
+        )
+        var state = state
+        state.destination = sealed
+        state.seal = Seal(of: sealed)
+        record(.sealed, of: state)
+        return state
+    }
+
+    private func manifest(toSeal state: ClaimState) async throws -> JSON {
+        if let seal = state.seal { return seal.manifest }
+        let claim = try await client.get(.claims, state.name)
+        guard claim[path: ["metadata", "uid"]]?.string == state.claim?.metadata.uid else {
+            throw Refusal("the claim was replaced by another while it was copied")
+        }
+        return Seal.manifest(of: claim)
     }
 
     /// Takes a seal back, and with it the policy Retain, which is only right as long as the source claim lives.
@@ -148,5 +134,28 @@ extension Migrator {
         )
         state.seal = nil
         return state
+    }
+}
+
+extension ClaimState {
+    /// What the destination volume is to bear.
+    ///
+    /// - Throws: `Refusal` where that is more than it can.
+    fileprivate func sealMarks(_ manifest: JSON, users: [String]) throws(Refusal) -> JSON {
+        let text = String(decoding: manifest.text, as: UTF8.self)
+        // Discovery makes sure of it, but somebody may have added to the claim since.
+        guard text.utf8.count <= Seal.limit else {
+            throw Refusal("the claim's manifest has \(text.utf8.count) bytes, more than an annotation can hold")
+        }
+        var annotations: JSON = [:]
+        annotations[Marks.manifest] = .string(text)
+        annotations[Marks.sourceNamespace] = name.namespace.map(JSON.string)
+        annotations[Marks.sourceClaim] = .string(name.name)
+        annotations[Marks.reclaimPolicy] = .string(destinationPolicy)
+        if sourceClaim == nil { annotations[Marks.deleting] = manifest[path: ["metadata", "uid"]] ?? "" }
+        if !users.isEmpty { annotations[Marks.users] = .string(users.joined(separator: ",")) }
+        // That of a volume that was kept is right already.
+        if let size = ownStaging?.metadata.annotation(Marks.size) { annotations[Marks.size] = .string(size) }
+        return annotations
     }
 }

@@ -1,0 +1,52 @@
+import FoundationEssentials
+import Kubernetes
+
+extension Survey {
+    /// The Leases of the classes that are asked for.
+    func locks(_ scope: MigrationStatus.Scope) -> [MigrationStatus.Lock] {
+        leases.sorted { $0.name < $1.name }.compactMap { lease in
+            guard lease.metadata.name.hasPrefix(Migrator.lockPrefix) else { return nil }
+            let lock = MigrationStatus.Lock(lease, now: now)
+            let asked = [scope.sourceClass, scope.destinationClass].compactMap(\.self)
+            return asked.isEmpty || asked.contains(lock.storageClass) ? lock : nil
+        }
+    }
+}
+
+extension Lease {
+    /// The class that it locks.
+    fileprivate var storageClass: String { String(metadata.name.dropFirst(Migrator.lockPrefix.count)) }
+
+    /// True of a lock of a run between two classes; an older run has locked its source class, and does not say more.
+    func isOfRun(from source: String?, to destination: String?) -> Bool {
+        guard metadata.name.hasPrefix(Migrator.lockPrefix) else { return false }
+        guard let classes else { return storageClass == source }
+        return classes.source == source && classes.destination == destination
+    }
+}
+
+extension MigrationStatus.Lock {
+    init(_ lease: Lease, now: Date) {
+        name = lease.name
+        storageClass = lease.storageClass
+        sourceClass = lease.classes?.source
+        destinationClass = lease.classes?.destination
+        holder = lease.spec.holderIdentity ?? ""
+        since = lease.spec.acquireTime
+        renewed = lease.spec.renewTime
+        let last = lease.spec.renewTime.flatMap(Date.init(api:))
+        age = last.map { .seconds(max(0, Int(min(now.timeIntervalSince($0), 1e9)))) }
+        // A clock may be off by a little; who is silent for three times as long as a lease lasts is hardly there.
+        let patience = Duration.seconds(3 * min(lease.spec.leaseDurationSeconds ?? 15, 3600))
+        seemsAlive = !holder.isEmpty && age.map { $0 <= patience } ?? true
+    }
+
+    var leftover: Obstacle {
+        Obstacle(
+            namespace: name.namespace,
+            resource: "Lease \(name)",
+            message:
+                "is held by \(holder), not renewed since \(renewed ?? "?"); the next run of the class takes it over"
+        )
+    }
+}
