@@ -83,14 +83,16 @@ struct ReadinessTests {
     }
 
     /// The answer to the first pod that is created.
-    private static func refusingFirstPod(_ status: Int, _ reason: String) -> Interceptor {
+    private static func refusingFirstPod(_ message: String) -> Interceptor {
         let isFirst = Mutex(true)
-        let body = Data(#"{"kind":"Status","status":"Failure","reason":"\#(reason)","code":\#(status)}"#.utf8)
+        let body = Data(
+            #"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403,"message":"\#(message)"}"#.utf8
+        )
         return { request, _ in
             guard request.method == .post, request.target.contains("/pods") else { return nil }
             return isFirst.withLock { isFirst in
                 defer { isFirst = false }
-                return isFirst ? .answer(Response(status: status, body: body)) : nil
+                return isFirst ? .answer(Response(status: 403, body: body)) : nil
             }
         }
     }
@@ -99,7 +101,7 @@ struct ReadinessTests {
     func failure() {
         let outage = Mutex(false)
         let run = world().migrate(
-            interceptor: Self.refusingFirstPod(403, "Forbidden"),
+            interceptor: Self.refusingFirstPod("not here"),
             observer: { _, _, cluster in
                 if cluster.get(Self.deployment)?[path: ["spec", "replicas"]] == 0 { outage.withLock { $0 = true } }
             }
@@ -107,6 +109,13 @@ struct ReadinessTests {
         #expect(run.report?.claims.map(\.result) == [.failed], "\(run.messages)")
         #expect(!outage.withLock { $0 })
         #expect(run.world.migrate(as: "second").report?.succeeded == true)
+    }
+
+    @Test("where there is no room beside its own pods the migration goes on", arguments: ["exceeded quota: pods"])
+    func room(message: String) {
+        let run = world().migrate(interceptor: Self.refusingFirstPod(message))
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.messages.contains { $0.contains("not made ready before its pods stop") })
     }
 
     @Test("a class whose provisioning fails at the workload's node stops nothing")

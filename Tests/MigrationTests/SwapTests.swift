@@ -142,11 +142,11 @@ struct SwapTests {
 
 @Suite("A volume that was there before the migration")
 struct GivenVolumeTests {
-    @Test(
-        "keeps its own reclaim policy as a destination, whatever the source volume had",
-        arguments: ["Retain", "Delete"]
-    )
-    func policy(own: String) throws {
+    private static let name = ObjectKey(.persistentVolumes, nil, "made-by-hand")
+    private static let options = Options(sourceClass: World.source, destinationClass: "hand")
+
+    /// A Deployment with a claim, and a class whose only volume was made by hand.
+    private static func world(policy: String) -> World {
         var world = Scenario.deployment.world(alone: true)
         world.make(
             .storageClasses,
@@ -157,19 +157,42 @@ struct GivenVolumeTests {
             .persistentVolumes,
             nil,
             [
-                "metadata": ["name": "made-by-hand"],
+                "metadata": ["name": .string(name.name)],
                 "spec": [
                     "accessModes": ["ReadWriteOnce"], "capacity": ["storage": "16Mi"], "storageClassName": "hand",
-                    "persistentVolumeReclaimPolicy": .string(own),
+                    "persistentVolumeReclaimPolicy": .string(policy),
                     "csi": ["driver": "network.csi.example.com", "volumeHandle": "made-by-hand"],
                 ],
             ]
         )
-        let run = world.migrate(Options(sourceClass: World.source, destinationClass: "hand"))
+        return world
+    }
+
+    @Test(
+        "keeps its own reclaim policy as a destination, whatever the source volume had",
+        arguments: ["Retain", "Delete"]
+    )
+    func policy(own: String) throws {
+        let run = Self.world(policy: own).migrate(Self.options)
         #expect(run.report?.succeeded == true, "\(run.messages.joined(separator: "\n"))")
-        let volume = run.world.cluster.get(ObjectKey(.persistentVolumes, nil, "made-by-hand"))
+        let volume = run.world.cluster.get(Self.name)
         #expect(volume?[path: ["spec", "persistentVolumeReclaimPolicy"]]?.string == own)
-        #expect(run.world.volume(of: ObjectName("data", in: "shop")) == "made-by-hand")
+        #expect(run.world.volume(of: ObjectName("data", in: "shop")) == Self.name.name)
         #expect(run.world.sourceVolumes.isEmpty)
+    }
+
+    @Test("keeps it where the migration goes back, from whichever moment")
+    func goesBack() throws {
+        let world = Self.world(policy: "Retain")
+        for point in world.crashPoints(Self.options, seed: 6) {
+            let run = point.world.migrate(
+                Self.options,
+                as: "second",
+                work: { migrator, _ in try await migrator.abort() }
+            )
+            let volume = run.world.cluster.get(Self.name)
+            #expect(volume?[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Retain", "\(point.name)")
+            #expect(run.world.isKeptSomewhere, "\(point.name)")
+        }
     }
 }

@@ -22,8 +22,10 @@ extension Migrator {
         // Without the source nothing but the route keeps the destination where both can be mounted; the pods of a copy over
         // the network are elsewhere anyway.
         guard route.source == nil, route.mover.onlyThere || !state.hasBoundSource else { return state }
-        let (pod, mover) = try await createMover(for: state, content(of: state), route, nil, .nothing)
+        var made: Pod?
         do {
+            let (pod, mover) = try await createMover(for: state, content(of: state), route, nil, .nothing)
+            made = pod
             let node = try await awaitStart(of: pod, mover)?.spec.nodeName
             try await remove(pod)
             if let node { journal.info(state.title, "made ready to be copied on node \(node)") }
@@ -31,14 +33,18 @@ extension Migrator {
         } catch {
             // Whoever cancelled removes the movers.
             guard !Task.isCancelled else { throw error }
-            await orWarn(state.title) { try await remove(pod) }
-            // What its own pods take up is there once they are gone.
-            guard "\(error)".contains("Insufficient ") || "\(error)".contains("Too many pods") else {
+            if let made { await orWarn(state.title) { try await remove(made) } }
+            guard Self.isWantOfRoom("\(error)") else {
                 throw Failure(place: state.title, reason: "could not be made ready to be copied: \(error)")
             }
             journal.warn(state.title, "not made ready before its pods stop, which then takes longer: \(error)")
             return state
         }
+    }
+
+    /// True where what is missing may be there once the workload's pods are gone: room on the node, or in a quota.
+    private static func isWantOfRoom(_ reason: String) -> Bool {
+        ["Insufficient ", "Too many pods", "exceeded quota"].contains(where: reason.contains)
     }
 
     /// Asks for the nodes, and which have the movers' image; where that may not be asked, none is known to.
