@@ -11,6 +11,9 @@ public struct ClaimState: Sendable, Equatable {
     public var destination: PersistentVolume?
     /// The seal that the destination volume carries.
     public var seal: Seal?
+    /// Another volume that an earlier run has sealed for the claim, and whose staging claim is gone. Its seal goes before
+    /// anything else is done: later it would look like that of a swap.
+    var staleSeal: PersistentVolume?
     /// What a pass reads instead of the source volume, and has in its place as `source`.
     var copy: SourceCopy?
     /// A pod that mounts the claim, or will: on which nodes it can run, its new volume has to be.

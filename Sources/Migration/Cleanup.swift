@@ -62,19 +62,14 @@ extension Migrator {
     }
 
     private func remove(_ kept: KeptVolume) async -> Cleaned.Result {
-        var volume = kept.volume
+        let volume = kept.volume
         do {
             if kept.fate == .freed {
-                if volume.phase == "Available" {
-                    // A rollback has reserved it. No claim has this UID: so the controller takes the volume for Released.
-                    volume = try await client.patch(
-                        PersistentVolume.self,
-                        volume.name,
-                        .merge(onto: volume.metadata, ["spec": ["claimRef": ["uid": .string(volume.metadata.uid)]]])
-                    )
-                }
                 // With the version that was looked at: a rollback that has begun meanwhile has changed it.
-                _ = try await client.giveBack(volume, policy: "Delete")
+                // One that a rollback has reserved is Available: with a UID that no claim has, the controller takes it for
+                // Released, and frees it.
+                let uid = volume.phase == "Available" ? volume.metadata.uid : nil
+                _ = try await client.giveBack(volume, policy: "Delete", claimUID: uid)
             } else {
                 try await client.delete(
                     .volumes,
@@ -110,6 +105,7 @@ extension KeptVolume {
             return "not old enough"
         }
         if let why = volume.holdOfRecords { return why }
+        if volume.metadata.annotation(Marks.manifest) != nil { return "a rollback to it is under way" }
         if let why = use(by: claims) { return why }
         // By its UID: another claim of the name may hold nothing.
         let claim = claims[self.claim]
@@ -118,6 +114,7 @@ extension KeptVolume {
                 "pods may have written to it after it was copied, and what they wrote is nowhere else. Look at it; where "
                 + "nobody needs that: kubectl delete pv \(volume.metadata.name), and free \(volume.handle)"
         }
+        if claim?.metadata.isTerminating == true { return "the claim that took its place is being deleted" }
         guard let claim, claim.metadata.uid == successor, claim.phase == "Bound",
             claim.spec.volumeName != volume.metadata.name
         else {

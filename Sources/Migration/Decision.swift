@@ -52,7 +52,7 @@ extension ClaimState {
         guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == "Bound" else {
             return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
         }
-        if destination?.metadata.annotation(Marks.manifest) != nil { return .unseal }
+        if staleSeal != nil || destination?.metadata.annotation(Marks.manifest) != nil { return .unseal }
         guard isProtected else { return .protect }
         if let action = staging(bindsAtOnce: stagingBindsAtOnce) { return action }
         return copied && staging?.phase == "Bound" ? .seal : .copy

@@ -18,6 +18,8 @@ final class Findings: Sendable {
         var destinationClass: StorageClass?
         /// How many movers there are at once, at most.
         var movers = 1
+        /// When the locks that this run holds were renewed last, as far as it knows.
+        var locks: [ObjectName: HeldLock] = [:]
         /// The names of the copies that passes over a claim read last.
         var copies: [ObjectName: ObjectName] = [:]
     }

@@ -42,8 +42,13 @@ struct GoMarks {
         let isReserved = volume.claim == claim && (volume.spec.claimRef?.uid ?? "").isEmpty
         // Released by its claim, which somebody deleted after the migration.
         guard isReleased || isCleared || isReserved else { return .finished }
-        // Until that run gave the volume its policy back, it was not done; a tenant's workload alone says nothing.
-        let isOpen = reclaimPolicy.map { $0 != volume.reclaimPolicy } ?? false
+        // Until that run gave the volume its policy back, it was not done, and its source volume was there; a tenant's
+        // workload alone says nothing.
+        let hasSource = inventory.volumes.values.contains {
+            $0.spec.storageClassName == sourceClass && $0.claim == nil && $0.phase == "Available"
+                && $0.reclaimPolicy == "Retain" && !$0.metadata.isTerminating
+        }
+        let isOpen = hasSource && reclaimPolicy.map { $0 != volume.reclaimPolicy } ?? false
         guard isReleased || isOpen && inventory.isStopped(whatMounts: claim) else {
             return .unclear(
                 note(

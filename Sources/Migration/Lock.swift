@@ -23,6 +23,13 @@ struct Lease: KubernetesObject {
     }
 }
 
+/// A lock that this run holds.
+struct HeldLock: Sendable {
+    var lock: ClassLock
+    /// When the renewal was asked for that is known to have succeeded.
+    var renewed: Duration
+}
+
 /// The lock of a class, as a run takes it.
 struct ClassLock: Sendable {
     var storageClass: String
@@ -88,6 +95,8 @@ extension Migrator {
             return try await body()
         }
         let known = sightings
+        let began = time.now()
+        findings.note { $0.locks[lock.name] = HeldLock(lock: lock, renewed: began) }
         let end = await withTaskGroup(of: Ending<Value>.self) { group in
             group.addTask { .body(await .of { try await holding(others, seen: known, interruption, body) }) }
             group.addTask { .lock(await keep(lock, held, interruption: interruption)) }
@@ -102,6 +111,7 @@ extension Migrator {
             }
             return end
         }
+        findings.note { $0.locks[lock.name] = nil }
         if let last = end.lock { await release(lock, last) }
         return try end.result.get()
     }
@@ -153,6 +163,7 @@ extension Migrator {
         while !Task.isCancelled {
             do {
                 try await time.sleep(time.now() + Self.renewal)
+                let asked = time.now()
                 // The UID and the holder are tested: a lock that is no longer ours is not renewed.
                 held = try await client.patch(
                     Lease.self,
@@ -163,6 +174,7 @@ extension Migrator {
                         ["op": "replace", "path": "/spec/renewTime", "value": .string(microTime)],
                     ])
                 ).metadata
+                findings.note { $0.locks[lock.name]?.renewed = asked }
             } catch let error as APIError where [.invalid, .notFound, .conflict].contains(error.reason) {
                 await tellLoss(of: lock)
                 interruption.request()
@@ -175,6 +187,21 @@ extension Migrator {
             }
         }
         return held
+    }
+
+    /// Makes sure that no other run has taken this one for dead, as it may where the process was suspended.
+    ///
+    /// - Throws: `Refusal` where a lock is another's by now; `APIError` where that can't be asked.
+    func confirmLocks() async throws {
+        for held in findings.all.locks.values where time.now() - held.renewed >= Self.lease {
+            let lease = try await client.find(Lease.self, held.lock.name)
+            guard lease?.spec.holderIdentity == held.lock.identity else {
+                throw Refusal(
+                    "this run stood still, and \(lease?.spec.holderIdentity ?? "somebody") has taken its lock of the class "
+                        + "\(held.lock.storageClass); nothing is deleted. See what that run says"
+                )
+            }
+        }
     }
 
     private func tellLoss(of lock: ClassLock) async {

@@ -98,13 +98,16 @@ extension PodObject {
     func isMover(_ uid: (String) -> String?) -> Bool {
         guard let claim = metadata.annotation(Marks.claim), let uid = uid(claim) else { return false }
         switch metadata.annotation(Marks.kind) {
-        case Marks.Kind.mover:
-            if metadata.name == Marks.moverName(of: claim, uid: uid) { return true }
-            // The Go tool's movers name the claim only.
-            return metadata.annotation(Marks.sourceUID) == nil && metadata.name.hasPrefix("migrate-")
+        case Marks.Kind.mover: return metadata.name == Marks.moverName(of: claim, uid: uid)
         case Marks.Kind.server: return metadata.name == Marks.serverName(of: claim, uid: uid)
         default: return false
         }
+    }
+
+    /// True of a pod that the Go tool makes to copy one of some claims, which says no more than the claim's name.
+    func isGoToolsMover(of claims: Set<String>) -> Bool {
+        metadata.annotation(Marks.kind) == Marks.Kind.mover && metadata.annotation(Marks.sourceUID) == nil
+            && metadata.annotation(Marks.claim).map(claims.contains) == true && metadata.name.hasPrefix("migrate-")
     }
 
     /// True of a pod that mounts one of some claims of its namespace.
@@ -129,7 +132,8 @@ extension Unit {
 extension Inventory {
     /// True of a pod that copies a claim, or serves it.
     func isMover(_ pod: Pod) -> Bool {
-        pod.isMover { claims[ObjectName($0, in: pod.metadata.namespace)]?.metadata.uid }
+        if pod.isGoToolsMover(of: Set(pod.claimNames)) { return true }
+        return pod.isMover { claims[ObjectName($0, in: pod.metadata.namespace)]?.metadata.uid }
     }
 }
 

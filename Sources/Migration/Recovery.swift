@@ -69,6 +69,7 @@ extension Migrator {
             journal.error(unit.title, "stays stopped: started now, it would find no claim, or an empty one")
             return await stopped(progress)
         }
+        guard await unsealAll(&progress) else { return await stopped(progress) }
         do {
             try await start(&progress)
         } catch {
@@ -91,6 +92,26 @@ extension Migrator {
         return Recovered(progress, isStopped: false)
     }
 
+    /// Takes seals back before pods run: else a claim that somebody deletes later would look like one that was swapped, and
+    /// what they have written would be lost.
+    ///
+    /// - Returns: false where that failed, so that no pod may run.
+    private func unsealAll(_ progress: inout Progress) async -> Bool {
+        for index in progress.unit.claims.indices where !progress.unit.claims[index].isPastReturn {
+            let state = progress.unit.claims[index]
+            guard state.otherMigration == nil else { continue }
+            guard let unsealed = await orWarn(state.title, { try await unseal(state) }) else {
+                journal.error(
+                    progress.unit.title,
+                    "stays stopped, since the seal of \(state.title) could not be taken back"
+                )
+                return false
+            }
+            progress.unit.claims[index] = unsealed
+        }
+        return true
+    }
+
     /// A unit that stays stopped; a workload that somebody has deleted meanwhile is no longer spoken of.
     private func stopped(_ start: Progress) async -> Recovered {
         var progress = start
@@ -108,8 +129,7 @@ extension Migrator {
     /// A staging claim that is bound is kept: the next run copies only what it lacks. That of a rollback is not.
     private func goBack(_ start: ClaimState, keepingStaging: Bool) async throws -> ClaimState {
         guard start.otherMigration == nil else { return start }
-        // A seal that stays on would make the claim's deletion by somebody, days later, look like that of a swap.
-        var state = try await unseal(start)
+        var state = start
         guard state.seal == nil else { return state }
         if !keepingStaging || options.mayCopy(sourceOf: state) {
             state.source = try await removeCopy(of: state) ?? state.source

@@ -197,9 +197,12 @@ extension Migrator {
     /// What is said of the claims whose old volume is kept though nobody asked for it.
     private func keptVolumes(_ progress: Progress) -> [String] {
         progress.unit.claims.compactMap { state in
-            if let intruder = progress.disturbed[state.name] {
-                return "\(state.title): \(intruder) was started after the copy, so its old volume "
-                    + "\(state.source?.metadata.name ?? "?") is kept: it may hold what was written since, which is nowhere else"
+            let isDisturbed = state.source.flatMap { KeptVolume($0) }?.reason == .disturbed
+            if isDisturbed || progress.disturbed[state.name] != nil {
+                return
+                    "\(state.title): \(progress.disturbed[state.name] ?? "a pod") was started after the copy, so its old "
+                    + "volume \(state.source?.metadata.name ?? "?") is kept: it may hold what was written since, which is "
+                    + "nowhere else"
             }
             guard state.isReleased, let source = state.source,
                 case .unseen(let why) = progress.readiness[state.name]

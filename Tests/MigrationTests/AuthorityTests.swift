@@ -159,20 +159,19 @@ struct AuthorityTests {
     @Test("a stopped workload says nothing of a volume that the Go tool has long given back")
     func givenBack() throws {
         var world = Scenario.deployment.world(alone: true)
-        try world.runGoTool(until: .policyGivenBack)
+        try world.runGoTool(until: .sourceDeleted)
         let volume = try #require(world.volume(of: ObjectName("data", in: "shop")))
         let key = ObjectKey(.persistentVolumes, nil, volume)
         // An administrator keeps it, and has it free for the next one.
-        try world.cluster.update(key) {
-            $0[path: ["spec", "persistentVolumeReclaimPolicy"]] = "Retain"
-            $0[path: ["metadata", "annotations", Marks.reclaimPolicy]] = "Retain"
-        }
+        try world.cluster.update(key) { $0[path: ["spec", "persistentVolumeReclaimPolicy"]] = "Retain" }
         try world.cluster.delete(ObjectKey(.persistentVolumeClaims, "shop", "data"))
         world.cluster.advance(to: world.cluster.now + .seconds(20))
         try world.cluster.update(key) { $0[path: ["spec", "claimRef"]] = nil }
         world.cluster.advance(to: world.cluster.now + .seconds(20))
         let run = world.migrate()
         #expect(run.world.volume(of: ObjectName("data", in: "shop")) == nil, "\(run.messages)")
+        let policy = run.world.cluster.get(key)?[path: ["spec", "persistentVolumeReclaimPolicy"]]
+        #expect(policy == "Retain")
     }
 
     @Test("cleanup frees a kept volume only beside the very claim that took its claim's place")

@@ -50,7 +50,8 @@ struct OthersDisturbTests {
         scene.change { try $0.delete(key) }
         scene.wait(.seconds(10))
         scene.migrate()
-        #expect(scene.runs[1].report?.succeeded == true, "\(scene.story)")
+        #expect(scene.runs[1].report?.claims.map(\.result) == [.migrated], "\(scene.story)")
+        #expect(scene.runs[1].report?.failures.count == 1, "\(scene.story)")
         #expect(scene.world.isOn(World.destination) && scene.world.areScalesRight)
         scene.wait(.seconds(30))
         let kept = scene.world.cluster.content(ofVolumeNamed: source)
@@ -82,5 +83,12 @@ struct OthersDisturbTests {
         #expect(run.report?.failures.contains { $0.contains("was started after the copy") } == true, "\(run.messages)")
         #expect(run.messages.contains { $0.contains("which is kept") }, "\(run.messages)")
         #expect(try run.world.keptVolumes().map(\.volume.metadata.name) == [source])
+        // The one that finishes a run which died after that says it as well.
+        for second in point.world.crashPoints(options, seed: 2) {
+            guard try second.world.keptVolumes().contains(where: { $0.reason == .disturbed }) else { continue }
+            let third = second.world.migrate(as: "third")
+            guard third.report?.claims.isEmpty == false else { continue }
+            #expect(third.report?.failures.count == 1, "\(second.name): \(third.messages)")
+        }
     }
 }

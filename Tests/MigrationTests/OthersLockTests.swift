@@ -137,6 +137,44 @@ struct OthersLockTests {
         scene.expectSuccess(saying: ["thief has not renewed the lock"])
     }
 
+    @Test("is confirmed before a deletion where this process has stood still: what another has taken deletes nothing")
+    func stoodStill() throws {
+        let refused = Mutex<[Bool]>([])
+        _ = Scenario.deployment.world(alone: true).migrate(
+            work: { migrator, _ in
+                for isTaken in [false, true] {
+                    if isTaken {
+                        let lock = try await migrator.client.get(
+                            Lease.self,
+                            ObjectName("pvmigrate-fast", in: "default")
+                        )
+                        try await migrator.client.patch(
+                            Lease.self,
+                            lock.name,
+                            .merge([
+                                "metadata": ["uid": .string(lock.metadata.uid)], "spec": ["holderIdentity": "another"],
+                            ])
+                        )
+                    }
+                    // As it is after a pause that the process did not notice.
+                    let then = migrator.time.now() - .seconds(60)
+                    migrator.findings.note { found in
+                        for name in found.locks.keys { found.locks[name]?.renewed = then }
+                    }
+                    do {
+                        try await migrator.confirmLocks()
+                        refused.withLock { $0.append(false) }
+                    } catch let error as Migration.Refusal {
+                        #expect("\(error)".contains("another has taken its lock of the class fast"))
+                        refused.withLock { $0.append(true) }
+                    }
+                }
+                return Report()
+            }
+        )
+        #expect(refused.withLock { $0 } == [false, true])
+    }
+
     @Test("goes back where somebody deletes a lock of its own", arguments: ["fast", "slow"])
     func deleted(storageClass: String) {
         var scene = Others()

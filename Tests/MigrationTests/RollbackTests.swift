@@ -248,6 +248,20 @@ struct CleanupTests {
         }
     }
 
+    @Test("frees nothing that a rollback is swapping to, whichever request that has come to")
+    func duringRollback() throws {
+        let world = Scenario.deployment.world(alone: true).migrate(.keepingSource).world
+        let options = Options.rollback(discardingChanges: true)
+        for point in world.crashPoints(options, seed: 1) {
+            let (cleaned, after) = try Self.clean(point.world, days: 0, after: .seconds(60))
+            if case .failed(let why)? = cleaned.first?.result { Issue.record("\(point.name): \(why)") }
+            guard point.world.cluster.isSealed else { continue }
+            #expect(cleaned.first?.result != .freed, "\(point.name)")
+            let last = after.migrate(options, as: "again")
+            #expect(last.report?.succeeded == true && last.world.isOn(World.source), "\(point.name): \(last.messages)")
+        }
+    }
+
     @Test("leaves a volume alone that an administrator has reserved for another claim")
     func reserved() throws {
         var world = Scenario.claimWithoutPods.world().migrate(.keepingSource).world

@@ -1,4 +1,5 @@
 import ClusterSimulator
+import FoundationEssentials
 import Kubernetes
 import Synchronization
 import Testing
@@ -49,6 +50,77 @@ struct SwapTests {
         scene.getBack(obstacles.map(\.message))
         scene.migrate()
         scene.expectSuccess()
+    }
+
+    private static func isDeleting(_ cluster: Cluster) -> Bool { !destinations(cluster, with: Marks.deleting).isEmpty }
+
+    @Test(
+        "a run dies, and somebody deletes its staging claim: the seal goes, and never comes back",
+        arguments: [true, false]
+    )
+    func staleSeal(isDeleting: Bool) throws {
+        var scene = Others()
+        scene.world = try scene.world.cut { isDeleting ? Self.isDeleting($0) : $0.isSealed }
+        scene.change { try $0.delete(Others.staging) }
+        scene.wait(.seconds(30))
+        scene.migrate()
+        scene.expectSuccess()
+        scene.wait(.seconds(60))
+        #expect(Self.destinations(scene.world.cluster, with: Marks.manifest).isEmpty)
+        scene.migrate()
+        #expect(scene.runs.last?.report?.succeeded == true && scene.runs.last?.report?.claims.isEmpty == true)
+    }
+
+    @Test("a run dies, and somebody deletes both claims: the claim that was got back is the one that counts")
+    func staleSealOfLost() throws {
+        var scene = Others()
+        scene.forgiven = [Others.deletion]
+        scene.world = try scene.world.cut { $0.isSealed }
+        scene.change {
+            try $0.scale(Others.deployment, to: 0)
+            try $0.delete(Others.staging)
+            try $0.delete(Others.claim)
+        }
+        scene.wait(.seconds(30))
+        scene.getBack(scene.discover().units.flatMap(\.obstacles).map(\.message))
+        // The next one dies, too.
+        scene.world = try scene.world.cut { $0.isCopying }
+        scene.migrate()
+        #expect(scene.runs.last?.report?.claims.map(\.result) == [.migrated], "\(scene.story)")
+        #expect(scene.world.isOn(World.destination) && scene.world.areScalesRight)
+    }
+
+    @Test("the deletion is refused, the unit goes back, and the claim is deleted later: what was written is kept")
+    func refusedDeletion() throws {
+        let world = Scenario.deployment.world(alone: true)
+        let isRestarted = Mutex<Cluster?>(nil)
+        let refusal = Data(#"{"kind":"Status","message":"a webhook refuses","reason":"Forbidden","code":403}"#.utf8)
+        let run = world.migrate(
+            interceptor: { request, _ in
+                request.method == .delete && request.target.hasSuffix("/persistentvolumeclaims/data")
+                    ? .answer(Response(status: 403, body: refusal)) : nil
+            },
+            observer: { _, _, cluster in
+                guard cluster.replicas(Others.deployment) == 1 else { return }
+                isRestarted.withLock { if $0 == nil, Self.isDeleting(cluster) { $0 = cluster } }
+            }
+        )
+        #expect(run.report?.claims.map(\.result) == [.failed])
+        #expect(run.report?.stopped == [] && run.world.areScalesRight)
+        #expect(isRestarted.withLock { $0 } == nil, "the workload runs while the claim looks as if it was swapped")
+        #expect(run.world.migrate(as: "second").report?.succeeded == true)
+    }
+
+    @Test("a pod with a name such as the Go tool gives its movers is an intruder, once the copy is under way")
+    func falseGoMover() {
+        var scene = Others()
+        let marks: [String: JSON] = [Marks.claim: "data", Marks.kind: .string(Marks.Kind.mover)]
+        scene.migrate(
+            once(when: { $1.isCopying }) {
+                try $0.create(.pods, namespace: "shop", Self.pod("migrate-data", on: "data", marks))
+            }
+        )
+        #expect(scene.story.contains("Pod shop/migrate-data uses the claims again"), "\(scene.story)")
     }
 
     @Test("a pod that has come and ended voids the copy, and the unit goes back")

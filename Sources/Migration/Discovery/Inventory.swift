@@ -5,6 +5,8 @@ struct Inventory: Sendable {
     var volumes: [String: PersistentVolume]
     var claims: [ObjectName: PersistentVolumeClaim]
     private var claimsByUID: [String: PersistentVolumeClaim]
+    /// The volumes that bear a seal, by the UID of the claim that it is of.
+    private let sealed: [String: [PersistentVolume]]
     /// The UIDs of the claims that runs have made, as volumes bear them.
     private(set) var madeByRuns: Set<String>
     var pods: [Pod]
@@ -31,6 +33,9 @@ struct Inventory: Sendable {
         self.claims = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         claimsByUID = Dictionary(claims.map { ($0.metadata.uid, $0) }, uniquingKeysWith: { $1 })
         madeByRuns = Set(volumes.flatMap(\.madeClaims))
+        sealed = Dictionary(grouping: volumes.sorted { $0.metadata.name < $1.metadata.name }) {
+            Seal(of: $0)?.uid ?? ""
+        }
         self.pods = pods
         // A StatefulSet that was to be recreated, and still is what it was, is that and nothing to be deleted.
         let recreated = workloads.filter { $0.record != nil && $0.resource == .statefulSets && $0.replicas > 0 }
@@ -63,6 +68,12 @@ struct Inventory: Sendable {
         state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
         state.destination = destination
         findStaging(of: &state)
+        if seal == nil, let uid = state.claim?.metadata.uid {
+            state.staleSeal = sealed[uid]?.first {
+                $0.metadata.uid != state.destination?.metadata.uid
+                    && (storageClass == nil || $0.spec.storageClassName == storageClass)
+            }
+        }
         return state
     }
 
@@ -72,7 +83,7 @@ struct Inventory: Sendable {
         // Of a claim that can't be read nobody can say that it is gone.
         guard unreadable(.claims, seal.name) == nil else { return seal }
         let source = seal.sourceVolume.flatMap { volumes[$0] }
-        return seal.counts(claim: claims[seal.name], source: source, isCopied: false) ? seal : nil
+        return seal.counts(on: volume, claim: claims[seal.name], source: source, isCopied: false) ? seal : nil
     }
 
     /// Finds the staging claim by its UID, which a volume bears; else the first name that is free for it.
@@ -98,9 +109,7 @@ struct Inventory: Sendable {
     /// Why a claim can't be migrated that is sealed on a volume of another class than the one asked for; else nil.
     func sealElsewhere(of state: ClaimState) -> Obstacle? {
         guard state.seal == nil, let claim = state.claim else { return nil }
-        let volume = volumes.values.filter { Seal(of: $0)?.uid == claim.metadata.uid }
-            .min { $0.metadata.name < $1.metadata.name }
-        guard let volume else { return nil }
+        guard let volume = sealed[claim.metadata.uid]?.first else { return nil }
         var sealed = state
         (sealed.destination, sealed.seal) = (volume, Seal(of: volume))
         return sealed.otherMigration.map {

@@ -26,7 +26,11 @@ extension Client {
         async let destination = parts.contains(.destination) ? try volume(destinationName) : state.destination
         (new.source, new.destination) = (try await source, try await destination)
         if let destination = new.destination { new.seal = Seal(of: destination) ?? new.seal }
-        if new.seal?.counts(claim: new.claim, source: new.source, isCopied: new.copied) == false { new.seal = nil }
+        if let seal = new.seal, let destination = new.destination,
+            !seal.counts(on: destination, claim: new.claim, source: new.source, isCopied: new.copied)
+        {
+            new.seal = nil
+        }
         if let staging = new.staging, !new.isOwn(staging) { try await passOver(staging, in: &new) }
         return new
     }

@@ -44,7 +44,7 @@ extension Migrator {
 
     /// True where what is missing may be there once the workload's pods are gone: room on the node, or in a quota.
     private static func isWantOfRoom(_ reason: String) -> Bool {
-        ["Insufficient ", "Too many pods", "exceeded quota"].contains(where: reason.contains)
+        ["Insufficient ", "Too many pods", "exceed max volume count", "exceeded quota"].contains(where: reason.contains)
     }
 
     /// Asks for the nodes, and which have the movers' image; where that may not be asked, none is known to.

@@ -326,7 +326,9 @@ extension Migrator {
 
     /// Removes whatever movers of a unit there are.
     func removeMovers(of unit: Unit, limit: Duration? = nil) async throws {
-        for pod in try await client.list(Pod.self, in: unit.namespace) where pod.isMover(unit.uid(ofClaim:)) {
+        let names = Set(unit.claims.map(\.name.name))
+        for pod in try await client.list(Pod.self, in: unit.namespace)
+        where pod.isMover(unit.uid(ofClaim:)) || pod.isGoToolsMover(of: names) {
             try await remove(pod, limit: limit)
         }
     }

@@ -10,7 +10,12 @@ extension Migrator {
             action == .unseal ? try await unseal(state) : nil
         }
         guard progress.unit.claims.contains(where: { progress.next($0) == .protect }) else { return }
-        let nodes = try await nodesOfMountingPods(progress.unit)
+        let pods = try await pods(of: progress.unit)
+        let nodes = nodes(ofMounting: pods)
+        // A mover that the Go tool has left is at work on what that run may finish no more.
+        if pods.contains(where: { $0.isGoToolsMover(of: Set($0.claimNames)) }) {
+            try await removeMovers(of: progress.unit)
+        }
         try await advanceAll(&progress) { state, action in
             guard action == .protect, let source = state.source, let claim = state.claim else { return nil }
             var state = state
@@ -31,10 +36,10 @@ extension Migrator {
     }
 
     /// The node of a pod that mounts a claim, or of one that did and is still listed.
-    private func nodesOfMountingPods(_ unit: Unit) async throws -> [ObjectName: String] {
+    private func nodes(ofMounting pods: [MountingPod]) -> [ObjectName: String] {
         var nodes: [ObjectName: String] = [:]
         // Running pods know best.
-        for pod in try await pods(of: unit).sorted(by: { $0.isFinished && !$1.isFinished }) {
+        for pod in pods.sorted(by: { $0.isFinished && !$1.isFinished }) {
             guard let node = pod.spec.nodeName else { continue }
             for claim in pod.claimNames { nodes[ObjectName(claim, in: pod.metadata.namespace)] = node }
         }
@@ -57,16 +62,20 @@ extension Migrator {
 extension Client {
     /// Gives a volume its reclaim policy back and takes our marks off it, in one patch.
     ///
-    /// - Parameter kept: the marks that stay.
+    /// - Parameters:
+    ///   - kept: the marks that stay.
+    ///   - claimUID: what its claimRef gets as a UID.
     func giveBack(
         _ volume: PersistentVolume,
         policy: String,
-        keeping kept: Set<String> = []
+        keeping kept: Set<String> = [],
+        claimUID: String? = nil
     ) async throws -> PersistentVolume {
         let dropped = Marks.onVolumes.filter { !kept.contains($0) && volume.metadata.annotation($0) != nil }
         let marks: JSON = .object(Dictionary(uniqueKeysWithValues: dropped.map { ($0, JSON.null) }))
         var change: JSON = ["metadata": ["annotations": marks]]
-        if volume.reclaimPolicy != policy { change["spec"] = ["persistentVolumeReclaimPolicy": .string(policy)] }
+        if volume.reclaimPolicy != policy { change[path: ["spec", "persistentVolumeReclaimPolicy"]] = .string(policy) }
+        if let claimUID { change[path: ["spec", "claimRef", "uid"]] = .string(claimUID) }
         return try await patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))
     }
 }

@@ -69,6 +69,7 @@ extension Migrator {
                 )
                 (state.destination, state.seal) = (marked, Seal(of: marked))
             }
+            try await confirmLocks()
             try await client.delete(.claims, claim.name, uid: claim.metadata.uid)
             state.claim?.metadata.deletionTimestamp = now
         }

@@ -17,15 +17,25 @@ extension Seal {
         users = volume.metadata.annotation(Marks.users)?.split(separator: ",").map(String.init) ?? []
     }
 
-    /// True where the destination volume takes the source volume's place: once a run has set about deleting the source claim,
-    /// or nothing protects the source volume any more.
+    /// True where a volume takes the source volume's place: once a run has set about deleting the source claim, or nothing
+    /// protects the source volume any more.
     ///
     /// As long as the claim lives its pods may have run since the copy, of which only the process knows that has copied; and
-    /// where somebody else has deleted it, only the source volume is known to have all its data.
-    func counts(claim: PersistentVolumeClaim?, source: PersistentVolume?, isCopied: Bool) -> Bool {
+    /// where somebody else has deleted it, only the source volume is known to have all its data. Nor does it count beside
+    /// another claim of the name that has a volume of its own.
+    func counts(
+        on volume: PersistentVolume,
+        claim: PersistentVolumeClaim?,
+        source: PersistentVolume?,
+        isCopied: Bool
+    ) -> Bool {
         if isCopied { return true }
         if let claim, claim.metadata.uid == uid, !claim.metadata.isTerminating { return false }
-        guard !isDeleting, let source, !source.metadata.isTerminating else { return true }
+        if isDeleting { return true }
+        if let claim, claim.metadata.uid != uid, claim.phase == "Bound", claim.spec.volumeName != volume.metadata.name {
+            return false
+        }
+        guard let source, !source.metadata.isTerminating else { return true }
         return source.metadata.annotation(Marks.sourceUID) != uid
     }
 
@@ -113,27 +123,30 @@ extension Migrator {
     /// Takes a seal back, and with it the policy Retain, which is only right as long as the source claim lives.
     func unseal(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        guard let claim = state.sourceClaim, !claim.metadata.isTerminating, let destination = state.destination,
-            destination.metadata.annotation(Marks.manifest) != nil
-        else { return state }
+        let sealed = [state.staleSeal, state.destination].compactMap(\.self).first {
+            $0.metadata.annotation(Marks.manifest) != nil
+        }
+        guard let claim = state.sourceClaim, !claim.metadata.isTerminating, let sealed else { return state }
         var marks: [String: JSON] = [Marks.manifest: .null, Marks.users: .null, Marks.deleting: .null]
         var change: JSON = [:]
         // A volume that is kept still belongs to the claim.
-        if !destination.isKept {
-            let policy = destination.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
+        if !sealed.isKept {
+            let policy = sealed.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
             change["spec"] = ["persistentVolumeReclaimPolicy": .string(policy)]
             for mark in [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy, Marks.size] {
                 marks[mark] = .null
             }
         }
         change["metadata"] = ["annotations": .object(marks)]
-        state.destination = try await client.patch(
+        let unsealed = try await client.patch(
             PersistentVolume.self,
-            destination.name,
-            .merge(onto: destination.metadata, change)
+            sealed.name,
+            .merge(onto: sealed.metadata, change)
         )
+        if sealed.metadata.uid == state.destination?.metadata.uid { state.destination = unsealed }
+        state.staleSeal = nil
         state.seal = nil
-        return state
+        return state.destination?.metadata.annotation(Marks.manifest) == nil ? state : try await unseal(state)
     }
 }
 
