@@ -83,4 +83,48 @@ struct SuccessorTests {
             ]
         )
     }
+
+    @Test("leaves behind what belongs to the old one: that, and snapshots of the old volume, are told of")
+    func dependents() throws {
+        var world = try CopySourceTests.world()
+        let uid = world.sources[ObjectName("data", in: "shop")]?.uid ?? ""
+        world.make(
+            .persistentVolumeClaims,
+            "shop",
+            [
+                "metadata": [
+                    "name": "child",
+                    "ownerReferences": [
+                        ["apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": "data", "uid": .string(uid)]
+                    ],
+                ],
+                "spec": ["accessModes": ["ReadWriteOnce"], "resources": ["requests": ["storage": "1Mi"]]],
+            ]
+        )
+        world.make(
+            .volumeSnapshots,
+            "shop",
+            ["metadata": ["name": "nightly"], "spec": ["source": ["persistentVolumeClaimName": "data"]]]
+        )
+        #expect(
+            try world.discovery().notes.contains {
+                $0.resource == "PersistentVolumeClaim shop/child"
+                    && $0.message.hasPrefix("belongs to the claim shop/data")
+            }
+        )
+        let run = world.migrate(
+            work: { migrator, interruption in
+                _ = await migrator.preflight(try await migrator.discover(), interruption: interruption)
+                return Report()
+            }
+        )
+        #expect(
+            run.messages.contains {
+                $0.contains(
+                    "VolumeSnapshot shop/nightly: was taken of the old volume of shop/data, which is to be freed"
+                )
+            },
+            "\(run.messages)"
+        )
+    }
 }

@@ -16,7 +16,13 @@ struct VolumeSnapshot: KubernetesObject {
         var error: Problem?
     }
 
+    struct Spec: Decodable, Sendable {
+        struct Source: Decodable, Sendable { var persistentVolumeClaimName: String? }
+        var source: Source?
+    }
+
     var metadata: ObjectMeta
+    var spec: Spec?
     var status: Status?
 
     var restoreSize: Quantity? { status?.restoreSize?.string.flatMap { Quantity($0) } }

@@ -83,6 +83,7 @@ extension Migrator {
     /// - Returns: everything that stands in the migration's way, by namespace and resource; a check that could not be
     ///   carried out, or was interrupted, is an obstacle too.
     public func preflight(_ discovery: Discovery, interruption: Interruption) async -> [Obstacle] {
+        await orWarn("snapshots") { try await warnOfSnapshots(discovery) }
         let hasDestination = discovery.destination(options) != nil
         let checks = Preflight.checks.filter {
             // A rollback makes no new volumes.

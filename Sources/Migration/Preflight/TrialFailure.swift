@@ -38,7 +38,10 @@ extension Client {
                 .filter { pod.spec.nodeName == nil || $0.reason != "FailedScheduling" }
             if let words = Self.words(events) { return words }
             // No complaint: what was done last takes its time, such as pulling the image.
-            let last = events.max { ($0.metadata.creationTimestamp ?? "") < ($1.metadata.creationTimestamp ?? "") }
+            let after = events.filter { $0.reason != "Scheduled" }
+            let last = (after.isEmpty ? events : after).max {
+                ($0.metadata.creationTimestamp ?? "") < ($1.metadata.creationTimestamp ?? "")
+            }
             if let last { return "\(last.reason ?? ""): \(last.message ?? "")" }
             return "it is \(pod.phase), its claim \(found?.phase ?? "gone"), and nothing says why"
         } catch {

@@ -88,7 +88,7 @@ extension Migrator {
         discovery.oneByOne = plan.namespaces
         (discovery.units, discovery.withoutRoom, discovery.shortages) = (plan.units, plan.later, plan.shortages)
         try await complete(&discovery, in: inventory, scalers)
-        discovery.notes += inventory.unproven(besides: states, options)
+        discovery.notes += inventory.unproven(besides: states, options) + inventory.dependents(of: states)
         discovery.tell(of: states, in: inventory, options)
         return discovery
     }

@@ -1,0 +1,56 @@
+import Kubernetes
+
+extension Migrator {
+    /// Says which snapshots were taken of volumes that are to be freed: whether they outlive these is up to their driver.
+    ///
+    /// Nothing of it stands in the way, and where snapshots may not be listed nothing is said.
+    func warnOfSnapshots(_ discovery: Discovery) async throws {
+        let states = discovery.units.flatMap(\.claims).filter { $0.sourceClaim != nil && $0.originalPolicy == "Delete" }
+        guard !options.keepSource, !states.isEmpty else { return }
+        let claims = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        let snapshots: [VolumeSnapshot]
+        do {
+            snapshots = try await client.list(VolumeSnapshot.self, in: options.selection)
+        } catch let error as APIError where error.reason == .forbidden || error.reason == .notFound {
+            return
+        }
+        for snapshot in snapshots {
+            let claim = snapshot.spec?.source?.persistentVolumeClaimName.map {
+                ObjectName($0, in: snapshot.metadata.namespace)
+            }
+            guard let claim, let driver = claims[claim]?.source?.spec.csi?.driver else { continue }
+            journal.warn(
+                snapshot.title,
+                "was taken of the old volume of \(claim), which is to be freed: whether it outlives that is up to the driver "
+                    + "\(driver). --keep-source keeps the volume"
+            )
+        }
+    }
+}
+
+extension Inventory {
+    /// What belongs to claims that are to be made anew: the garbage collector deletes it with the old ones.
+    func dependents(of states: [ClaimState]) -> [Obstacle] {
+        let uids = Dictionary(
+            states.compactMap { state in state.sourceClaim.map { ($0.metadata.uid, state.name) } },
+            uniquingKeysWith: { first, _ in first }
+        )
+        let objects: [(title: String, metadata: ObjectMeta)] =
+            claims.values.map { ($0.title, $0.metadata) } + pods.map { ($0.title, $0.metadata) }
+            + owners.values.map { ($0.title, $0.metadata) }
+        return objects.sorted { $0.title < $1.title }.compactMap { object in
+            // What a pass reads is to go with its claim.
+            guard object.metadata.annotation(Marks.kind) != Marks.Kind.copy,
+                let owner = object.metadata.ownerReferences?.first(where: { uids[$0.uid] != nil }),
+                let claim = uids[owner.uid]
+            else { return nil }
+            return Obstacle(
+                namespace: object.metadata.namespace,
+                resource: object.title,
+                message:
+                    "belongs to the claim \(claim) (ownerReferences), and is deleted with it when that is made anew; "
+                    + "take the reference away where it is to stay"
+            )
+        }
+    }
+}
