@@ -35,16 +35,7 @@ extension Migrator {
         let unit = progress.unit
         // Not for long: whoever interrupts a run waits for the workloads, and a lost node's pod may stay for ever.
         await orWarn(unit.title) { try await removeMovers(of: unit, limit: .seconds(15)) }
-        var unseen: [ClaimState] = []
-        for index in progress.unit.claims.indices {
-            let state = progress.unit.claims[index]
-            if let now = await orWarn(state.title, { try await client.observe(state) }) {
-                progress.unit.claims[index] = now
-            } else if state.seal != nil {
-                // It may be deleted by now: to start its pods could make an empty one.
-                unseen.append(state)
-            }
-        }
+        let unseen = await observeAll(&progress)
         if progress.unit.claims.contains(where: \.isPastReturn) {
             // Once more: most failures pass.
             let (again, failure) = await run(Pipeline.finishing, progress, until: nil)
@@ -90,6 +81,21 @@ extension Migrator {
             if let back { progress.unit.claims[index] = back }
         }
         return Recovered(progress, isStopped: false)
+    }
+
+    /// - Returns: the sealed claims that can't be looked at. They may be deleted by now: to start their pods could make empty
+    ///   ones.
+    private func observeAll(_ progress: inout Progress) async -> [ClaimState] {
+        var unseen: [ClaimState] = []
+        for index in progress.unit.claims.indices {
+            let state = progress.unit.claims[index]
+            if let now = await orWarn(state.title, { try await client.observe(state) }) {
+                progress.unit.claims[index] = now
+            } else if state.seal != nil {
+                unseen.append(state)
+            }
+        }
+        return unseen
     }
 
     /// Takes seals back before pods run: else a claim that somebody deletes later would look like one that was swapped, and
