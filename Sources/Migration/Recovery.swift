@@ -38,7 +38,7 @@ extension Migrator {
         let unseen = await observeAll(&progress)
         if progress.unit.claims.contains(where: \.isPastReturn) {
             // Once more: most failures pass.
-            let (again, failure) = await run(Pipeline.finishing, progress, until: nil)
+            let (again, failure) = await run(options.pipeline.finishing, progress, until: nil)
             progress = again
             if let failure { tell(failure, of: unit) }
         }
@@ -68,7 +68,7 @@ extension Migrator {
             return Recovered(progress, isStopped: true)
         }
         if progress.unit.claims.contains(where: \.isRebound) {
-            let (again, failure) = await run(Pipeline.onNewVolumes, progress, until: nil)
+            let (again, failure) = await run(options.pipeline.onNewVolumes, progress, until: nil)
             progress = again
             if let failure { tell(failure, of: unit) }
         } else {

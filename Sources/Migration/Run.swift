@@ -91,7 +91,7 @@ extension Migrator {
     /// Does before a unit's turn what can be done while its workloads run. What fails here fails in its turn again.
     private func prepare(_ start: Progress, _ interruption: Interruption) async -> Progress {
         guard start.unit.obstacles.isEmpty, start.unit.isRunning, !interruption.isRequested else { return start }
-        var (progress, _) = await run(Pipeline.whileRunning, start, until: interruption)
+        var (progress, _) = await run(options.pipeline.whileRunning, start, until: interruption)
         progress.isPrepared = true
         return progress
     }
@@ -103,7 +103,7 @@ extension Migrator {
             report.add(progress, .skipped, reason: "\(obstacle.resource): \(obstacle.message)")
         } else if interruption.isRequested, !progress.isPrepared {
             report.add(progress, .skipped, reason: "the run was interrupted")
-        } else if options.goal == .stage {
+        } else if options.pipeline.forwardOnly.isEmpty {
             await stage(progress, interruption: interruption, into: &report)
         } else {
             await migrate(progress, interruption: interruption, into: &report)
@@ -132,7 +132,7 @@ extension Migrator {
             return
         }
         record(.began, of: start)
-        let (progress, failure) = await run(Pipeline.whileRunning, start, until: interruption)
+        let (progress, failure) = await run(options.pipeline.undoable, start, until: interruption)
         let isInterrupted = failure is CancellationError
         if let failure, !isInterrupted { tell(failure, of: progress.unit) }
         let recovered = isInterrupted ? await recoverInTime(progress) : await recover(progress)
@@ -149,8 +149,8 @@ extension Migrator {
 
     private func migrate(_ start: Progress, interruption: Interruption, into report: inout Report) async {
         record(.began, of: start)
-        var (progress, failure) = await run(Pipeline.beforeSeal, start, until: interruption)
-        if failure == nil { (progress, failure) = await run(Pipeline.fromSeal, progress, until: nil) }
+        var (progress, failure) = await run(options.pipeline.undoable, start, until: interruption)
+        if failure == nil { (progress, failure) = await run(options.pipeline.forwardOnly, progress, until: nil) }
         if failure == nil, !progress.isDone {
             failure = Failure(
                 place: progress.unit.title,
@@ -215,13 +215,7 @@ extension Migrator {
     }
 
     /// What a claim is when nothing is left to do for it.
-    var done: Report.Result {
-        switch options.goal {
-        case .migrate: .migrated
-        case .stage: .staged
-        case .rollback: .rolledBack
-        }
-    }
+    var done: Report.Result { options.pipeline.result }
 
     /// Runs some steps over a unit; with an interruption, waits are given up when it comes.
     func run(
@@ -232,7 +226,7 @@ extension Migrator {
         @Sendable func perform() async -> (Progress, (any Error)?) {
             var progress = start
             do {
-                for step in steps where step.isTaken(options) {
+                for step in steps {
                     try Task.checkCancellation()
                     try await take(step, &progress)
                 }

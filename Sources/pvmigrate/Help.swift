@@ -13,7 +13,7 @@ enum Help {
         PIPELINE:
         \(list(Pipeline.first))
           for each unit, the smallest set of claims and workloads that must stop together:
-        \(list(Pipeline.unitSteps.map { ($0.name, $0.summary) }))
+        \(list(Pipeline.live.steps.map { ($0.name, $0.summary) }))
           after all units:
         \(list(Pipeline.last))
 

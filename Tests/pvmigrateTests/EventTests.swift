@@ -30,8 +30,8 @@ struct EventTests {
 
         let began = events.filter { $0["type"] == "step-began" }
         let ended = events.filter { $0["type"] == "step-ended" }
-        #expect(began.compactMap { $0["step"]?.string } == Pipeline.unitSteps.map(\.name))
-        #expect(ended.compactMap { $0["step"]?.string } == Pipeline.unitSteps.map(\.name))
+        #expect(began.compactMap { $0["step"]?.string } == Pipeline.live.steps.map(\.name))
+        #expect(ended.compactMap { $0["step"]?.string } == Pipeline.live.steps.map(\.name))
         for step in began + ended {
             #expect(step["unit"] == "Deployment shop/web" && step["claims"] == ["shop/data"])
         }

@@ -44,7 +44,7 @@ struct HTMLReportTests {
         let outage = cells[cells.count - 2].prefix { $0 != "(" }.trimmingCharacters(in: .whitespaces)
         #expect(page.contains("<figcaption>Deployment shop/web</figcaption>"))
         #expect(page.contains("<b>outage \(outage)</b>"))
-        for step in Pipeline.unitSteps {
+        for step in Pipeline.live.steps {
             #expect(page.firstMatch(of: try Regex("<rect [^>]*><title>\(step.name) [0-9.]+ s</title>")) != nil)
         }
         #expect(page.contains("<p>None.</p>") && !page.contains("Left to do"))

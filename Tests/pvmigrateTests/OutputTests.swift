@@ -53,7 +53,7 @@ struct OutputTests {
         // What `pvmigrate --help` prints, as people are to read it.
         let file = #filePath.replacing("Tests/pvmigrateTests/OutputTests.swift", with: "testdata/help.txt")
         #expect(try String(contentsOfFile: file, encoding: .utf8) == Help.text + "\n")
-        let steps = Pipeline.first + Pipeline.unitSteps.map { ($0.name, $0.summary) } + Pipeline.last
+        let steps = Pipeline.first + Pipeline.live.steps.map { ($0.name, $0.summary) } + Pipeline.last
         let lines = steps.map { "  \($0.name.padded(to: 17)) \($0.summary)\n" }
         var rest = Help.text[...]
         for line in lines {

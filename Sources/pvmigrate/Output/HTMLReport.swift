@@ -205,7 +205,7 @@ struct HTMLReport {
         func place(_ moment: Duration) -> Double { HTMLReport.width * ((moment - begin) / (end - begin)) }
     }
 
-    private static let names = Pipeline.unitSteps.map(\.name) + ["go back"]
+    private static let names = Pipeline.live.steps.map(\.name) + ["go back"]
 
     private static func style(of step: String) -> String {
         names.firstIndex(of: step).map { "s\($0)" } ?? "s0"
