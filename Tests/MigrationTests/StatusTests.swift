@@ -452,13 +452,31 @@ struct StatusTests {
     func blocked() throws {
         let seal = #"{"metadata":{"uid":"old","name":"data","namespace":"shop"},"spec":{"storageClassName":"slow"}}"#
         let status = try objects {
-            $0.addVolume("pv-9", of: "fast", claim: "data-pvcmigrate", phase: "Released", [Marks.manifest: seal])
+            $0.addVolume(
+                "pv-9",
+                of: "fast",
+                claim: "data-pvcmigrate",
+                phase: "Released",
+                [Marks.manifest: seal, Marks.deleting: "old"]
+            )
             $0.addClaim("data", of: "slow", volume: "pv-other")
         }.status()
         let claim = try #require(status.claims.first)
         #expect(claim.isBlocked && claim.state.contains("somebody made a new claim of this name"))
         #expect(claim.next == "goes on when that is settled")
         #expect(status.commands == ["pvmigrate --source-sc slow --dest-sc fast"])
+    }
+
+    @Test("tells of a seal that counts no more, since no run has deleted its claim")
+    func uncounted() throws {
+        let seal = #"{"metadata":{"uid":"old","name":"data","namespace":"shop"},"spec":{"storageClassName":"slow"}}"#
+        let status = try objects {
+            $0.addVolume("pv-9", of: "fast", claim: "data-pvcmigrate", phase: "Released", [Marks.manifest: seal])
+            $0.addClaim("data", of: "slow", volume: "pv-other")
+        }.status()
+        #expect(status.claims.isEmpty)
+        #expect(status.leftovers.map(\.resource) == ["PersistentVolume pv-9"])
+        #expect(status.leftovers.first?.message.contains("a copy of shop/data") == true)
     }
 
     @Test("doesn't take a stranger's claim of a staging claim's name for ours, nor its volume")

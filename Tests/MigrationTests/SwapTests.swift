@@ -126,21 +126,23 @@ struct SwapTests {
     @Test("a pod that has come and ended voids the copy, and the unit goes back")
     func endedPod() throws {
         var scene = Others()
+        let phase = Mutex("")
         scene.migrate(
-            once(when: { $1.isSealed }) {
+            once(when: { $1.isSealed }) { cluster in
                 var pod = Self.pod("visitor", on: "data")
-                pod[path: ["metadata", "ownerReferences"]] = [
+                pod[path: ["spec", "restartPolicy"]] = "Never"
+                pod[path: ["spec", "containers"]] = [
                     [
-                        "apiVersion": "batch/v1", "kind": "Job", "name": "visit", "controller": true,
-                        "uid": .string(
-                            $0.get(ObjectKey(.namespaces, nil, "shop"))?[path: ["metadata", "uid"]]?.string ?? ""
-                        ),
+                        "name": "main", "image": "busybox", "command": ["true"],
+                        "volumeMounts": [["name": "data", "mountPath": "/data"]],
                     ]
                 ]
-                try $0.create(.pods, namespace: "shop", pod)
-                try $0.update(ObjectKey(.pods, "shop", "visitor")) { $0["status"] = ["phase": "Succeeded"] }
+                try cluster.create(.pods, namespace: "shop", pod)
+                cluster.advance(to: cluster.now + .seconds(20))
+                phase.withLock { $0 = cluster.get(ObjectKey(.pods, "shop", "visitor"))?.phase ?? "gone" }
             }
         )
+        #expect(phase.withLock { $0 } == "Succeeded")
         scene.expectFailure(saying: ["Pod shop/visitor uses or has used the claims again"])
         #expect(scene.world.isOn(World.source))
         #expect(Self.destinations(scene.world.cluster, with: Marks.manifest).isEmpty)

@@ -21,6 +21,7 @@ struct Leftovers {
         addPods()
         addWorkloads()
         addVolumes()
+        addSealed()
     }
 
     private mutating func add(_ object: some KubernetesObject, _ message: String) {
@@ -88,6 +89,22 @@ struct Leftovers {
                     message: "bears the mark \(Marks.whenScaled) without a scale: set its whenScaled to Delete again, "
                         + "and remove the mark"
                 )
+            )
+        }
+    }
+
+    /// What no run goes on with, since the claim was not deleted by one.
+    private mutating func addSealed() {
+        let known = Set(states.flatMap { [$0.destination, $0.staleSeal] }.compactMap { $0?.metadata.uid })
+        for volume in survey.volumes where !known.contains(volume.metadata.uid) {
+            guard let seal = Seal(of: volume), survey.inventory.seal(of: volume) == nil,
+                survey.includes(seal.name, scope),
+                scope.includes(source: seal.sourceClass, destination: volume.spec.storageClassName)
+            else { continue }
+            add(
+                volume,
+                "holds a copy of \(seal.name) as it was when a run died that had not deleted that yet; delete it where nobody "
+                    + "needs it"
             )
         }
     }
