@@ -519,7 +519,7 @@ struct StatusTests {
             "PersistentVolumeClaim shop/done-pvcmigrate bears the mark kurl.sh/pvcmigrate-kind=dest",
             "PersistentVolumeClaim shop/logs-pvcmigrate bears the mark kurl.sh/pvcmigrate-kind=dest",
             "Pod shop/migrate-x is a mover of shop/x, whose migration is not under way (Running)",
-            "Pod shop/pf-pod-1 was made by a preflight",
+            "Pod shop/pf-pod-1 says that it was made by a preflight",
             "Deployment shop/web bears the mark kurl.sh/pvcmigrate-whenscaled without a scale",
             "PersistentVolume pv-5 is protected, with the data of the claim shop/gone, which was deleted before",
             "Lease shop/pvmigrate-slow is held by there process 7, not renewed since 2026-08-01T11:59:00.123456Z",

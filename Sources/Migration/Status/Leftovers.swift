@@ -44,6 +44,10 @@ struct Leftovers {
             case Marks.Kind.preflight: add(claim, claim.metadata.leftByPreflight)
             case Marks.Kind.copy where !uidsUnderWay.contains(claim.metadata.annotation(Marks.sourceUID)):
                 guard survey.includes(owner, scope) else { continue }
+                guard survey.inventory.madeByRuns.contains(claim.metadata.uid) else {
+                    found.append(claim.noteOfUnproven)
+                    continue
+                }
                 add(claim, "is a copy of \(owner), whose migration is not under way; delete it")
             case Marks.Kind.staging where !stagingClaims.contains(claim.metadata.uid):
                 guard scope.includes(source: nil, destination: claim.storageClassName), survey.includes(owner, scope),
@@ -146,7 +150,7 @@ extension Survey {
 
 extension ObjectMeta {
     fileprivate var leftByPreflight: String {
-        "was made by a preflight\(creationTimestamp.map { " at \($0)" } ?? ""), which removes it when it ends; where that "
-            + "was killed, delete it"
+        "says that it was made by a preflight\(creationTimestamp.map { " at \($0)" } ?? ""), which removes it when it ends; "
+            + "where that was killed, and nobody needs it, delete it"
     }
 }
