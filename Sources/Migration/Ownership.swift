@@ -129,14 +129,6 @@ extension Unit {
     }
 }
 
-extension Inventory {
-    /// True of a pod that copies a claim, or serves it.
-    func isMover(_ pod: Pod) -> Bool {
-        if pod.isGoToolsMover(of: Set(pod.claimNames)) { return true }
-        return pod.isMover { claims[ObjectName($0, in: pod.metadata.namespace)]?.metadata.uid }
-    }
-}
-
 extension PersistentVolumeClaim {
     /// True of a claim that bears the marks of one that a run has made, by whomever they were written.
     var isMarked: Bool { metadata.annotation(Marks.kind) != nil }

@@ -5,11 +5,15 @@ struct Inventory: Sendable {
     var volumes: [String: PersistentVolume]
     var claims: [ObjectName: PersistentVolumeClaim]
     private var claimsByUID: [String: PersistentVolumeClaim]
+    /// The seals that volumes bear, by the volumes' names.
+    private let seals: [String: Seal]
     /// The volumes that bear a seal, by the UID of the claim that it is of.
     private let sealed: [String: [PersistentVolume]]
     /// The UIDs of the claims that runs have made, as volumes bear them.
     private(set) var madeByRuns: Set<String>
     var pods: [Pod]
+    /// The pods that use claims: all but those that copy one, or serve it.
+    let users: [Pod]
     /// What nothing else owns, and what a migration has stopped.
     var workloads: [Workload]
     /// StatefulSets of which an earlier run has kept a record and no more: it is only to be removed.
@@ -30,13 +34,20 @@ struct Inventory: Sendable {
     ) {
         self.unreadable = Dictionary(grouping: unreadable, by: \.name)
         self.volumes = Dictionary(volumes.map { ($0.metadata.name, $0) }, uniquingKeysWith: { $1 })
-        self.claims = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        let byName = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
+        self.claims = byName
         claimsByUID = Dictionary(claims.map { ($0.metadata.uid, $0) }, uniquingKeysWith: { $1 })
         madeByRuns = Set(volumes.flatMap(\.madeClaims))
-        sealed = Dictionary(grouping: volumes.sorted { $0.metadata.name < $1.metadata.name }) {
-            Seal(of: $0)?.uid ?? ""
+        let seals = self.volumes.compactMapValues { Seal(of: $0) }
+        self.seals = seals
+        sealed = Dictionary(grouping: self.volumes.values.sorted { $0.metadata.name < $1.metadata.name }) {
+            seals[$0.metadata.name]?.uid ?? ""
         }
         self.pods = pods
+        users = pods.filter { pod in
+            !pod.isGoToolsMover(of: Set(pod.claimNames))
+                && !pod.isMover { byName[ObjectName($0, in: pod.metadata.namespace)]?.metadata.uid }
+        }
         // A StatefulSet that was to be recreated, and still is what it was, is that and nothing to be deleted.
         let recreated = workloads.filter { $0.record != nil && $0.resource == .statefulSets && $0.replicas > 0 }
         let uids = Set(recreated.map(\.metadata.uid))
@@ -64,7 +75,7 @@ struct Inventory: Sendable {
         class storageClass: String?
     ) -> ClaimState {
         var state = ClaimState(name: name, claim: claims[name], seal: seal, destinationClass: storageClass)
-        state.ownerOfPods = DataOwner(of: name, in: pods.filter { !isMover($0) })
+        state.ownerOfPods = DataOwner(of: name, in: users)
         state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
         state.destination = destination
         findStaging(of: &state)
@@ -79,7 +90,7 @@ struct Inventory: Sendable {
 
     /// The seal of a volume, where it counts.
     func seal(of volume: PersistentVolume) -> Seal? {
-        guard let seal = Seal(of: volume) else { return nil }
+        guard let seal = seals[volume.metadata.name] else { return nil }
         // Of a claim that can't be read nobody can say that it is gone.
         guard unreadable(.claims, seal.name) == nil else { return seal }
         let source = seal.sourceVolume.flatMap { volumes[$0] }
@@ -111,7 +122,7 @@ struct Inventory: Sendable {
         guard state.seal == nil, let claim = state.claim else { return nil }
         guard let volume = sealed[claim.metadata.uid]?.first else { return nil }
         var sealed = state
-        (sealed.destination, sealed.seal) = (volume, Seal(of: volume))
+        (sealed.destination, sealed.seal) = (volume, seals[volume.metadata.name])
         return sealed.otherMigration.map {
             Obstacle(namespace: state.name.namespace, resource: claim.title, message: $0.description)
         }

@@ -19,22 +19,20 @@ extension Migrator {
         var search = OwnerSearch(self, inventory)
         // What is bound to its new volume already only waits for its workload to be ready: nothing is stopped for it.
         let rebound = Set(states.filter(\.isRebound).map(\.name))
-        for pod in inventory.pods where !inventory.isMover(pod) && !pod.neverRuns {
+        for pod in inventory.users where !pod.neverRuns {
             let mounted = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) })
             guard !mounted.isDisjoint(with: names) else { continue }
-            let isEnded = pod.isFinished
-            if isEnded, pod.metadata.controller != nil || options.recreatesPods { continue }
-            let why: Obstacle
-            switch isEnded ? .impossible("") : try await search.stop(for: pod) {
+            let blocked = mounted.intersection(names).subtracting(rebound)
+            if pod.isFinished {
+                guard pod.metadata.controller == nil, !options.recreatesPods else { continue }
+                usage.add(.ended(pod), to: blocked)
+                continue
+            }
+            switch try await search.stop(for: pod) {
             case .workloads(let found):
                 for workload in found { claims.add(mounted, of: workload) }
-                continue
-            case .impossible where isEnded: why = .ended(pod)
-            case .impossible(let reason):
-                why = Obstacle(namespace: pod.metadata.namespace, resource: pod.title, message: reason)
-            }
-            for claim in mounted.intersection(names).subtracting(rebound) {
-                usage.obstacles[claim, default: []].append(why)
+            case .impossible(let why):
+                usage.add(Obstacle(namespace: pod.metadata.namespace, resource: pod.title, message: why), to: blocked)
             }
         }
         claims.add(scalers, of: names)
@@ -77,6 +75,10 @@ private struct MountedClaims {
 }
 
 extension Migrator.Usage {
+    fileprivate mutating func add(_ obstacle: Obstacle, to claims: Set<ObjectName>) {
+        for claim in claims { obstacles[claim, default: []].append(obstacle) }
+    }
+
     /// Adds a workload that mounts some of the chosen claims.
     fileprivate mutating func add(
         _ workload: Workload,

@@ -6,8 +6,8 @@ extension Unit {
     mutating func nameConsumers(in inventory: Inventory) {
         for index in claims.indices {
             let name = claims[index].name
-            let pods = inventory.pods.filter {
-                $0.metadata.namespace == name.namespace && !inventory.isMover($0) && $0.claimNames.contains(name.name)
+            let pods = inventory.users.filter {
+                $0.metadata.namespace == name.namespace && $0.claimNames.contains(name.name)
             }
             let pod = pods.first { $0.spec.nodeName != nil && !$0.isFinished } ?? pods.first { !$0.isFinished }
             claims[index].consumer =

@@ -18,8 +18,8 @@ extension Unit {
     /// Finds the pods that mount the unit's claims; of a workload that has none, what it makes its pods from.
     mutating func namePods(in inventory: Inventory) {
         let names = Set(claims.map(\.name))
-        pods = inventory.pods.compactMap { pod in
-            guard !inventory.isMover(pod), !pod.isFinished, !pod.metadata.isTerminating else { return nil }
+        pods = inventory.users.compactMap { pod in
+            guard !pod.isFinished, !pod.metadata.isTerminating else { return nil }
             let found = self.pod(pod.title, pod.spec, runs: pod.spec.nodeName != nil, pod.metadata.namespace, inventory)
             return names.isDisjoint(with: found.claims) ? nil : found
         }
