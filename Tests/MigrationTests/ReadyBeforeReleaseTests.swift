@@ -29,7 +29,7 @@ struct ReadyBeforeReleaseTests {
     }
 
     /// Does something as soon as the claim has its successor.
-    private static func onceSwapped(_ change: @escaping @Sendable (inout Cluster) throws -> Void) -> Meddler {
+    static func onceSwapped(_ change: @escaping @Sendable (inout Cluster) throws -> Void) -> Meddler {
         once(
             when: { _, cluster in
                 let claim = cluster.get(ObjectKey(.persistentVolumeClaims, "shop", "data"))
@@ -44,18 +44,12 @@ struct ReadyBeforeReleaseTests {
     func neverReady() throws {
         let world = Self.world()
         let run = world.migrate(
-            meddler: Self.onceSwapped {
-                // No node takes its pods any more.
-                for node in ["node-1", "node-2"] {
-                    try $0.update(ObjectKey(.nodes, nil, node)) { $0[path: ["spec", "unschedulable"]] = true }
-                }
-            }
+            // No node takes its pods any more.
+            meddler: Self.onceSwapped { try $0.cordonNodes(true) }
         )
         Self.expectKept(run, "waited")
         var later = run.world
-        for node in ["node-1", "node-2"] {
-            try later.cluster.update(ObjectKey(.nodes, nil, node)) { $0[path: ["spec", "unschedulable"]] = nil }
-        }
+        try later.cluster.cordonNodes(false)
         later.cluster.advance(to: later.cluster.now + .seconds(30))
         let back = later.migrate(.rollback(discardingChanges: true), as: "second")
         #expect(back.report?.succeeded == true, "\(back.messages)")
@@ -128,5 +122,14 @@ struct ReadyBeforeReleaseTests {
         }
         #expect(try world.status().workloads.isEmpty)
         #expect(try world.discovery().forgotten.isEmpty)
+    }
+}
+
+extension Cluster {
+    /// Has the nodes take no more pods, or take them again, as `kubectl cordon` does.
+    mutating func cordonNodes(_ isCordoned: Bool) throws {
+        for node in ["node-1", "node-2"] {
+            try update(ObjectKey(.nodes, nil, node)) { $0[path: ["spec", "unschedulable"]] = isCordoned ? true : nil }
+        }
     }
 }

@@ -277,20 +277,7 @@ struct CleanupTests {
     @Test("keeps a volume of which no workload was seen ready on its successor, until one is")
     func unready() throws {
         var world = Scenario.deployment.world(alone: true)
-        let run = world.migrate(
-            meddler: once(
-                when: { _, cluster in
-                    cluster.list(.persistentVolumeClaims, namespace: "shop").contains {
-                        $0[path: ["spec", "storageClassName"]]?.string == World.destination && $0.phase == "Bound"
-                            && $0[path: ["metadata", "name"]]?.string == "data"
-                    }
-                }
-            ) {
-                for node in ["node-1", "node-2"] {
-                    try $0.update(ObjectKey(.nodes, nil, node)) { $0[path: ["spec", "unschedulable"]] = true }
-                }
-            }
-        )
+        let run = world.migrate(meddler: ReadyBeforeReleaseTests.onceSwapped { try $0.cordonNodes(true) })
         world = run.world
         let (early, before) = try Self.clean(world, days: 0, after: .seconds(60))
         guard case .kept(let why)? = early.first?.result else {
@@ -299,9 +286,7 @@ struct CleanupTests {
         }
         #expect(why.contains("no workload was seen ready"))
         #expect(before.sourceVolumes.count == 1)
-        for node in ["node-1", "node-2"] {
-            world.change(ObjectKey(.nodes, nil, node)) { $0[path: ["spec", "unschedulable"]] = nil }
-        }
+        try world.cluster.cordonNodes(false)
         let (late, after) = try Self.clean(world, days: 0, after: .seconds(60))
         #expect(late.map(\.result) == [.freed])
         #expect(after.sourceVolumes.isEmpty && after.isOn(World.destination))

@@ -8,26 +8,15 @@ import Testing
 
 @Suite("Between the copy and the deletion of its claim")
 struct SwapTests {
-    private static let volume = ObjectKey(.persistentVolumeClaims, "shop", "data")
-
     private static func destinations(_ cluster: Cluster, with mark: String) -> [JSON] {
         cluster.list(.persistentVolumes).filter { $0[path: ["metadata", "annotations", mark]] != nil }
     }
 
     /// A pod that mounts a claim.
     private static func pod(_ name: String, on claim: String, _ annotations: [String: JSON] = [:]) -> JSON {
-        [
-            "metadata": ["name": .string(name), "annotations": .object(annotations)],
-            "spec": [
-                "containers": [
-                    [
-                        "name": "main", "image": "busybox", "command": ["sleep", "infinity"],
-                        "volumeMounts": [["name": "data", "mountPath": "/data"]],
-                    ]
-                ],
-                "volumes": [["name": "data", "persistentVolumeClaim": ["claimName": .string(claim)]]],
-            ],
-        ]
+        var pod = PreflightScene.pod(name, claim: claim)
+        pod[path: ["metadata", "annotations"]] = .object(annotations)
+        return pod
     }
 
     @Test("a run dies, its workload runs, and somebody deletes the claim: what was written since is on the way back")

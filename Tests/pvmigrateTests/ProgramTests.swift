@@ -61,52 +61,51 @@ struct ProgramTests {
         #expect(String(decoding: result, as: UTF8.self).contains(#""outcome":"interrupted""#))
     }
 
-    @Test("writes into no file or connection of its own where its standard streams are closed")
-    func closed() throws {
+    /// Looks at a program as it waits for its first answer: `status`, started by a shell script, to which the program and the
+    /// kubeconfig are given.
+    private func connecting(by script: String, _ look: (Process) throws -> Void) throws {
         let folder = try TemporaryFolder()
         let server = try SilentServer()
         defer { close(server.socket) }
         let file = try folder.write("config", kubeconfig(cluster: "{server: 'http://127.0.0.1:\(server.port)'}"))
         let process = Process()
         process.executableURL = URL(filePath: "/bin/sh")
-        process.arguments = [
-            "-c", #"exec "$0" "$@" <&- >&- 2>&-"#, Self.directory.appending(path: "pvmigrate").path, "status",
-            "--kubeconfig", file,
-        ]
+        process.arguments = ["-c", script, Self.directory.appending(path: "pvmigrate").path, file]
+        process.standardError = FileHandle.nullDevice
         try process.run()
-        server.accept()
-        for descriptor in 0...2 {
-            let path = "/proc/\(process.processIdentifier)/fd/\(descriptor)"
-            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: path) == "/dev/null")
+        defer {
+            kill(process.processIdentifier, SIGKILL)
+            process.waitUntilExit()
         }
-        kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        server.accept()
+        try look(process)
+    }
+
+    @Test("writes into no file or connection of its own where its standard streams are closed")
+    func closed() throws {
+        try connecting(by: #"exec "$0" status --kubeconfig "$1" <&- >&- 2>&-"#) { process in
+            for descriptor in 0...2 {
+                let path = "/proc/\(process.processIdentifier)/fd/\(descriptor)"
+                let target = try FileManager.default.destinationOfSymbolicLink(atPath: path)
+                #expect(target == "/dev/null")
+            }
+        }
     }
 
     @Test("leaves nothing of its memory on a disk when it crashes: there may be tokens and keys in it")
     func coreDumps() throws {
-        let folder = try TemporaryFolder()
-        let server = try SilentServer()
-        defer { close(server.socket) }
-        let file = try folder.write("config", kubeconfig(cluster: "{server: 'http://127.0.0.1:\(server.port)'}"))
-        let process = Process()
-        process.executableURL = URL(filePath: "/bin/sh")
         // With a limit that would let it, and the kernel's own filter.
-        process.arguments = [
-            "-c", #"ulimit -S -c unlimited; echo 0x33 >/proc/self/coredump_filter; exec "$0" status --kubeconfig "$1""#,
-            Self.directory.appending(path: "pvmigrate").path, file,
-        ]
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        server.accept()
-        func read(_ name: String) throws -> String {
-            try String(contentsOfFile: "/proc/\(process.processIdentifier)/\(name)", encoding: .utf8)
+        let script =
+            #"ulimit -S -c unlimited; echo 0x33 >/proc/self/coredump_filter; exec "$0" status --kubeconfig "$1""#
+        try connecting(by: script) { process in
+            func read(_ name: String) throws -> String {
+                try String(contentsOfFile: "/proc/\(process.processIdentifier)/\(name)", encoding: .utf8)
+            }
+            let limit = try read("limits").split(separator: "\n").first { $0.hasPrefix("Max core file size") }
+            #expect(limit?.split(separator: " ").dropFirst(4).first == "0", "\(limit ?? "")")
+            let filter = try read("coredump_filter")
+            #expect(filter.allSatisfy { $0 == "0" || $0.isNewline })
         }
-        let limit = try read("limits").split(separator: "\n").first { $0.hasPrefix("Max core file size") }
-        #expect(limit?.split(separator: " ").dropFirst(4).first == "0", "\(limit ?? "")")
-        #expect(try read("coredump_filter").allSatisfy { $0 == "0" || $0.isNewline })
-        kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
     }
 
     @Test("fails where its results find no room, and does not where nobody reads them any more")
