@@ -32,7 +32,7 @@ extension Migrator {
         for unit in discovery.units where unit.bearsTraces {
             let staging = unit.claims.compactMap(\.ownStaging)
             let began = journal.begin(Pipeline.wayBack, unit)
-            let recovered = await recover(Progress(unit: unit, stagingBindsAtOnce: true), keepingStaging: false)
+            let recovered = await recover(Progress(unit: unit), keepingStaging: false)
             journal.end(Pipeline.wayBack, unit, began: began)
             let progress = recovered.progress
             let isDone = recovered.stopped.isEmpty && !progress.unit.claims.contains(where: \.bearsTraces)
@@ -40,7 +40,7 @@ extension Migrator {
             report.stopped += recovered.stopped
             for claim in staging { await orWarn(claim.title) { try await awaitRemoval(of: claim) } }
             for state in progress.unit.claims {
-                if progress.next(state) == .done {
+                if state.next == .done {
                     report.add(state, of: progress, done, reason: "it was past the point of no return")
                 } else if state.bearsTraces {
                     report.add(state, of: progress, .failed, reason: "could not be taken back; see above")

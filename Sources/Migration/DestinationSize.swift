@@ -75,7 +75,7 @@ extension ClaimState {
         guard seal == nil, givenDestination == nil, let staging = ownStaging, !staging.metadata.isTerminating,
             let size, let found = staging.spec.resources?.requests?["storage"]
         else { return nil }
-        return sizeWanted == nil ? (found < size ? staging : nil) : (found == size ? nil : staging)
+        return transfer.sizeWanted == nil ? (found < size ? staging : nil) : (found == size ? nil : staging)
     }
 
     /// True where the destination is to be smaller than the source volume.
@@ -89,24 +89,24 @@ extension Migrator {
     /// Writes down which sizes are asked for: by the claims' owners, by the flag, and by the namespaces' limits.
     ///
     /// - Returns: what can't be understood.
-    func writeSizes(into states: inout [ClaimState]) async throws -> [ObjectName: Obstacle] {
-        var obstacles: [ObjectName: Obstacle] = [:]
+    func writeSizes(into states: inout [ClaimState]) async throws -> [Transfer.ID: Obstacle] {
+        var obstacles: [Transfer.ID: Obstacle] = [:]
         let limits = try await leastSizes(for: states)
         for index in states.indices where states[index].seal == nil && !options.rollsBack {
             let state = states[index]
             do {
-                states[index].sizeWanted = try state.sizeAsked(options)
+                states[index].transfer.sizeWanted = try state.sizeAsked(options)
             } catch {
-                obstacles[state.name] = Obstacle(
+                obstacles[state.id] = Obstacle(
                     namespace: state.name.namespace,
                     resource: state.title,
                     message: "\(error)"
                 )
             }
             // Its successor is to meet them too.
-            let requested = states[index].sizeWanted ?? state.claim?.spec.resources?.requests?["storage"]
+            let requested = states[index].transfer.sizeWanted ?? state.claim?.spec.resources?.requests?["storage"]
             if let least = limits[state.name.namespace ?? ""], let requested, requested < least {
-                states[index].sizeWanted = max(least, states[index].size ?? least)
+                states[index].transfer.sizeWanted = max(least, states[index].size ?? least)
             }
         }
         return obstacles

@@ -79,8 +79,8 @@ extension Migrator {
         for state in progress.unit.claims {
             // In a unit that failed some claims may be done all the same.
             var own = moment
-            if case .failed = moment, progress.next(state) == .done { own = .finished }
-            record(own, of: state, [progress.copies[state.name]?.inWords, outage])
+            if case .failed = moment, state.next == .done { own = .finished }
+            record(own, of: state, [progress.copies[state.id]?.inWords, outage])
         }
         let claims = progress.unit.claims.map(\.name.name).joined(separator: ", ")
         for workload in progress.unit.workloads {

@@ -20,8 +20,8 @@ final class Findings: Sendable {
         var movers = 1
         /// When the locks that this run holds were renewed last, as far as it knows.
         var locks: [ObjectName: HeldLock] = [:]
-        /// The names of the copies that passes over a claim read last.
-        var copies: [ObjectName: ObjectName] = [:]
+        /// The names of the stand-ins that passes read last.
+        var standIns: [Transfer.ID: ObjectName] = [:]
     }
 
     private let mutex = Mutex(All())

@@ -29,7 +29,7 @@ struct GoMarks {
         case halfDone(Seal, note: Obstacle)
     }
 
-    func progress(in inventory: Inventory, from sourceClass: String) -> Progress {
+    func progress(in inventory: Inventory, from sources: ClassChoice) -> Progress {
         let successor = inventory.claims[claim]
         if let successor, successor.spec.volumeName == volume.metadata.name {
             return boundAgain(to: successor, in: inventory)
@@ -45,7 +45,7 @@ struct GoMarks {
         // Until that run gave the volume its policy back, it was not done, and its source volume was there; a tenant's
         // workload alone says nothing.
         let hasSource = inventory.volumes.values.contains {
-            $0.spec.storageClassName == sourceClass && $0.claim == nil && $0.phase == "Available"
+            sources.admits($0) && $0.claim == nil && $0.phase == "Available"
                 && $0.reclaimPolicy == "Retain" && !$0.metadata.isTerminating
         }
         let isOpen = hasSource && reclaimPolicy.map { $0 != volume.reclaimPolicy } ?? false
@@ -64,10 +64,13 @@ struct GoMarks {
             )
         }
         let source = inventory.volumes.values.first {
-            $0.spec.storageClassName == sourceClass && $0.claim == claim && $0.phase == "Released"
+            sources.admits($0) && $0.claim == claim && $0.phase == "Released"
         }
         return .halfDone(
-            Seal(manifest: manifest(source: source, class: sourceClass), reclaimPolicy: reclaimPolicy ?? "Retain"),
+            Seal(
+                manifest: manifest(source: source, class: sources.name ?? ""),
+                reclaimPolicy: reclaimPolicy ?? "Retain"
+            ),
             note: note(
                 "the Go tool has deleted the claim \(claim) and not created it anew: that is done now. The claim's labels "
                     + "and annotations are lost with it. "

@@ -31,32 +31,27 @@ enum Sighting: Sendable, Equatable {
 /// How far a unit has come.
 struct Progress: Sendable {
     var unit: Unit
-    /// False where the destination class waits for the first consumer.
-    var stagingBindsAtOnce: Bool
     /// True where something was done before its turn.
     var isPrepared = false
     /// When the first workload was asked to stop, and when the last was asked to start again.
     var stopped: Duration?
     var started: Duration?
-    var copies: [ObjectName: CopyResult] = [:]
-    var passes: [ObjectName: Passes] = [:]
+    var copies: [Transfer.ID: CopyResult] = [:]
+    var passes: [Transfer.ID: Passes] = [:]
     /// Of the claims that were bound to their new volumes when it was looked for: whether a ready workload was seen there.
-    var readiness: [ObjectName: Sighting] = [:]
+    var readiness: [Transfer.ID: Sighting] = [:]
     /// The UIDs of the pods that had ended when nothing used the claims any more.
     var ended: Set<String> = []
     /// The claims whose old volumes are kept, since pods may have written to them after the copy, each with whose.
-    var disturbed: [ObjectName: String] = [:]
+    var disturbed: [Transfer.ID: String] = [:]
     /// The UIDs of the workloads that somebody has deleted meanwhile.
     var deleted: Set<String> = []
     /// The claims whose new volumes are where their pods can't be.
-    var misplaced: Set<ObjectName> = []
+    var misplaced: Set<Transfer.ID> = []
 
-    func next(_ state: ClaimState) -> Action { state.next(stagingBindsAtOnce: stagingBindsAtOnce) }
     /// True when some claim has yet to be copied, or its source claim to be deleted: its pods must not run.
-    var needsQuiet: Bool {
-        unit.claims.contains { ![.dropWake, .disposeOfSource, .dropMarks, .done].contains(next($0)) }
-    }
-    var isDone: Bool { unit.claims.allSatisfy { next($0) == .done } }
+    var needsQuiet: Bool { unit.claims.contains(where: \.next.needsQuiet) }
+    var isDone: Bool { unit.claims.allSatisfy { $0.next == .done } }
 
     /// Takes over how a volume is now that bears a record, so that what is decided next knows it.
     mutating func take(_ volume: PersistentVolume?) {
@@ -79,7 +74,6 @@ extension Migrator {
     /// - Throws: what `perform` throws, once looking again did not help.
     func advance(
         _ state: ClaimState,
-        _ progress: Progress,
         _ perform: (ClaimState, Action) async throws -> ClaimState?
     ) async throws -> ClaimState {
         var state = state
@@ -89,7 +83,7 @@ extension Migrator {
         for _ in 1...100 {
             try Task.checkCancellation()
             do {
-                guard let new = try await perform(state, progress.next(state)) else { return state }
+                guard let new = try await perform(state, state.next) else { return state }
                 state = new
                 backoff = Backoff()
                 end = time.now() + .seconds(120)
@@ -129,18 +123,18 @@ extension Migrator {
             for state in before.unit.claims {
                 group.addTask {
                     do {
-                        return Advance(state: try await advance(state, before, perform))
+                        return Advance(state: try await advance(state, perform))
                     } catch {
                         return Advance(state: state, failure: Self.located(error, at: state.title))
                     }
                 }
             }
-            var outcomes: [ObjectName: Advance] = [:]
-            for await outcome in group { outcomes[outcome.state.name] = outcome }
+            var outcomes: [Transfer.ID: Advance] = [:]
+            for await outcome in group { outcomes[outcome.state.id] = outcome }
             return outcomes
         }
-        progress.unit.claims = before.unit.claims.map { outcomes[$0.name]?.state ?? $0 }
-        let failure = before.unit.claims.lazy.compactMap { outcomes[$0.name]?.failure }.first
+        progress.unit.claims = before.unit.claims.map { outcomes[$0.id]?.state ?? $0 }
+        let failure = before.unit.claims.lazy.compactMap { outcomes[$0.id]?.failure }.first
         if let failure { throw failure }
     }
 

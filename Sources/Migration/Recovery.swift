@@ -76,7 +76,7 @@ extension Migrator {
         }
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
-            let isKept = keepingStaging && !progress.misplaced.contains(state.name)
+            let isKept = keepingStaging && !progress.misplaced.contains(state.id)
             let back = await orWarn(state.title) { try await goBack(state, keepingStaging: isKept) }
             if let back { progress.unit.claims[index] = back }
         }

@@ -76,9 +76,9 @@ extension Report {
     }
 
     mutating func add(_ state: ClaimState, of progress: Progress, _ result: Result, reason: String?) {
-        let copy = progress.copies[state.name]
+        let copy = progress.copies[state.id]
         // A unit is down until the last of its claims is copied.
-        let predicted = progress.unit.claims.compactMap { progress.passes[$0.name]?.predictedOutage }.max()
+        let predicted = progress.unit.claims.compactMap { progress.passes[$0.id]?.predictedOutage }.max()
         var outage: Duration?
         if let stopped = progress.stopped, let started = progress.started { outage = started - stopped }
         claims.append(

@@ -26,8 +26,7 @@ extension Migrator {
         warnOfTag(before: discovery)
         if options.goal != .stage { await startForgotten(discovery, into: &report) }
         if !options.makesPasses, discovery.units.contains(where: \.isRunning) { await learnImages() }
-        let binding = discovery.storageClass(options.destinationClass)?.waitsForFirstConsumer
-        for unit in await reports(of: discovery, stagingBindsAtOnce: binding != true, interruption) {
+        for unit in await reports(of: discovery, interruption) {
             report.claims += unit.claims
             report.stopped += unit.stopped
             report.failures += unit.failures
@@ -56,14 +55,10 @@ extension Migrator {
     /// Migrates the units, as the schedule has them; those whose turn comes next are made ready meanwhile.
     ///
     /// - Returns: what became of each, in the units' order.
-    private func reports(
-        of discovery: Discovery,
-        stagingBindsAtOnce: Bool,
-        _ interruption: Interruption
-    ) async -> [Report] {
+    private func reports(of discovery: Discovery, _ interruption: Interruption) async -> [Report] {
         await withTaskGroup(of: Ended.self) { group in
             var schedule = Schedule(discovery, atMost: options.parallel, perNode: options.parallelPerNode)
-            var units = discovery.units.map { Progress(unit: $0, stagingBindsAtOnce: stagingBindsAtOnce) }
+            var units = discovery.units.map { Progress(unit: $0) }
             var reports = [Report?](repeating: nil, count: units.count)
             while true {
                 while let number = schedule.next() {
@@ -182,7 +177,7 @@ extension Migrator {
         report.stopped += recovered.stopped
         report.failures += keptVolumes(recovered.progress)
         for state in recovered.progress.unit.claims {
-            let isDone = recovered.progress.next(state) == .done
+            let isDone = state.next == .done
             report.add(
                 state,
                 of: recovered.progress,
@@ -198,14 +193,14 @@ extension Migrator {
     private func keptVolumes(_ progress: Progress) -> [String] {
         progress.unit.claims.compactMap { state in
             let isDisturbed = state.source.flatMap { KeptVolume($0) }?.reason == .disturbed
-            if isDisturbed || progress.disturbed[state.name] != nil {
+            if isDisturbed || progress.disturbed[state.id] != nil {
                 return
-                    "\(state.title): \(progress.disturbed[state.name] ?? "a pod") was started after the copy, so its old "
+                    "\(state.title): \(progress.disturbed[state.id] ?? "a pod") was started after the copy, so its old "
                     + "volume \(state.source?.metadata.name ?? "?") is kept: it may hold what was written since, which is "
                     + "nowhere else"
             }
             guard state.isReleased, let source = state.source,
-                case .unseen(let why) = progress.readiness[state.name]
+                case .unseen(let why) = progress.readiness[state.id]
             else { return nil }
             return "\(state.title): no workload was seen ready on its new volume (\(why)), so its old volume "
                 + "\(source.metadata.name) is kept. To swap back to it: pvmigrate rollback --source-sc "

@@ -80,6 +80,6 @@ struct Schedule {
 extension ClaimState {
     /// The node on which its pods are; where they are gone, were.
     fileprivate var nodeOfPods: String? {
-        consumer?.nodeName ?? source?.metadata.annotation(Marks.sourceNode)
+        transfer.consumer?.nodeName ?? source?.metadata.annotation(Marks.sourceNode)
     }
 }

@@ -123,7 +123,7 @@ extension Inventory {
     func limbo(among names: Set<ObjectName>) -> [ClaimState] {
         volumes.values.compactMap { volume in
             guard let seal = seal(of: volume), names.contains(seal.name) else { return nil }
-            let state = state(of: seal.name, seal: seal, destination: volume, class: nil)
+            let state = state(of: seal.name, seal: seal, destination: volume, nil)
             return state.isInLimbo ? state : nil
         }
     }
@@ -226,21 +226,21 @@ extension Inventory {
     /// far as the volumes tell.
     func candidates(_ options: Options) -> Set<ObjectName> {
         if options.rollsBack {
-            let kept = volumes.values.filter { $0.spec.storageClassName == options.destinationClass }
+            let kept = volumes.values.filter(options.destinations.admits)
                 .compactMap { KeptVolume($0) }
             return Set(
                 kept.filter {
                     !options.selection.includes(namespace: $0.claim.namespace)
-                        || hindrance(to: $0, from: options.sourceClass) == nil
+                        || hindrance(to: $0, from: options.sources) == nil
                 }.map(\.claim)
             )
         }
         let seen = claims.values.filter {
-            $0.storageClassName == options.sourceClass && $0.metadata.annotation(Marks.kind) == nil
+            options.sources.admits($0) && $0.metadata.annotation(Marks.kind) == nil
                 && $0.metadata.controller?.kind != "Pod"
         }
         let unseen = volumes.values.filter { volume in
-            volume.spec.storageClassName == options.sourceClass && volume.phase == "Bound"
+            options.sources.admits(volume) && volume.phase == "Bound"
                 && !options.selection.includes(namespace: volume.claim?.namespace)
         }
         return Set(seen.map(\.name) + unseen.compactMap(\.claim))
@@ -252,10 +252,10 @@ extension Inventory {
             return unreadable(.claims, name).map { "can't be read: \($0.why)" } ?? "does not exist"
         }
         if let labelled, !labelled.contains(name) { return "does not have the labels of --selector" }
-        if claim.storageClassName == options.destinationClass { return nil }
-        if claim.storageClassName == options.sourceClass {
+        if options.sources.admits(claim) {
             return options.rollsBack ? "has no volume that was kept for it" : "can't be migrated; see the notes"
         }
+        if options.destinations.admits(claim) { return nil }
         return claim.storageClassName.map { "is of the StorageClass \($0), not of \(options.sourceClass)" }
             ?? "has no StorageClass"
     }
@@ -269,11 +269,11 @@ extension Inventory {
     fileprivate func isHalfDone(_ name: ObjectName, _ options: Options) -> Bool {
         if volumes.values.contains(where: {
             guard let seal = seal(of: $0) else { return false }
-            return seal.name == name && seal.sourceClass == options.sourceClass
+            return seal.name == name && options.sources.admits(seal)
         }) {
             return true
         }
-        let state = state(of: name, seal: nil, destination: nil, class: options.destinationClass)
-        return state.claim?.storageClassName == options.sourceClass && (state.isProtected || state.ownStaging != nil)
+        let state = state(of: name, seal: nil, destination: nil, options)
+        return options.sources.admits(state.claim?.storageClassName) && (state.isProtected || state.ownStaging != nil)
     }
 }

@@ -47,9 +47,13 @@ private struct OneClaim {
         )
     }
 
+    /// False where the destination class waits for the first consumer.
+    var bindsAtOnce = true
+
     var state: ClaimState {
         get throws {
-            var state = ClaimState(name: ObjectName("data", in: "shop"), destinationClass: "fast")
+            let name = ObjectName("data", in: "shop")
+            var state = ClaimState(Transfer(of: name, uid: "c1", storageClass: "fast", bindsAtOnce: bindsAtOnce))
             state.claim = try decode(claim)
             state.staging = try decode(staging)
             state.source = try decode(source)
@@ -109,17 +113,18 @@ private func volume(
 struct DecisionTests {
     private func next(_ change: (inout OneClaim) -> Void, copied: Bool = false, atOnce: Bool = true) throws -> Action {
         var world = OneClaim()
+        world.bindsAtOnce = atOnce
         change(&world)
         var state = try world.state
         state.copied = copied
-        return state.next(stagingBindsAtOnce: atOnce)
+        return state.next
     }
 
     @Test("an untouched claim is protected first")
     func protect() throws {
-        #expect(try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Delete") } == .protect)
+        #expect(try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Delete") } == .protect(.protect))
         // Retain alone is no protection: its former policy has to be known.
-        #expect(try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Retain") } == .protect)
+        #expect(try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Retain") } == .protect(.protect))
     }
 
     @Test("a mark of another claim, or of the Go tool, is no protection")
@@ -133,7 +138,7 @@ struct DecisionTests {
                 annotations: [Marks.reclaimPolicy: "Delete"]
             )
         }
-        #expect(action == .protect)
+        #expect(action == .protect(.protect))
     }
 
     @Test("a protected claim is staged, copied, and only then sealed")
@@ -141,7 +146,7 @@ struct DecisionTests {
         #expect(
             try next {
                 $0.staging = nil; $0.destination = nil
-            } == .stage
+            } == .stage(.create)
         )
         #expect(try next { _ in } == .copy)
         #expect(try next({ _ in }, copied: true) == .seal)
@@ -153,7 +158,7 @@ struct DecisionTests {
             world.staging?[path: ["status", "phase"]] = "Pending"
             world.destination = nil
         }
-        #expect(try next(pend) == .awaitStaging)
+        #expect(try next(pend) == .stage(.awaitBound))
         #expect(try next(pend, atOnce: false) == .copy)
     }
 
@@ -162,7 +167,7 @@ struct DecisionTests {
         let action = try next {
             $0.source?[path: ["metadata", "annotations", Marks.stagingUID]] = nil
         }
-        #expect(action == .recordStaging)
+        #expect(action == .stage(.record))
         var world = OneClaim()
         world.source?[path: ["metadata", "annotations", Marks.stagingUID]] = "s0"
         let state = try world.state
@@ -220,10 +225,10 @@ struct DecisionTests {
                 usurp(&$0) {
                     $0[path: ["metadata", "annotations", "pv.kubernetes.io/bound-by-controller"]] = "yes"
                 }
-            } == .removeUsurper
+            } == .rebind(.removeUsurper)
         )
-        #expect(try next { usurp(&$0) { $0[path: ["spec", "storageClassName"]] = "slow" } } == .removeUsurper)
-        #expect(try next { usurp(&$0) { _ in } } == .disposeOfSource)
+        #expect(try next { usurp(&$0) { $0[path: ["spec", "storageClassName"]] = "slow" } } == .rebind(.removeUsurper))
+        #expect(try next { usurp(&$0) { _ in } } == .release(.disposeOfSource))
     }
 
     @Test("a successor that somebody deletes keeps all marks, and both volumes")
@@ -243,8 +248,8 @@ struct DecisionTests {
 
     @Test("a sealed claim whose source claim still lives is unsealed by a new process, which copies again")
     func resumedSeal() throws {
-        #expect(try next { $0.seal() } == .unseal)
-        #expect(try next({ $0.seal() }, copied: true) == .deleteClaims)
+        #expect(try next { $0.seal() } == .protect(.unseal))
+        #expect(try next({ $0.seal() }, copied: true) == .rebind(.deleteClaims))
         // Nothing may reclaim the only copy.
         #expect(try next({ $0.seal(policy: "Delete") }, copied: true) == .seal)
     }
@@ -254,28 +259,28 @@ struct DecisionTests {
         #expect(
             try next {
                 $0.seal(); $0.claim = nil
-            } == .deleteClaims
+            } == .rebind(.deleteClaims)
         )
         #expect(
             try next {
                 $0.seal(); $0.claim = nil; $0.staging = nil
-            } == .reserve
+            } == .rebind(.reserve)
         )
         #expect(
             try next {
                 $0.seal(claim: "data", phase: "Released"); $0.claim = nil; $0.staging = nil
-            } == .awaitAvailable
+            } == .rebind(.awaitAvailable)
         )
         #expect(
             try next {
                 $0.seal(claim: "data", phase: "Available"); $0.claim = nil; $0.staging = nil
-            } == .create
+            } == .rebind(.create)
         )
         // Reserved with the UID of a claim that is gone: it would never bind.
         #expect(
             try next {
                 $0.seal(claim: "data", uid: "c1", phase: "Released"); $0.claim = nil; $0.staging = nil
-            } == .reserve
+            } == .rebind(.reserve)
         )
     }
 
@@ -294,18 +299,18 @@ struct DecisionTests {
         #expect(
             try next {
                 $0.seal(claim: "data", uid: "c2"); $0.staging = nil; $0.claim = successor(bound: false)
-            } == .awaitBound
+            } == .rebind(.awaitBound)
         )
         #expect(
             try next {
                 $0.seal(claim: "data", uid: "other"); $0.staging = nil; $0.claim = successor(bound: true)
-            } == .awaitBound
+            } == .rebind(.awaitBound)
         )
         #expect(
             try next {
                 $0.seal(claim: "data", uid: "c2"); $0.staging = nil; $0.claim = successor(bound: true)
             }
-                == .disposeOfSource
+                == .release(.disposeOfSource)
         )
     }
 
@@ -317,12 +322,12 @@ struct DecisionTests {
             world.claim = successor(bound: true)
             world.source = nil
         }
-        #expect(try next(bound) == .dropMarks)
+        #expect(try next(bound) == .release(.dropMarks))
         // A source volume that bears no mark of ours was given back already.
         #expect(
             try next {
                 bound(&$0); $0.source = volume("old", claim: "data", uid: "c1", policy: "Delete")
-            } == .dropMarks
+            } == .release(.dropMarks)
         )
     }
 
@@ -346,6 +351,6 @@ struct DecisionTests {
             $0.staging = nil
             $0.claim = object("PersistentVolumeClaim", "data", uid: "c9", spec: [:], phase: "Pending")
         }
-        #expect(action == .removeUsurper)
+        #expect(action == .rebind(.removeUsurper))
     }
 }

@@ -91,7 +91,7 @@ struct MisplacementTests {
     ) throws -> Unit {
         let names = (claims + others.keys.sorted()).map { ObjectName($0, in: "shop") }
         var unit = Unit(
-            claims: claims.map { ClaimState(name: ObjectName($0, in: "shop")) },
+            claims: claims.map { ClaimState(Transfer(of: ObjectName($0, in: "shop"), uid: "")) },
             workloads: [],
             obstacles: []
         )
@@ -184,7 +184,7 @@ struct PodWithClaimsTests {
             workloads: workloads
         )
         var unit = Unit(
-            claims: claims.map { ClaimState(name: ObjectName($0, in: "shop")) },
+            claims: claims.map { ClaimState(Transfer(of: ObjectName($0, in: "shop"), uid: "")) },
             workloads: workloads.naming(claims.map { ObjectName($0, in: "shop") }),
             obstacles: []
         )

@@ -26,7 +26,7 @@ struct MoverTemplateTests {
     ]
 
     private static func mover(onlyOn node: String? = nil, template: JSON) throws -> JSON {
-        var placement = Placement(of: ClaimState(name: ObjectName("data", in: "shop")))
+        var placement = Placement(of: ClaimState(Transfer(of: ObjectName("data", in: "shop"), uid: "")))
         placement.node = node
         placement.onlyThere = node != nil
         return MoverPod(

@@ -111,7 +111,7 @@ struct RecognitionTests {
         let unsealed = alive.recognise().states
         #expect(unsealed.map { $0.seal == nil } == [true])
         #expect(unsealed.first?.staleSeal?.metadata.name == "new")
-        #expect(unsealed.first?.next(stagingBindsAtOnce: true) == .unseal)
+        #expect(unsealed.first?.next == .protect(.unseal))
 
         var deleted = Lists()
         try deleted.addVolume("old", marks: Lists.protection, phase: "Released")

@@ -82,7 +82,7 @@ struct OverflowTests {
     func order() throws {
         func unit(_ sizes: [String]) throws -> Migration.Unit {
             let claims = try sizes.enumerated().map { number, size in
-                var state = ClaimState(name: ObjectName("\(number)", in: "shop"))
+                var state = ClaimState(Transfer(of: ObjectName("\(number)", in: "shop"), uid: ""))
                 let volume: JSON = [
                     "metadata": ["name": "pv", "uid": "u", "resourceVersion": "1"],
                     "spec": ["capacity": ["storage": .string(size)]],

@@ -22,6 +22,8 @@ struct Inventory: Sendable {
     var owners: [String: Workload]
     /// The claims that have the labels asked for; nil where no labels are.
     var labelled: Set<ObjectName>?
+    /// As far as they were listed.
+    private let classes: [StorageClass]
     /// What was listed and can't be read.
     var unreadable: [ObjectName: [Unreadable]]
 
@@ -30,8 +32,10 @@ struct Inventory: Sendable {
         claims: [PersistentVolumeClaim],
         pods: [Pod],
         workloads: [Workload],
+        classes: [StorageClass] = [],
         unreadable: [Unreadable] = []
     ) {
+        self.classes = classes
         self.unreadable = Dictionary(grouping: unreadable, by: \.name)
         self.volumes = Dictionary(volumes.map { ($0.metadata.name, $0) }, uniquingKeysWith: { $1 })
         let byName = Dictionary(claims.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
@@ -67,25 +71,34 @@ struct Inventory: Sendable {
     ///
     /// - Parameters:
     ///   - destination: where it is known without the staging claim.
-    ///   - storageClass: the destination class that is asked for; nil for any.
+    ///   - goal: what is asked for; nil for anything.
     func state(
         of name: ObjectName,
         seal: Seal?,
         destination: PersistentVolume?,
-        class storageClass: String?
+        _ goal: Options?
     ) -> ClaimState {
-        var state = ClaimState(name: name, claim: claims[name], seal: seal, destinationClass: storageClass)
-        state.ownerOfPods = DataOwner(of: name, in: users)
+        let uid = seal?.uid ?? claims[name]?.metadata.uid
+        var state = ClaimState(transfer(of: name, uid: uid, goal), claim: claims[name], seal: seal)
+        state.transfer.ownerOfPods = DataOwner(of: name, in: users)
         state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
         state.destination = destination
         findStaging(of: &state)
         if seal == nil, let uid = state.claim?.metadata.uid {
-            state.staleSeal = sealed[uid]?.first {
-                $0.metadata.uid != state.destination?.metadata.uid
-                    && (storageClass == nil || $0.spec.storageClassName == storageClass)
-            }
+            state.observation.staleSeal = sealed[uid]?.first { $0.metadata.uid != state.destination?.metadata.uid }
         }
         return state
+    }
+
+    private func transfer(of name: ObjectName, uid: String?, _ goal: Options?) -> Transfer {
+        let storageClass = classes.first { $0.metadata.name == goal?.destinationClass }
+        return Transfer(
+            of: name,
+            uid: uid ?? "",
+            storageClass: goal?.destinationClass,
+            bindsAtOnce: storageClass?.waitsForFirstConsumer != true,
+            needsKeptVolume: goal?.rollsBack == true
+        )
     }
 
     /// The seal of a volume, where it counts.
@@ -117,23 +130,12 @@ struct Inventory: Sendable {
         }
     }
 
-    /// Why a claim can't be migrated that is sealed on a volume of another class than the one asked for; else nil.
-    func sealElsewhere(of state: ClaimState) -> Obstacle? {
-        guard state.seal == nil, let claim = state.claim else { return nil }
-        guard let volume = sealed[claim.metadata.uid]?.first else { return nil }
-        var sealed = state
-        (sealed.destination, sealed.seal) = (volume, seals[volume.metadata.name])
-        return sealed.otherMigration.map {
-            Obstacle(namespace: state.name.namespace, resource: claim.title, message: $0.description)
-        }
-    }
-
     /// The claims of the destination class that call themselves staging claims of a unit's, and are not.
     func unproven(besides states: [ClaimState], _ options: Options) -> [Obstacle] {
         let names = Set(states.map(\.name))
         return claims.values.sorted { $0.name < $1.name }.filter { claim in
             claim.metadata.annotation(Marks.kind) == Marks.Kind.staging
-                && claim.storageClassName != options.sourceClass && !madeByRuns.contains(claim.metadata.uid)
+                && !options.sources.admits(claim) && !madeByRuns.contains(claim.metadata.uid)
                 && !states.contains { $0.staging?.metadata.uid == claim.metadata.uid }
                 && names.contains(
                     ObjectName(claim.metadata.annotation(Marks.claim) ?? "", in: claim.metadata.namespace)
@@ -142,10 +144,10 @@ struct Inventory: Sendable {
     }
 
     /// Why a claim can't be swapped back to a volume that was kept for it; nil where it can.
-    func hindrance(to kept: KeptVolume, from sourceClass: String) -> Obstacle? {
+    func hindrance(to kept: KeptVolume, from sources: ClassChoice) -> Obstacle? {
         let why: String
         if let claim = claims[kept.claim] {
-            if claim.metadata.uid == kept.successor, claim.storageClassName == sourceClass { return nil }
+            if claim.metadata.uid == kept.successor, sources.admits(claim) { return nil }
             why =
                 claim.metadata.uid == kept.successor
                 ? "is of the class \(claim.storageClassName ?? "?") now" : "is not the one that took its place"
@@ -161,10 +163,10 @@ struct Inventory: Sendable {
 
     /// The claim of a protected volume that somebody has deleted; else nil. Another one may have its name.
     ///
-    /// - Parameter storageClass: the destination class that is asked for; nil for any.
-    func lostClaim(of volume: PersistentVolume, class storageClass: String?) -> ClaimState? {
+    /// - Parameter goal: what is asked for; nil for anything.
+    func lostClaim(of volume: PersistentVolume, _ goal: Options?) -> ClaimState? {
         guard let name = volume.claim else { return nil }
-        var state = ClaimState(name: name, claim: claims[name], destinationClass: storageClass)
+        var state = ClaimState(transfer(of: name, uid: volume.spec.claimRef?.uid, goal), claim: claims[name])
         state.source = volume
         guard state.isLost else { return nil }
         findStaging(of: &state)
@@ -174,22 +176,24 @@ struct Inventory: Sendable {
     /// True when no claim of a stopped workload takes part in a migration any more, of whichever class.
     func isFinished(_ workload: Workload) -> Bool {
         let sealed = Set(volumes.values.compactMap { seal(of: $0)?.name })
-        let lost = Set(volumes.values.compactMap { lostClaim(of: $0, class: nil)?.name })
+        let lost = Set(volumes.values.compactMap { lostClaim(of: $0, nil)?.name })
         return workload.claimNames.allSatisfy { name in
             let name = ObjectName(name, in: workload.name.namespace)
             if sealed.contains(name) || lost.contains(name) { return false }
-            let state = state(of: name, seal: nil, destination: nil, class: nil)
+            let state = state(of: name, seal: nil, destination: nil, nil)
             // Nothing is started for what is unproven, and that may well be a staging claim of the Go tool.
             return state.claim == nil || state.staging == nil && !state.isProtected && seemingStaging(of: state) == nil
         }
     }
 
     /// The claim that calls itself a claim's staging claim, and is of another class than that.
+    ///
+    /// What the Go tool has made bears no UID: only its class tells that the claim is not migrated yet.
     func seemingStaging(of state: ClaimState) -> PersistentVolumeClaim? {
         let named = claims[ObjectName(Marks.stagingName(of: state.name.name), in: state.name.namespace)]
         guard let named, named.metadata.annotation(Marks.kind) == Marks.Kind.staging,
             named.metadata.annotation(Marks.claim) == state.name.name
         else { return nil }
-        return named.storageClassName == state.claim?.storageClassName ? nil : named
+        return ClassChoice(name: state.claim?.storageClassName).admits(named) ? nil : named
     }
 }

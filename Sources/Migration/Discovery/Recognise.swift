@@ -5,7 +5,7 @@ struct Recognition {
     /// The claims that take part.
     private(set) var states: [ClaimState] = []
     /// What stands in the way of a claim.
-    private(set) var obstacles: [ObjectName: [Obstacle]] = [:]
+    private(set) var obstacles: [Transfer.ID: [Obstacle]] = [:]
     /// What a person should know.
     private(set) var notes: [Obstacle] = []
     /// Claims of the source class that call themselves ours, which nothing proves.
@@ -32,24 +32,24 @@ struct Recognition {
             if options.rollsBack { addKept(kept) }
         } else if options.rollsBack {
             return
-        } else if let marks = GoMarks(volume), volume.spec.storageClassName == options.destinationClass,
-            options.selection.whatLeavesOut(marks.claim) == nil
+        } else if let marks = GoMarks(volume), options.destinations.admits(volume),
+            options.selection.whatLeavesOut(marks.claim) == nil, addGoTools(marks)
         {
-            addGoTools(marks)
-        } else if volume.spec.storageClassName == options.sourceClass {
+            return
+        } else if options.sources.admits(volume) {
             addSource(volume)
         }
     }
 
     private func state(of name: ObjectName, seal: Seal? = nil, destination: PersistentVolume? = nil) -> ClaimState {
-        inventory.state(of: name, seal: seal, destination: destination, class: options.destinationClass)
+        inventory.state(of: name, seal: seal, destination: destination, options)
     }
 
     private mutating func addSealed(_ volume: PersistentVolume, _ seal: Seal) {
         guard inventory.includes(seal, on: volume, options.selection) else { return }
-        if seal.sourceClass == options.sourceClass, volume.spec.storageClassName == options.destinationClass {
+        if options.sources.admits(seal), options.destinations.admits(volume) {
             states.append(state(of: seal.name, seal: seal, destination: volume))
-        } else if volume.spec.storageClassName == options.sourceClass, seal.sourceClass != options.sourceClass {
+        } else if options.sources.admits(volume), !options.sources.admits(seal) {
             notes.append(
                 Obstacle(
                     namespace: seal.name.namespace,
@@ -61,24 +61,26 @@ struct Recognition {
     }
 
     private mutating func addKept(_ kept: KeptVolume) {
-        guard kept.volume.spec.storageClassName == options.destinationClass,
+        guard options.destinations.admits(kept.volume),
             inventory.includes(kept.claim, options.selection)
         else { return }
-        if let why = inventory.hindrance(to: kept, from: options.sourceClass) {
+        if let why = inventory.hindrance(to: kept, from: options.sources) {
             notes.append(why)
         } else {
             states.append(state(of: kept.claim, destination: kept.volume))
         }
     }
 
-    private mutating func addGoTools(_ marks: GoMarks) {
-        switch marks.progress(in: inventory, from: options.sourceClass) {
-        case .finished: break
+    /// - Returns: false where nothing is left to do for what they say: then the volume is as any other.
+    private mutating func addGoTools(_ marks: GoMarks) -> Bool {
+        switch marks.progress(in: inventory, from: options.sources) {
+        case .finished: return false
         case .unclear(let note): notes.append(note)
         case .halfDone(let seal, let note):
             notes.append(note)
             states.append(state(of: marks.claim, seal: seal, destination: marks.volume))
         }
+        return true
     }
 
     private mutating func addSource(_ volume: PersistentVolume) {
@@ -86,7 +88,7 @@ struct Recognition {
         case .found(let claim): addSource(claim, volume)
         case .elsewhere: break
         case .none(let note):
-            if let state = inventory.lostClaim(of: volume, class: options.destinationClass) {
+            if let state = inventory.lostClaim(of: volume, options) {
                 lost.append(state)
             } else {
                 notes.append(note)
@@ -115,10 +117,8 @@ struct Recognition {
         }
         let state = state(of: claim.name)
         states.append(state)
-        if let other = inventory.sealElsewhere(of: state) {
-            obstacles[state.name, default: []].append(other)
-        } else if case .blocked(let why) = state.next(stagingBindsAtOnce: true) {
-            obstacles[state.name, default: []].append(
+        if case .blocked(let why) = state.next {
+            obstacles[state.id, default: []].append(
                 Obstacle(namespace: claim.metadata.namespace, resource: claim.title, message: why.description)
             )
         }
@@ -154,7 +154,8 @@ struct Recognition {
     }
 
     /// A sealed claim whose source claim still lives is met twice: once by its seal, once by its source volume. Between the
-    /// deletion of a sealed claim and its rebinding the source volume has no claim either.
+    /// deletion of a sealed claim and its rebinding the source volume has no claim either. Of several transfers to one name
+    /// the first counts.
     private mutating func mergeLost() {
         let sealed = Set(states.filter { $0.seal != nil }.map(\.name))
         let uids = Set(inventory.volumes.values.compactMap { inventory.seal(of: $0)?.uid })
@@ -163,18 +164,20 @@ struct Recognition {
             let why = Obstacle(namespace: state.name.namespace, resource: state.title, message: state.wayBack)
             if state.claim == nil {
                 states.append(state)
-                obstacles[state.name, default: []].append(why)
+                obstacles[state.id, default: []].append(why)
             } else {
                 notes.append(why)
             }
         }
+        var taken: Set<ObjectName> = []
+        states.removeAll { !taken.insert($0.transfer.destination).inserted }
     }
 
     /// Claims of the source class that no volume of it names: they have to be bound first.
     private mutating func addUnbound() {
         let busy = Set(states.map(\.name))
         for claim in inventory.claims.values.sorted(by: { $0.name < $1.name })
-        where claim.storageClassName == options.sourceClass {
+        where options.sources.admits(claim) {
             guard inventory.includes(claim.name, options.selection), !busy.contains(claim.name),
                 !inventory.madeByRuns.contains(claim.metadata.uid),
                 claim.phase != "Bound" || claim.spec.volumeName == nil || claim.metadata.isTerminating
@@ -183,8 +186,9 @@ struct Recognition {
                 notes.append(claim.noteOfUnproven)
                 continue
             }
-            states.append(state(of: claim.name))
-            obstacles[claim.name, default: []].append(
+            let state = state(of: claim.name)
+            states.append(state)
+            obstacles[state.id, default: []].append(
                 Obstacle(
                     namespace: claim.metadata.namespace,
                     resource: claim.title,

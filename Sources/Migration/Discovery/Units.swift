@@ -4,7 +4,9 @@ extension Migrator {
     /// Which workloads use which claims, and the pods that nobody here can stop.
     struct Usage {
         fileprivate(set) var workloads: [(workload: Workload, claims: Set<ObjectName>)] = []
-        fileprivate(set) var obstacles: [ObjectName: [Obstacle]] = [:]
+        fileprivate(set) var obstacles: [Transfer.ID: [Obstacle]] = [:]
+        /// The transfers of each source claim, by which pods know them.
+        fileprivate let transfers: [ObjectName: [Transfer.ID]]
         /// The workloads that mount other claims of the class, too, which are not chosen.
         fileprivate(set) var cuts: [Obstacle] = []
     }
@@ -14,7 +16,7 @@ extension Migrator {
     /// - Throws: `APIError`.
     func usage(of states: [ClaimState], in inventory: Inventory, _ scalers: Scalers) async throws -> Usage {
         let names = Set(states.map(\.name))
-        var usage = Usage()
+        var usage = Usage(transfers: Dictionary(grouping: states, by: \.name).mapValues { $0.map(\.id) })
         var claims = MountedClaims(inventory)
         var search = OwnerSearch(self, inventory)
         // What is bound to its new volume already only waits for its workload to be ready: nothing is stopped for it.
@@ -76,7 +78,7 @@ private struct MountedClaims {
 
 extension Migrator.Usage {
     fileprivate mutating func add(_ obstacle: Obstacle, to claims: Set<ObjectName>) {
-        for claim in claims { obstacles[claim, default: []].append(obstacle) }
+        for id in claims.flatMap({ transfers[$0] ?? [] }) { obstacles[id, default: []].append(obstacle) }
     }
 
     /// Adds a workload that mounts some of the chosen claims.
@@ -95,19 +97,18 @@ extension Migrator.Usage {
         let left = mounted.intersection(others)
         if !left.isEmpty { cuts.append(workload.cut(between: claims, and: left)) }
         for state in inventory.limbo(among: mounted.subtracting(names)) {
-            obstacles[first, default: []].append(workload.waits(for: state))
+            add(workload.waits(for: state), to: [first])
         }
         // A mark that can't be read: the workload could be stopped, but not started again.
         do {
             _ = try workload.markedScale()
         } catch {
-            obstacles[first, default: []].append(
-                Obstacle(
-                    namespace: workload.name.namespace,
-                    resource: workload.title,
-                    message: "\(error); correct or remove it"
-                )
+            let obstacle = Obstacle(
+                namespace: workload.name.namespace,
+                resource: workload.title,
+                message: "\(error); correct or remove it"
             )
+            add(obstacle, to: [first])
         }
     }
 }
@@ -129,9 +130,9 @@ extension Unit {
     static func components(
         of states: [ClaimState],
         usage: Migrator.Usage,
-        obstacles: [ObjectName: [Obstacle]]
+        obstacles: [Transfer.ID: [Obstacle]]
     ) -> [Unit] {
-        var unassigned = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var unassigned = Dictionary(grouping: states, by: \.name)
         var units: [Unit] = []
         for first in unassigned.keys.sorted() {
             guard unassigned[first] != nil else { continue }
@@ -145,11 +146,12 @@ extension Unit {
                 names = all
                 workloads = Set(connected.map(\.workload.metadata.uid))
             }
+            let claims = names.sorted().flatMap { unassigned.removeValue(forKey: $0) ?? [] }
             units.append(
                 Unit(
-                    claims: names.sorted().compactMap { unassigned.removeValue(forKey: $0) },
+                    claims: claims,
                     workloads: usage.workloads.map(\.workload).filter { workloads.contains($0.metadata.uid) },
-                    obstacles: names.sorted().flatMap { obstacles[$0] ?? [] }
+                    obstacles: claims.flatMap { obstacles[$0.id] ?? [] }
                 )
             )
         }

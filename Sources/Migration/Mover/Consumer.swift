@@ -10,7 +10,7 @@ extension Unit {
                 $0.metadata.namespace == name.namespace && $0.claimNames.contains(name.name)
             }
             let pod = pods.first { $0.spec.nodeName != nil && !$0.isFinished } ?? pods.first { !$0.isFinished }
-            claims[index].consumer =
+            claims[index].transfer.consumer =
                 pod?.spec ?? workloads.first { $0.claimNames.contains(name.name) }?.template ?? pods.first?.spec
         }
     }

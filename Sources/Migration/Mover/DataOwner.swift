@@ -74,7 +74,7 @@ struct DataOwner: Equatable, Sendable {
 extension ClaimState {
     /// As whom a mover can copy the claim where it may not be root; nil where that is not known.
     var owner: DataOwner? {
-        ownerOfPods ?? source?.metadata.annotation(Marks.owner).flatMap { DataOwner(mark: $0) }
+        transfer.ownerOfPods ?? source?.metadata.annotation(Marks.owner).flatMap { DataOwner(mark: $0) }
     }
 }
 

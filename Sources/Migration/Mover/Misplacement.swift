@@ -14,7 +14,7 @@ struct Misplacement: Equatable {
     var nodes: Set<String>
     var limits: [Limit]
     /// The claims whose new volumes are where the pod can't be; nil where it could not run with other ones either.
-    var claims: Set<ObjectName>?
+    var claims: Set<Transfer.ID>?
 }
 
 /// What decides where new volumes are.
@@ -50,9 +50,8 @@ extension Unit {
         in place: DestinationSites,
         _ destination: (ClaimState) -> DestinationSites.Destination
     ) -> Misplacement? {
-        let states = Dictionary(uniqueKeysWithValues: claims.map { ($0.name, $0) })
         for pod in pods {
-            if let found = pod.misplacement(of: states, in: place, destination) { return found }
+            if let found = pod.misplacement(of: claims, in: place, destination) { return found }
         }
         return nil
     }
@@ -60,7 +59,7 @@ extension Unit {
 
 extension PodWithClaims {
     fileprivate func misplacement(
-        of states: [ObjectName: ClaimState],
+        of states: [ClaimState],
         in place: DestinationSites,
         _ destination: (ClaimState) -> DestinationSites.Destination
     ) -> Misplacement? {
@@ -71,13 +70,13 @@ extension PodWithClaims {
         let fixed = found.left
         // What stands still, and could not run as things are either, is not for a migration to judge.
         if fixed.isEmpty { return runs ? found : nil }
-        var made: [ObjectName: Set<String>] = [:]
-        for state in claims.compactMap({ states[$0] }) {
+        var made: [Transfer.ID: Set<String>] = [:]
+        for state in states where claims.contains(state.name) {
             switch destination(state) {
             case .volume(let volume):
                 let nodes = place.sites.of(volume)
                 found.add("the new volume \(volume.metadata.name) of \(state.name)", nodes, place)
-                if volume.spec.nodeAffinity != nil { made[state.name] = nodes }
+                if volume.spec.nodeAffinity != nil { made[state.id] = nodes }
             case .new: found.add("a new volume of \(state.name)", place.ofNewVolume(for: state), place)
             case .any: break
             }

@@ -28,7 +28,7 @@ struct MoverPod {
     var sourceClaim: String
     var sourceUID: String
     /// What it reads instead of the source claim.
-    var copy: SourceCopy?
+    var standIn: StandIn?
     var stagingClaim: String
     var image: String
     var content: any MoverContent
@@ -102,13 +102,13 @@ struct MoverPod {
         server?.moverKeys
             ?? [
                 "name": "source",
-                "persistentVolumeClaim": ["claimName": .string(copy?.claim.metadata.name ?? sourceClaim)],
+                "persistentVolumeClaim": ["claimName": .string(standIn?.claim.metadata.name ?? sourceClaim)],
             ]
     }
 
     private var lastContainer: JSON {
         switch task {
-        case .pass: copying(content.passCommand(since: copy?.since) ?? content.copyingCommand)
+        case .pass: copying(content.passCommand(since: standIn?.since) ?? content.copyingCommand)
         case .copy where !checks: copying(content.copyingCommand)
         case .copy: container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)
         case .compare: container(Self.checkContainer, content.comparingCommand, readOnly: Self.volumes)

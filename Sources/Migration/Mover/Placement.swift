@@ -26,7 +26,7 @@ struct Placement: Equatable {
         // Whoever may change the claim may name any node there: it is a wish, and opens none that takes no pods.
         node = marked ?? state.claim?.metadata.annotation("volume.kubernetes.io/selected-node")
         onlyThere = marked != nil && volumes.contains(where: \.isOfOneNodeUnsaid)
-        consumer = state.consumer
+        consumer = state.transfer.consumer
     }
 
     /// True where nothing tells on which node the data of a node's own directory is: an empty source is suspicious

@@ -10,11 +10,11 @@ extension Migrator {
         guard !options.makesPasses, unit.isRunning else { return }
         let nodesWithImage = findings.all.nodesWithImage
         let open = unit.claims.filter { state in
-            guard state.seal == nil, progress.next(state) == .copy, let node = state.nodeOfUse else { return false }
+            guard state.seal == nil, state.next == .copy, let node = state.nodeOfUse else { return false }
             return state.staging?.phase != "Bound" || !nodesWithImage.contains(node)
         }
         let ready = try await sideBySide(open) { try await makeReady($0) }
-        progress.unit.claims = unit.claims.map { state in ready.first { $0.name == state.name } ?? state }
+        progress.unit.claims = unit.claims.map { state in ready.first { $0.id == state.id } ?? state }
     }
 
     private func makeReady(_ state: ClaimState) async throws -> ClaimState {
@@ -67,7 +67,7 @@ extension ClaimState {
     fileprivate var nodeOfUse: String? {
         // As it was when its volume was protected; where that is another than when it was discovered, it is on its way.
         let node = source?.metadata.annotation(Marks.sourceNode)
-        return node == consumer?.nodeName ? node : nil
+        return node == transfer.consumer?.nodeName ? node : nil
     }
 }
 

@@ -50,7 +50,7 @@ extension ClaimState {
     }
 
     /// The node of the pods that mount the source volume, where no pod of another node can mount it meanwhile.
-    private var nodeInUse: String? { source?.isAttachedToOneNode == true ? consumer?.nodeName : nil }
+    private var nodeInUse: String? { source?.isAttachedToOneNode == true ? transfer.consumer?.nodeName : nil }
 
     /// Decides how the data gets across.
     ///
@@ -66,9 +66,9 @@ extension ClaimState {
         let both = from.intersection(to)
         // Where one of them can be nowhere, the scheduler says why.
         if both.isEmpty, !from.isEmpty, !to.isEmpty {
-            var mover = Placement(consumer: consumer)
+            var mover = Placement(consumer: transfer.consumer)
             // A volume that is there already does not move with its workload.
-            if let consumer, sites.of(consumer).isDisjoint(with: to) { mover.consumer = nil }
+            if let consumer = transfer.consumer, sites.of(consumer).isDisjoint(with: to) { mover.consumer = nil }
             if to.count == 1 { mover = Placement(node: to.first, onlyThere: true) }
             let source =
                 from.count == 1 ? Placement(node: from.first, onlyThere: true) : Placement(node: plain.node)
@@ -77,7 +77,7 @@ extension ClaimState {
         // The only node that there is can't be another's choice: whatever keeps other pods away from it is tolerated.
         if both.count == 1 { return Route(mover: Placement(node: both.first, onlyThere: true), from: from, to: to) }
         // A volume that is there already does not move with its workload.
-        let isReachable = consumer.map { !sites.of($0).isDisjoint(with: both) } ?? true
+        let isReachable = transfer.consumer.map { !sites.of($0).isDisjoint(with: both) } ?? true
         return Route(mover: isReachable ? plain : Placement(node: plain.node), from: from, to: to)
     }
 
@@ -85,7 +85,7 @@ extension ClaimState {
     private func destinationNodes(in surroundings: Surroundings, _ sites: Sites) -> Set<String> {
         if let destination = givenDestination ?? destination { return sites.of(destination) }
         var nodes = surroundings.destinationClass.map(sites.of) ?? sites.all
-        if let consumer { nodes.formIntersection(sites.of(consumer)) }
+        if let consumer = transfer.consumer { nodes.formIntersection(sites.of(consumer)) }
         if surroundings.destinationClass?.provisioner == StorageClass.noProvisioner {
             let fitting = surroundings.volumes.filter(canBeDestination)
             nodes.formIntersection(fitting.reduce(into: Set<String>()) { $0.formUnion(sites.of($1)) })
@@ -105,12 +105,7 @@ extension ClaimState {
 
 extension ClaimState {
     /// True where a mover will run for the claim, as far as its own state allows it.
-    var isToBeCopied: Bool {
-        switch next(stagingBindsAtOnce: true) {
-        case .unseal, .protect, .stage, .recordStaging, .awaitStaging, .copy: return true
-        default: return false
-        }
-    }
+    var isToBeCopied: Bool { next.leadsToCopy }
 }
 
 extension StorageClass {
@@ -132,7 +127,7 @@ extension Migrator {
         }
         if surroundings.destinationClass?.provisioner == StorageClass.noProvisioner {
             surroundings.volumes = try await client.list(PersistentVolume.self)
-                .filter { $0.spec.storageClassName == options.destinationClass }
+                .filter(options.destinations.admits)
         }
         return surroundings
     }
@@ -144,11 +139,11 @@ extension Migrator {
         let surroundings = Surroundings(
             sites: try await readSites(),
             destinationClass: discovery.storageClass(options.destinationClass),
-            volumes: inventory.volumes.values.filter { $0.spec.storageClassName == options.destinationClass }
+            volumes: inventory.volumes.values.filter(options.destinations.admits)
         )
         for state in bound {
             let route = state.route(in: surroundings)
-            discovery.routes[state.name] = route
+            discovery.routes[state.id] = route
             guard let words = route.words ?? route.obstacle else { continue }
             discovery.notes.append(
                 Obstacle(namespace: state.name.namespace, resource: state.title, message: words)

@@ -68,7 +68,7 @@ extension Migrator {
                     )
                 }
                 state = try await client.observe(state)
-                if case .blocked(let why) = state.next(stagingBindsAtOnce: false) { throw why }
+                if case .blocked(let why) = state.next { throw why }
                 journal.warn(state.title, "\(why); the copy is repeated from where it stopped")
                 attempt += 1
                 content = content.repeated
@@ -96,7 +96,7 @@ extension Migrator {
         _ content: any MoverContent,
         task: MoverPod.Task
     ) async throws -> MoverOutcome {
-        let isInUse = task == .pass && state.copy == nil
+        let isInUse = task == .pass && state.memory.standIn == nil
         let route = state.route(in: try await surroundings(of: state, isInUse: isInUse), isInUse: isInUse)
         guard let server = server(for: state, route) else { throw Refusal("the claim is gone") }
         // One that an earlier run left behind would go on serving.
@@ -162,7 +162,7 @@ extension Migrator {
             name: name,
             sourceClaim: state.name.name,
             sourceUID: claim.metadata.uid,
-            copy: state.copy,
+            standIn: state.memory.standIn,
             stagingClaim: state.stagingName.name,
             image: options.rsyncImage,
             content: content,

@@ -16,7 +16,9 @@ extension Migrator {
                 Marks.sourceUID: .string(claim.metadata.uid),
             ],
             volume: [
-                "persistentVolumeClaim": ["claimName": .string(state.copy?.claim.metadata.name ?? state.name.name)]
+                "persistentVolumeClaim": [
+                    "claimName": .string(state.memory.standIn?.claim.metadata.name ?? state.name.name)
+                ]
             ],
             placement: route.source ?? Placement(),
             deadline: state.deadline,

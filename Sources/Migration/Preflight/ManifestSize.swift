@@ -5,8 +5,8 @@ extension Migrator {
     /// them.
     ///
     /// - Throws: `APIError`.
-    func oversized(_ states: [ClaimState]) async throws -> [ObjectName: Obstacle] {
-        var obstacles: [ObjectName: Obstacle] = [:]
+    func oversized(_ states: [ClaimState]) async throws -> [Transfer.ID: Obstacle] {
+        var obstacles: [Transfer.ID: Obstacle] = [:]
         for state in states where state.seal == nil {
             // Only many annotations make a manifest large: at worst each of their bytes takes six in JSON.
             guard let claim = state.claim, Self.bytes(of: claim.metadata) > Seal.limit / 8 else { continue }
@@ -19,7 +19,7 @@ extension Migrator {
             let bytes = Seal.manifest(of: now).text.count
             guard bytes > Seal.limit else { continue }
             let largest = claim.metadata.annotations?.max { $0.value.utf8.count < $1.value.utf8.count }
-            obstacles[state.name] = Obstacle(
+            obstacles[state.id] = Obstacle(
                 namespace: state.name.namespace,
                 resource: state.title,
                 message: "its manifest has \(bytes) bytes, more than the \(Seal.limit) that can be kept on its new "

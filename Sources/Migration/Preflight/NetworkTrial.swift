@@ -4,14 +4,14 @@ extension Migrator {
     /// Where copies go over the network: no policy may cut them, and a copy of nothing between two such nodes is made,
     /// which tries the image's sshd and ssh and the network itself. All is removed again, whatever happens.
     func checkNetworkCopies(_ discovery: Discovery, interruption: Interruption) async throws -> [Obstacle] {
-        let states = discovery.units.flatMap(\.claims).filter { discovery.routes[$0.name]?.source != nil }
+        let states = discovery.units.flatMap(\.claims).filter { discovery.routes[$0.id]?.source != nil }
         let firsts = Dictionary(grouping: states) { $0.name.namespace ?? "" }.compactMapValues(\.first)
         let blocks = states.filter(\.isBlock).map {
             Obstacle(
                 namespace: $0.name.namespace,
                 resource: $0.title,
                 message: "is a block volume, which is not copied over the network, and "
-                    + (discovery.routes[$0.name]?.detour ?? "")
+                    + (discovery.routes[$0.id]?.detour ?? "")
             )
         }
         let policies = blocks + (try await checkNetworkPolicies(in: firsts.keys.sorted()))
@@ -19,7 +19,7 @@ extension Migrator {
         // What can't be removed again is not created.
         guard await mayTry() else { return policies }
         let trials = firsts.filter { !cut.contains($0.key) }.values.compactMap { state in
-            discovery.routes[state.name].map { NetworkTrial(state, $0, options) }
+            discovery.routes[state.id].map { NetworkTrial(state, $0, options) }
         }
         return policies + (await trials.sideBySide { await carryOut($0, interruption) }.flatMap(\.self))
     }

@@ -132,11 +132,8 @@ extension Discovery {
     /// for them before other units are done.
     var claimsToStage: [ClaimState] {
         units.flatMap(\.claims).filter { state in
-            guard state.staging == nil, !withoutRoom.contains(state.name) else { return false }
-            switch state.next(stagingBindsAtOnce: true) {
-            case .protect, .stage: return true
-            default: return false
-            }
+            guard state.staging == nil, !withoutRoom.contains(state.id) else { return false }
+            return [.protect(.protect), .stage(.create)].contains(state.next)
         }
     }
 }

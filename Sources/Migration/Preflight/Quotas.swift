@@ -61,14 +61,14 @@ struct Demand: Sendable, Equatable {
 extension ClaimState {
     /// - Parameter isCopied: whether passes read a copy of its source.
     func demand(isCopied: Bool) -> Demand {
-        if case .blocked = next(stagingBindsAtOnce: true) { return Demand() }
+        if case .blocked = next { return Demand() }
         func bytes(_ claim: PersistentVolumeClaim?) -> Int64 { claim?.spec.resources?.requests?["storage"]?.bytes ?? 0 }
         let staged = bytes(ownStaging)
         var demand = Demand()
         if seal == nil {
             let size = (givenDestination?.spec.capacity?["storage"] ?? self.size)?.bytes ?? 0
             if isCopied { demand.copies = Demand.Amount(claims: 1, bytes: sourceSize?.bytes ?? 0) }
-            let successor = sizeWanted?.bytes ?? min(size, bytes(claim))
+            let successor = transfer.sizeWanted?.bytes ?? min(size, bytes(claim))
             // One of the wrong size makes way first.
             let isToBeMade = ownStaging == nil || unfitStaging != nil
             if isToBeMade {
@@ -139,7 +139,7 @@ struct QuotaPlan: Sendable {
     /// Those that fit first, each in its turn; then those that never do.
     private(set) var units: [Unit] = []
     /// The claims that have room only once other units are done.
-    private(set) var later: Set<ObjectName> = []
+    private(set) var later: Set<Transfer.ID> = []
     /// The namespaces that have a quota: there the units go one after the other, in this order.
     private(set) var namespaces: Set<String> = []
     fileprivate(set) var shortages: [Obstacle] = []
@@ -159,7 +159,7 @@ struct QuotaPlan: Sendable {
         var rest = units.map { Candidate($0, isCopied: isCopied) }
         while let index = rest.firstIndex(where: { $0.fits(in: rooms) }) {
             let next = rest.remove(at: index)
-            if !next.fits(in: atFirst) { later.formUnion(next.unit.claims.map(\.name)) }
+            if !next.fits(in: atFirst) { later.formUnion(next.unit.claims.map(\.id)) }
             for index in rooms.indices { rooms[index].take(next.demand(in: rooms[index])) }
             self.units.append(next.unit)
         }

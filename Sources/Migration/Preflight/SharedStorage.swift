@@ -34,22 +34,22 @@ extension PersistentVolume {
 extension Inventory {
     /// Why claims can't be migrated whose storage other volume objects give to somebody else. What is past the point of
     /// no return is finished all the same, and its source volume kept.
-    func sharedStorage(of states: inout [ClaimState]) -> [ObjectName: [Obstacle]] {
+    func sharedStorage(of states: inout [ClaimState]) -> [Transfer.ID: [Obstacle]] {
         let groups = Dictionary(
             volumes.values.flatMap { volume in volume.identities.map { ($0, [volume]) } },
             uniquingKeysWith: +
         )
         let nodes = nodesOfVolumes
-        var obstacles: [ObjectName: [Obstacle]] = [:]
+        var obstacles: [Transfer.ID: [Obstacle]] = [:]
         for index in states.indices {
             let state = states[index]
             guard let source = state.source else { continue }
             let others = source.identities.flatMap { groups[$0] ?? [] }
             let candidates = Dictionary(others.map { ($0.metadata.name, $0) }) { $1 }
             let sharing = source.sharedWith(candidates.values, nodes: nodes)
-            states[index].sharesSource = !sharing.isEmpty
+            states[index].transfer.sharesSource = !sharing.isEmpty
             guard !state.isPastReturn else { continue }
-            obstacles[state.name] = sharing.map {
+            obstacles[state.id] = sharing.map {
                 Obstacle(
                     namespace: state.name.namespace,
                     resource: state.title,

@@ -3,7 +3,7 @@ import Kubernetes
 extension ClaimState {
     /// How things stand with a claim that was begun, and what a rerun does, told from what the state machine does next.
     func claim(mover: Pod?) -> MigrationStatus.Claim {
-        let action = next(stagingBindsAtOnce: true)
+        let action = next
         var told = MigrationStatus.Claim(name: name, stage: seal == nil ? .begun : .sealed, state: "", next: "")
         let classes = [seal?.sourceClass, claim?.storageClassName, source?.spec.storageClassName]
         told.sourceClass = classes.lazy.compactMap(\.self).first { !$0.isEmpty }
@@ -18,14 +18,13 @@ extension ClaimState {
             told.state = why.description
             told.next = "goes on when that is settled"
             told.isBlocked = true
-        case .unseal:
+        case .protect(.unseal):
             told.state = "it is copied to the destination volume; the old claim is still there"
             told.next = "copies what has changed since, and swaps the claims"
         case _ where seal == nil:
             told.state = beforeSealInWords(mover: mover)
             told.next = "copies what is missing, and swaps the claims"
-        case .protect, .reserveForStaging, .stage, .recordStaging, .awaitStaging, .copy, .seal, .awaitDeletion,
-            .deleteClaims:
+        case .protect, .stage, .copy, .seal, .rebind(.awaitDeletion), .rebind(.deleteClaims):
             if let claim, claim.metadata.uid != seal?.uid {
                 told.stage = .rebound
                 told.state = "it is bound to the destination volume; its staging claim is left"
@@ -35,21 +34,21 @@ extension ClaimState {
                 told.state = "its data is complete on the destination volume; the claim is \(way)"
                 told.next = "creates the claim, bound to that volume"
             }
-        case .removeUsurper:
+        case .rebind(.removeUsurper):
             told.state =
                 "its data is complete on the destination volume; somebody made a claim of its name, which holds nothing else"
             told.next = "replaces that one by the claim as it was, bound to that volume"
-        case .reserve, .awaitAvailable, .create:
+        case .rebind(.reserve), .rebind(.awaitAvailable), .rebind(.create):
             told.state = "its data is complete on the destination volume; the claim is to be created anew"
             told.next = "creates the claim, bound to that volume"
-        case .awaitBound:
+        case .rebind(.awaitBound):
             told.state = "its data is complete on the destination volume; the claim is created anew, and not bound yet"
             told.next = "sees to it that it is bound"
-        case .dropWake, .disposeOfSource:
+        case .release(.dropWake), .release(.disposeOfSource):
             told.stage = .rebound
             told.state = "it is bound to the destination volume; the source volume is not disposed of"
             told.next = "disposes of the source volume when its workload is ready, and removes the marks"
-        case .dropMarks, .done:
+        case .release(.dropMarks), .done:
             told.stage = .rebound
             told.state = "it is bound to the destination volume; only marks are left"
             told.next = "removes the marks"

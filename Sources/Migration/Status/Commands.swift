@@ -30,7 +30,7 @@ extension Survey {
         let workload = inventory.workloads.first { $0.name == stopped.name && $0.kind == stopped.kind }
         for name in workload?.mountedClaims.sorted() ?? [] {
             // Of the Go tool, which has begun to copy: what it has made tells the classes, and proves nothing.
-            let state = inventory.state(of: name, seal: nil, destination: nil, class: nil)
+            let state = inventory.state(of: name, seal: nil, destination: nil, nil)
             guard let staging = inventory.seemingStaging(of: state), let claim = state.claim else { continue }
             return Run(isRollback: false, source: claim.storageClassName, destination: staging.storageClassName)
         }

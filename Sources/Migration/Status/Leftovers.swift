@@ -99,7 +99,7 @@ struct Leftovers {
 
     /// What no run goes on with, since the claim was not deleted by one.
     private mutating func addSealed() {
-        let known = Set(states.flatMap { [$0.destination, $0.staleSeal] }.compactMap { $0?.metadata.uid })
+        let known = Set(states.flatMap { [$0.destination, $0.observation.staleSeal] }.compactMap { $0?.metadata.uid })
         for volume in survey.volumes where !known.contains(volume.metadata.uid) {
             guard let seal = Seal(of: volume), survey.inventory.seal(of: volume) == nil,
                 survey.includes(seal.name, scope),
@@ -139,7 +139,7 @@ extension Survey {
         guard let claim = inventory.claims[name] else {
             return "was the staging claim of \(name), which does not exist any more; delete it"
         }
-        if claim.storageClassName == staging.storageClassName {
+        if ClassChoice(name: staging.storageClassName).admits(claim) {
             return "was the staging claim of \(name), which is of the class "
                 + "\(staging.storageClassName ?? "?") already; delete it"
         }

@@ -141,8 +141,8 @@ extension MigrationStatus.Scope {
 
     /// A class that is not known may be the one that is meant.
     func includes(source: String?, destination: String?) -> Bool {
-        (sourceClass == nil || source == nil || source == sourceClass)
-            && (destinationClass == nil || destination == nil || destination == destinationClass)
+        (source == nil || ClassChoice(name: sourceClass).admits(source))
+            && (destination == nil || ClassChoice(name: destinationClass).admits(destination))
     }
 }
 
@@ -167,12 +167,12 @@ extension Survey {
         var states: [ClaimState] = volumes.compactMap { volume in
             guard let seal = inventory.seal(of: volume) ?? goToolsSeal(of: volume, scope) else { return nil }
             guard includes(seal.name, scope) else { return nil }
-            return inventory.state(of: seal.name, seal: seal, destination: volume, class: nil)
+            return inventory.state(of: seal.name, seal: seal, destination: volume, nil)
         }
         let sealed = Set(states.map(\.name))
         for claim in claims where !inventory.madeByRuns.contains(claim.metadata.uid) && !sealed.contains(claim.name) {
             guard includes(claim.name, scope) else { continue }
-            var state = inventory.state(of: claim.name, seal: nil, destination: nil, class: nil)
+            var state = inventory.state(of: claim.name, seal: nil, destination: nil, nil)
             let isMarked = state.source?.metadata.annotation(Marks.sourceUID) == claim.metadata.uid
             guard state.hasStaging || isMarked else { continue }
             if state.destination == nil { state.destination = volumeToRollBack(to: state) }
@@ -191,11 +191,13 @@ extension Survey {
     private func progress(of marks: GoMarks, _ scope: MigrationStatus.Scope) -> GoMarks.Progress {
         // The source volume tells the source class, as long as it bears the claim's name.
         let released = volumes.filter {
-            $0.claim == marks.claim && $0.phase == "Released"
-                && $0.spec.storageClassName != marks.volume.spec.storageClassName
+            $0.claim == marks.claim && $0.phase == "Released" && $0.metadata.uid != marks.volume.metadata.uid
         }
         let classes = Set(released.compactMap(\.spec.storageClassName))
-        return marks.progress(in: inventory, from: classes.count == 1 ? classes.first ?? "" : scope.sourceClass ?? "")
+        return marks.progress(
+            in: inventory,
+            from: ClassChoice(name: (classes.count == 1 ? classes.first : scope.sourceClass) ?? "")
+        )
     }
 
     /// The kept volume that a rollback of a claim has begun with, where it has no staging claim yet: it is reserved, or
@@ -241,7 +243,7 @@ extension Survey {
         _ scope: MigrationStatus.Scope
     ) -> [PersistentVolumeClaim] {
         claims.filter {
-            $0.storageClassName == storageClass && $0.metadata.annotation(Marks.kind) == nil
+            ClassChoice(name: storageClass).admits($0) && $0.metadata.annotation(Marks.kind) == nil
                 && $0.bondToOther == nil && includes($0.name, scope)
         }
     }
@@ -268,11 +270,8 @@ extension PersistentVolume {
 }
 
 extension ClaimState {
-    /// True while a staging claim belongs to the claim, which has not its class yet.
-    var hasStaging: Bool {
-        guard let staging = ownStaging else { return false }
-        return seal != nil || claim?.storageClassName != staging.storageClassName
-    }
+    /// True while a staging claim belongs to the claim.
+    var hasStaging: Bool { ownStaging != nil }
 }
 
 extension Survey {
@@ -321,7 +320,7 @@ extension Survey {
             {
                 return note
             }
-            guard let storageClass = scope.sourceClass, volume.spec.storageClassName == storageClass,
+            guard let storageClass = scope.sourceClass, ClassChoice(name: storageClass).admits(volume),
                 includes(volume.claim, scope), volume.isAbandoned
             else { return nil }
             return Obstacle(

@@ -19,7 +19,7 @@ extension Migrator {
         let place = DestinationSites(
             sites: sites,
             storageClass: storageClass,
-            volumes: inventory.volumes.values.filter { $0.spec.storageClassName == options.destinationClass }
+            volumes: inventory.volumes.values.filter(options.destinations.admits)
         )
         for index in bound {
             guard let found = discovery.units[index].misplacement(in: place, destination) else { continue }

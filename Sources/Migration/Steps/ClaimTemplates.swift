@@ -55,7 +55,7 @@ extension Migrator {
             )
             return false
         }
-        if let left = own.first(where: { $0.storageClassName == options.sourceClass }) {
+        if let left = own.first(where: options.sources.admits) {
             journal.warn(workload.title, "keeps its claim templates: \(left.title) is not migrated")
             return false
         }

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Kubernetes
 
 /// A copy of a source volume that a pass reads instead of the volume itself.
-struct SourceCopy: Sendable, Equatable {
+struct StandIn: Sendable, Equatable {
     /// Of the source class, with the copy as its volume.
     var claim: PersistentVolumeClaim
     /// What was written after this moment is not in it, or not whole, in seconds since 1970.
@@ -112,7 +112,7 @@ extension Migrator {
             throw Refusal("the claim is gone")
         }
         let name = ObjectName(Marks.newCopyName(of: state.name.name), in: namespace)
-        findings.note { $0.copies[state.name] = name }
+        findings.note { $0.standIns[state.id] = name }
         var size = [state.sourceSize, claim.status?.capacity?["storage"]].compactMap(\.self).max()
         var origin: JSON = ["kind": "PersistentVolumeClaim", "name": .string(state.name.name)]
         var taken: String?
@@ -135,16 +135,16 @@ extension Migrator {
         ]
         var made = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
         _ = try await client.annotate(original, [Marks.copyUID: .string(made.metadata.uid)])
-        findings.note { $0.copies[state.name] = nil }
+        findings.note { $0.standIns[state.id] = nil }
         let storageClass = try await client.list(StorageClass.self).first { $0.metadata.name == options.sourceClass }
         var copied = state
-        copied.ownerOfPods = state.owner
+        copied.transfer.ownerOfPods = state.owner
         copied.source = nil
         if storageClass?.waitsForFirstConsumer != true {
             made = try await awaitBound(made)
             copied.source = try await volume(ofCopy: made)
         }
-        copied.copy = try SourceCopy(claim: made, taken: taken ?? made.metadata.creationTimestamp)
+        copied.memory.standIn = try StandIn(claim: made, taken: taken ?? made.metadata.creationTimestamp)
         return copied
     }
 
@@ -255,7 +255,7 @@ extension Migrator {
         else { return nil }
         // By its name one is known that this process has made and not written down: nobody has known that before, but may by
         // now, so that nothing is done to its volume.
-        let made = findings.all.copies[state.name]
+        let made = findings.all.standIns[state.id]
         let (claimUID, snapshotUID) = (
             volume.metadata.annotation(Marks.copyUID), volume.metadata.annotation(Marks.snapshotUID)
         )

@@ -15,9 +15,9 @@ extension Migrator {
     func copy(_ progress: inout Progress) async throws {
         var attempt = 1
         while true {
-            for state in progress.unit.claims { if case .blocked(let why) = progress.next(state) { throw why } }
+            for state in progress.unit.claims { if case .blocked(let why) = state.next { throw why } }
             let (unit, ended) = (progress.unit, progress.ended)
-            let open = unit.claims.filter { progress.next($0) == .copy }
+            let open = unit.claims.filter { $0.next == .copy }
             guard !open.isEmpty else { return }
             let outcome = try await withThrowingTaskGroup(of: CopyOutcome.self) { group in
                 group.addTask { .copied(try await sideBySide(open) { try await copy($0) }) }
@@ -30,9 +30,9 @@ extension Migrator {
             case .copied(let copied):
                 // The watch may lag behind: what counts is that nobody is there now, and nobody was started.
                 guard let intruder = try await intruder(on: unit, besides: ended) else {
-                    for copy in copied { progress.copies[copy.state.name] = copy.result }
+                    for copy in copied { progress.copies[copy.state.id] = copy.result }
                     progress.unit.claims = unit.claims.map { state in
-                        copied.first { $0.state.name == state.name }?.state ?? state
+                        copied.first { $0.state.id == state.id }?.state ?? state
                     }
                     return
                 }

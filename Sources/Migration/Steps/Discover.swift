@@ -14,14 +14,14 @@ public struct Discovery: Sendable {
     /// What the namespaces' quotas lack for units that never fit.
     var shortages: [Obstacle] = []
     /// The claims that the quotas have room for only once other units are done: the units are in such an order.
-    var withoutRoom: Set<ObjectName> = []
+    var withoutRoom: Set<Transfer.ID> = []
     /// How many claims of the class each filter leaves out, by its phrase.
     var leftOut: [String: Int] = [:]
     /// Things that a person should know and that stop nothing, such as volumes without a claim.
     public internal(set) var notes: [Obstacle] = []
     public internal(set) var classes: [StorageClass] = []
     /// How the data of claims gets across whose source volume not every node can mount.
-    var routes: [ObjectName: Route] = [:]
+    var routes: [Transfer.ID: Route] = [:]
     /// The namespaces in which units go one after the other, since a quota leaves no more than so much room at a time.
     var oneByOne: Set<String> = []
     /// True where there is nothing to migrate and nothing to start again.
@@ -55,6 +55,7 @@ extension Migrator {
             claims: try await claims.items,
             pods: try await pods.items,
             workloads: try await workloads.workloads + recorded.workloads,
+            classes: try await classes,
             unreadable: try await claims.unreadable + (try await pods.unreadable) + (try await workloads.unreadable)
                 + (try await scalers.unreadable)
         )
@@ -78,9 +79,9 @@ extension Migrator {
         let unread = inventory.consequencesOfUnreadable(for: states)
         obstacles.merge(unread.obstacles) { $0 + $1 }
         discovery.notes += unread.notes
-        for (name, problem) in try await writeSizes(into: &states) { obstacles[name, default: []].append(problem) }
-        for (name, problem) in try await oversized(states) { obstacles[name, default: []].append(problem) }
-        for (name, problems) in inventory.sharedStorage(of: &states) { obstacles[name, default: []] += problems }
+        for (id, problem) in try await writeSizes(into: &states) { obstacles[id, default: []].append(problem) }
+        for (id, problem) in try await oversized(states) { obstacles[id, default: []].append(problem) }
+        for (id, problems) in inventory.sharedStorage(of: &states) { obstacles[id, default: []] += problems }
         let usage = try await usage(of: states, in: inventory, scalers)
         obstacles.merge(usage.obstacles) { $0 + $1 }
         discovery.notes += usage.cuts

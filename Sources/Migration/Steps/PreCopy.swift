@@ -51,10 +51,10 @@ extension Migrator {
         let unit = progress.unit
         // What stands still already has no outage to be shortened.
         guard options.goal == .stage || unit.isRunning else { return }
-        let open = unit.claims.filter { $0.seal == nil && progress.next($0) == .copy }
+        let open = unit.claims.filter { $0.seal == nil && $0.next == .copy }
         guard !open.isEmpty else { return }
         let outcomes = try await sideBySide(open) { try await preCopy($0) }
-        for outcome in outcomes { progress.passes[outcome.state.name] = outcome.passes }
+        for outcome in outcomes { progress.passes[outcome.state.id] = outcome.passes }
         // Hours may have gone by, in which somebody may have begun to use the claims.
         if options.goal != .stage { progress.unit = try await lookAgain(at: unit) }
     }
@@ -79,7 +79,7 @@ extension Migrator {
             passes.made.append(pass)
             verdict = passes.verdict(maxOutage: options.maxOutage)
             state = try await client.observe(state)
-            if case .blocked(let why) = state.next(stagingBindsAtOnce: false) { throw why }
+            if case .blocked(let why) = state.next { throw why }
         }
         if verdict == .stuck, let last = passes.made.last {
             journal.warn(
@@ -126,7 +126,9 @@ extension Migrator {
         narrowed.selection.claims = names
         let migrator = Migrator(client: client, options: narrowed, limits: limits, journal: journal)
         let discovery = try await migrator.discover()
-        guard let now = discovery.units.first, discovery.units.count == 1, Set(now.claims.map(\.name)) == names else {
+        guard let now = discovery.units.first, discovery.units.count == 1,
+            Set(now.claims.map(\.id)) == Set(unit.claims.map(\.id))
+        else {
             throw Failure(
                 place: unit.title,
                 reason: "its claims are used in another way than when the passes began; run again"

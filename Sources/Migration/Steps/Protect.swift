@@ -6,10 +6,7 @@ extension Migrator {
     /// The mark left behind: the former policy, the claim's UID, and the node and the user of the pods that mount the
     /// claim, on the source volume, in one patch.
     func protect(_ progress: inout Progress) async throws {
-        try await advanceAll(&progress) { state, action in
-            action == .unseal ? try await unseal(state) : nil
-        }
-        guard progress.unit.claims.contains(where: { progress.next($0) == .protect }) else { return }
+        guard progress.unit.claims.contains(where: \.next.isProtection) else { return }
         let pods = try await pods(of: progress.unit)
         let nodes = nodes(ofMounting: pods)
         // A mover that the Go tool has left is at work on what that run may finish no more.
@@ -17,22 +14,30 @@ extension Migrator {
             try await removeMovers(of: progress.unit)
         }
         try await advanceAll(&progress) { state, action in
-            guard action == .protect, let source = state.source, let claim = state.claim else { return nil }
-            var state = state
-            var annotations: JSON = [:]
-            annotations[Marks.reclaimPolicy] = .string(state.originalPolicy)
-            annotations[Marks.sourceUID] = .string(claim.metadata.uid)
-            annotations[Marks.owner] = state.ownerOfPods.map { .string($0.mark) }
-            if let node = nodes[state.name] { annotations[Marks.sourceNode] = .string(node) }
-            var change: JSON = ["metadata": ["annotations": annotations]]
-            if source.reclaimPolicy != "Retain" { change["spec"] = ["persistentVolumeReclaimPolicy": "Retain"] }
-            state.source = try await client.patch(
-                PersistentVolume.self,
-                source.name,
-                .merge(onto: source.metadata, change)
-            )
-            return state
+            guard case .protect(let protection) = action else { return nil }
+            switch protection {
+            case .unseal: return try await unseal(state)
+            case .protect: return try await protect(state, on: nodes[state.name])
+            }
         }
+    }
+
+    private func protect(_ start: ClaimState, on node: String?) async throws -> ClaimState {
+        guard let source = start.source, let claim = start.claim else { return start }
+        var state = start
+        var annotations: JSON = [:]
+        annotations[Marks.reclaimPolicy] = .string(state.originalPolicy)
+        annotations[Marks.sourceUID] = .string(claim.metadata.uid)
+        annotations[Marks.owner] = state.transfer.ownerOfPods.map { .string($0.mark) }
+        annotations[Marks.sourceNode] = node.map(JSON.string)
+        var change: JSON = ["metadata": ["annotations": annotations]]
+        if source.reclaimPolicy != "Retain" { change["spec"] = ["persistentVolumeReclaimPolicy": "Retain"] }
+        state.source = try await client.patch(
+            PersistentVolume.self,
+            source.name,
+            .merge(onto: source.metadata, change)
+        )
+        return state
     }
 
     /// The node of a pod that mounts a claim, or of one that did and is still listed.

@@ -7,25 +7,29 @@ extension Migrator {
     func rebind(_ progress: inout Progress) async throws {
         let disturbance = try await checkQuiet(&progress)
         try await advanceAll(&progress) { state, action in
-            guard action == .deleteClaims else { return nil }
-            return try await deleteClaims(state)
+            action == .rebind(.deleteClaims) ? try await deleteClaims(state) : nil
         }
         try await attend(deletionsOf: &progress)
         try await advanceAll(&progress) { state, action in
             switch action {
-            case .deleteClaims: return try await deleteClaims(state)
-            case .awaitDeletion:
-                return try await awaitDeletion(state, of: state.goingClaims)
-            case .removeUsurper: return try await removeUsurper(state)
-            case .reserve: return try await reserve(state)
-            case .awaitAvailable: return try await awaitAvailable(state)
-            case .create: return try await createSuccessor(state)
-            case .awaitBound: return try await awaitBound(state)
+            case .rebind(let rebinding): return try await perform(rebinding, of: state)
             case .blocked(let why): throw why
-            default: return nil
+            case .protect, .stage, .copy, .seal, .release, .done: return nil
             }
         }
         if let disturbance { throw disturbance }
+    }
+
+    private func perform(_ action: Action.Rebinding, of state: ClaimState) async throws -> ClaimState {
+        switch action {
+        case .deleteClaims: try await deleteClaims(state)
+        case .awaitDeletion: try await awaitDeletion(state, of: state.goingClaims)
+        case .removeUsurper: try await removeUsurper(state)
+        case .reserve: try await reserve(state)
+        case .awaitAvailable: try await awaitAvailable(state)
+        case .create: try await createSuccessor(state)
+        case .awaitBound: try await awaitBound(state)
+        }
     }
 
     /// Makes sure once more that nothing uses the claims, at the last moment at which they can go back.
@@ -34,7 +38,7 @@ extension Migrator {
     /// - Throws: `Failure` where all can go back.
     private func checkQuiet(_ progress: inout Progress) async throws -> Failure? {
         let open = progress.unit.claims.filter {
-            $0.sourceClaim?.metadata.isTerminating == false && progress.next($0) == .deleteClaims
+            $0.sourceClaim?.metadata.isTerminating == false && $0.next == .rebind(.deleteClaims)
         }
         var unit = progress.unit
         unit.claims = open
@@ -46,8 +50,8 @@ extension Migrator {
                 + unit.suspects
         )
         guard progress.unit.claims.contains(where: \.isPastReturn) else { throw failure }
-        let names = Set(open.map(\.name))
-        for index in progress.unit.claims.indices where names.contains(progress.unit.claims[index].name) {
+        let ids = Set(open.map(\.id))
+        for index in progress.unit.claims.indices where ids.contains(progress.unit.claims[index].id) {
             (progress.unit.claims[index].copied, progress.unit.claims[index].seal) = (false, nil)
         }
         return failure
@@ -100,7 +104,7 @@ extension Migrator {
     /// Keeps a source volume that was perhaps written to after the copy: what it holds more is not lost.
     func keepDisturbed(_ state: ClaimState, by intruder: String, _ progress: inout Progress) async throws {
         guard let source = state.source, source.metadata.annotation(Marks.sourceUID) != nil else { return }
-        progress.disturbed[state.name] = intruder
+        progress.disturbed[state.id] = intruder
         journal.warn(
             state.title,
             "\(intruder) was started after the copy; what its pods may have written is on the volume "

@@ -11,15 +11,25 @@ extension Migrator {
         let readiness = progress.readiness
         try await advanceAll(&progress) { state, action in
             switch action {
-            case .dropWake: return try await dropWake(state)
-            case .disposeOfSource:
-                // What was not bound when the workloads were looked at is left to a rerun.
-                guard let readiness = readiness[state.name] else { return nil }
-                return try await disposeOfSource(state, readiness)
-            case .dropMarks: return try await dropMarks(state)
+            case .release(let release): return try await perform(release, of: state, readiness[state.id])
             case .blocked(let why): throw why
-            default: return nil
+            case .protect, .stage, .copy, .seal, .rebind, .done: return nil
             }
+        }
+    }
+
+    /// - Parameter readiness: nil for what was not bound when the workloads were looked at: that is left to a rerun.
+    private func perform(
+        _ action: Action.Release,
+        of state: ClaimState,
+        _ readiness: Sighting?
+    ) async throws -> ClaimState? {
+        switch action {
+        case .dropWake: return try await dropWake(state)
+        case .disposeOfSource:
+            guard let readiness else { return nil }
+            return try await disposeOfSource(state, readiness)
+        case .dropMarks: return try await dropMarks(state)
         }
     }
 
@@ -38,7 +48,7 @@ extension Migrator {
         if case .unseen(let why) = readiness {
             journal.warn(state.title, "no workload was seen ready on its new volume: \(why)")
         }
-        if state.sharesSource {
+        if state.transfer.sharesSource {
             journal.warn(
                 state.title,
                 "another volume object is the storage of \(source.metadata.name), too; it is not freed"
@@ -52,7 +62,7 @@ extension Migrator {
                     + "\(source.metadata.name) is not freed; `pvmigrate cleanup` frees it later"
             )
         }
-        if options.keepSource || readiness != .seen || state.sharesSource || !isFlushed {
+        if options.keepSource || readiness != .seen || state.transfer.sharesSource || !isFlushed {
             state.source = try await keep(source, of: state, for: readiness == .seen ? nil : .unready)
         } else if state.originalPolicy == "Delete" {
             state.source = try await client.giveBack(source, policy: "Delete")

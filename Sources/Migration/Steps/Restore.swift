@@ -78,7 +78,7 @@ extension Migrator {
             // Whoever uses the name uses the claim that has it now.
             let claim = try await client.observe(progress.unit.claims[index], [.claim, .destination])
             progress.unit.claims[index] = claim
-            progress.readiness[claim.name] = why.map { .unseen(why: $0) } ?? .seen
+            progress.readiness[claim.id] = why.map { .unseen(why: $0) } ?? .seen
         }
     }
 

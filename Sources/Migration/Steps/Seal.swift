@@ -68,19 +68,18 @@ extension Migrator {
     /// manifest, its name, the reclaim policy that the source volume had, and who was stopped for it.
     func seal(_ progress: inout Progress) async throws {
         try await checkNodes(&progress, isStopped: true)
-        let stagingBindsAtOnce = progress.stagingBindsAtOnce
         let unit = progress.unit
         try await advanceAll(&progress) { state, action in
-            guard action == .seal else {
-                if case .blocked(let why) = action { throw why }
-                if state.seal == nil, [.stage, .awaitStaging, .awaitDeletion].contains(action) {
-                    throw Refusal("the staging claim \(state.stagingName) was deleted by somebody")
-                }
-                return nil
+            switch action {
+            case .seal: break
+            case .blocked(let why): throw why
+            case .stage(.create), .stage(.awaitBound), .stage(.awaitDeletion):
+                throw Refusal("the staging claim \(state.stagingName) was deleted by somebody")
+            case .protect, .stage, .copy, .rebind, .release, .done: return nil
             }
             // It was last looked at before it was copied.
             let fresh = try await client.observe(state)
-            guard fresh.next(stagingBindsAtOnce: stagingBindsAtOnce) == .seal else { return fresh }
+            guard fresh.next == .seal else { return fresh }
             return try await seal(fresh, users: unit.users(of: state))
         }
     }
@@ -123,7 +122,7 @@ extension Migrator {
     /// Takes a seal back, and with it the policy Retain, which is only right as long as the source claim lives.
     func unseal(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        let sealed = [state.staleSeal, state.destination].compactMap(\.self).first {
+        let sealed = [state.observation.staleSeal, state.destination].compactMap(\.self).first {
             $0.metadata.annotation(Marks.manifest) != nil
         }
         guard let claim = state.sourceClaim, !claim.metadata.isTerminating, let sealed else { return state }
@@ -144,7 +143,7 @@ extension Migrator {
             .merge(onto: sealed.metadata, change)
         )
         if sealed.metadata.uid == state.destination?.metadata.uid { state.destination = unsealed }
-        state.staleSeal = nil
+        state.observation.staleSeal = nil
         state.seal = nil
         return state.destination?.metadata.annotation(Marks.manifest) == nil ? state : try await unseal(state)
     }

@@ -14,30 +14,31 @@ extension Migrator {
         try await advanceAll(&progress) { state, action in
             if case .blocked(let why) = action { throw why }
             if let staging = state.unfitStaging { return try await removeUnfit(staging, of: state) }
-            var state = state
-            switch action {
-            case .reserveForStaging:
-                guard let volume = state.givenDestination else { return nil }
-                state.destination = try await client.reserve(volume, for: state.stagingName)
-                return state
-            case .awaitAvailable where state.sourceClaim != nil: return try await awaitAvailable(state)
-            case .stage:
-                guard let namespace = state.name.namespace else { return nil }
-                try checkKept(state)
-                let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
-                state.staging = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
-                return state
-            case .recordStaging: return try await record(stagingOf: state)
-            case .awaitStaging: return try await awaitBound(staging: state)
-            case .awaitDeletion where state.sourceClaim?.metadata.isTerminating == false:
-                // A staging claim that is going.
-                return try await awaitDeletion(state, of: [state.ownStaging].compactMap(\.self))
-            default: return nil
-            }
+            guard case .stage(let staging) = action else { return nil }
+            return try await perform(staging, of: state)
         }
         try await makeReady(&progress)
         // Before passes of hours.
         if options.makesPasses { try await checkNodes(&progress, isStopped: !progress.unit.isRunning) }
+    }
+
+    private func perform(_ action: Action.Staging, of start: ClaimState) async throws -> ClaimState? {
+        var state = start
+        switch action {
+        case .reserve:
+            guard let volume = state.givenDestination else { return nil }
+            state.destination = try await client.reserve(volume, for: state.stagingName)
+        case .awaitAvailable: return try await awaitAvailable(state)
+        case .create:
+            guard let namespace = state.name.namespace else { return nil }
+            try checkKept(state)
+            let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
+            state.staging = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
+        case .record: return try await record(stagingOf: state)
+        case .awaitBound: return try await awaitBound(staging: state)
+        case .awaitDeletion: return try await awaitDeletion(state, of: [state.ownStaging].compactMap(\.self))
+        }
+        return state
     }
 
     /// Writes on the source volume which claim is the staging claim.
@@ -83,8 +84,8 @@ extension Migrator {
         var annotations: JSON = [:]
         annotations[Marks.claim] = .string(state.name.name)
         annotations[Marks.kind] = .string(Marks.Kind.staging)
-        annotations[Marks.nonce] = .string(state.nonce)
-        if given == nil { annotations[Marks.size] = state.sizeWanted.map { .string($0.text) } }
+        annotations[Marks.nonce] = .string(state.memory.nonce)
+        if given == nil { annotations[Marks.size] = state.transfer.sizeWanted.map { .string($0.text) } }
         annotations[Marks.sourceUID] = (state.claim?.metadata.uid ?? state.seal?.uid).map(JSON.string)
         var spec: JSON = [
             "accessModes": .array(modes.map(JSON.string)),
@@ -105,7 +106,7 @@ extension Migrator {
 
     /// A rollback goes to the volume that was kept, and never to a new one, which is empty.
     func checkKept(_ state: ClaimState) throws(Refusal) {
-        guard !options.rollsBack || state.givenDestination?.isKept == true else {
+        guard !state.transfer.needsKeptVolume || state.givenDestination?.isKept == true else {
             throw Refusal("the volume that was kept for the claim is gone")
         }
     }

@@ -99,7 +99,7 @@ extension Migrator {
         }
         guard claim[path: ["metadata", "uid"]]?.string == uid else { return nil }
         if let why = Self.hold(of: claim[path: ["metadata", "finalizers"]]?.array?.compactMap(\.string)) { return why }
-        let seal = Seal(manifest: Seal.manifest(of: claim), reclaimPolicy: "", size: state.sizeWanted)
+        let seal = Seal(manifest: Seal.manifest(of: claim), reclaimPolicy: "", size: state.transfer.sizeWanted)
         let manifest = Self.successor(
             of: seal,
             volume: state.givenDestination,

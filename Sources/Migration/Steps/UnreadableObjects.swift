@@ -14,18 +14,19 @@ extension Inventory {
     /// - Returns: what stands in the way of claims, and what is only to be known.
     func consequencesOfUnreadable(
         for states: [ClaimState]
-    ) -> (obstacles: [ObjectName: [Obstacle]], notes: [Obstacle]) {
+    ) -> (obstacles: [Transfer.ID: [Obstacle]], notes: [Obstacle]) {
         let all = unreadable.values.flatMap(\.self).sorted { ($0.name, $0.title) < ($1.name, $1.title) }
         let pods = all.filter { $0.resource == .pods }
         // One says it for all of its namespace, as there may be many. What has no namespace may be in any.
         let podsByNamespace = Dictionary(pods.map { ($0.name.namespace, $0) }, uniquingKeysWith: { first, _ in first })
-        var obstacles: [ObjectName: [Obstacle]] = [:]
-        for claim in states.map(\.name) {
+        var obstacles: [Transfer.ID: [Obstacle]] = [:]
+        for state in states {
             let problems = [
-                unreadable(.claims, claim), podsByNamespace[claim.namespace] ?? podsByNamespace[nil as String?],
+                unreadable(.claims, state.name),
+                podsByNamespace[state.name.namespace] ?? podsByNamespace[nil as String?],
             ]
             let found = problems.compactMap(\.self).map { Obstacle($0) }
-            if !found.isEmpty { obstacles[claim] = found }
+            if !found.isEmpty { obstacles[state.id] = found }
         }
         let told = Set(obstacles.values.flatMap(\.self))
         return (obstacles, all.map { Obstacle($0) }.filter { !told.contains($0) })

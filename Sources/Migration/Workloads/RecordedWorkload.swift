@@ -152,7 +152,7 @@ extension Unit {
     /// the claims that each of them mounts. Where none can, nothing of the unit is stopped.
     mutating func nameBearers() throws {
         // Nothing stops any more.
-        guard Progress(unit: self, stagingBindsAtOnce: true).needsQuiet else { return }
+        guard claims.contains(where: \.next.needsQuiet) else { return }
         var bytes: [String: Int] = [:]
         for index in workloads.indices where workloads[index].needsRecord && workloads[index].bearer == nil {
             let workload = workloads[index]

@@ -1,44 +1,53 @@
 public import Kubernetes
 
-/// What the cluster says of one claim's migration: the objects that take part in it, as they were last read.
-public struct ClaimState: Sendable, Equatable {
+/// All that is known of one transfer: its plan, what was observed, and what this process remembers.
+public struct ClaimState: Identifiable, Sendable, Equatable {
+    public internal(set) var transfer: Transfer
+    public var observation: Observation
+    public var memory = Memory()
+
+    init(_ transfer: Transfer, claim: PersistentVolumeClaim? = nil, seal: Seal? = nil) {
+        self.transfer = transfer
+        let name = ObjectName(Marks.stagingName(of: transfer.source.name), in: transfer.source.namespace)
+        observation = Observation(claim: claim, seal: seal, stagingName: name)
+    }
+
+    public var id: Transfer.ID { transfer.id }
     /// The name of the source claim, which its successor bears too.
-    public let name: ObjectName
-    /// What has this name now: the source claim, its successor, or a stranger.
-    public var claim: PersistentVolumeClaim?
-    public var staging: PersistentVolumeClaim?
-    public var source: PersistentVolume?
-    public var destination: PersistentVolume?
-    /// The seal that the destination volume carries.
-    public var seal: Seal?
-    /// Another volume that an earlier run has sealed for the claim, and whose staging claim is gone. Its seal goes before
-    /// anything else is done: later it would look like that of a swap.
-    var staleSeal: PersistentVolume?
-    /// What a pass reads instead of the source volume, and has in its place as `source`.
-    var copy: SourceCopy?
-    /// A pod that mounts the claim, or will: on which nodes it can run, its new volume has to be.
-    public var consumer: PodSpec?
-    /// True where another volume object is the source volume's storage, too: then nothing may free that.
-    var sharesSource = false
-    /// As whom the pods use it that were there when it was discovered.
-    var ownerOfPods: DataOwner?
-    /// True when this process has seen a complete copy since the workloads stopped. It is not written down: before the
-    /// source claim is deleted, a process that resumes copies again, since it can't know what ran in the meantime.
-    public var copied = false
-    /// What a staging claim bears that this process makes, and nobody knows before: by it the claim is known whose creation
-    /// was not answered.
-    let nonce = (0..<2).map { _ in String(UInt64.random(in: .min ... .max), radix: 16) }.joined()
-    /// True when this process has dropped the last mark: nothing is left to do.
-    public var isReleased = false
+    public var name: ObjectName { transfer.source }
 
-    /// The name of the staging claim: its own, or the first one that is free.
-    public var stagingName: ObjectName
-    /// The class that is asked for; nil for any.
-    var destinationClass: String?
-
-    init(name: ObjectName, claim: PersistentVolumeClaim? = nil, seal: Seal? = nil, destinationClass: String? = nil) {
-        (self.name, self.claim, self.seal, self.destinationClass) = (name, claim, seal, destinationClass)
-        stagingName = ObjectName(Marks.stagingName(of: name.name), in: name.namespace)
+    // What is asked for most, by its own name.
+    public var claim: PersistentVolumeClaim? {
+        get { observation.claim }
+        set { observation.claim = newValue }
+    }
+    public var source: PersistentVolume? {
+        get { observation.source }
+        set { observation.source = newValue }
+    }
+    public var staging: PersistentVolumeClaim? {
+        get { observation.staging }
+        set { observation.staging = newValue }
+    }
+    public var destination: PersistentVolume? {
+        get { observation.destination }
+        set { observation.destination = newValue }
+    }
+    public var seal: Seal? {
+        get { observation.seal }
+        set { observation.seal = newValue }
+    }
+    public var stagingName: ObjectName {
+        get { observation.stagingName }
+        set { observation.stagingName = newValue }
+    }
+    public var copied: Bool {
+        get { memory.copied }
+        set { memory.copied = newValue }
+    }
+    public var isReleased: Bool {
+        get { memory.isReleased }
+        set { memory.isReleased = newValue }
     }
 
     /// The destination volume where it is there already and need not be provisioned: a source volume that was kept for a
@@ -55,11 +64,8 @@ public struct ClaimState: Sendable, Equatable {
         return claim
     }
 
-    /// The size that is asked for, where it is; discovery writes it down.
-    var sizeWanted: Quantity?
-
     /// The size that the destination must have.
-    public var size: Quantity? { sizeWanted ?? sourceSize }
+    public var size: Quantity? { transfer.sizeWanted ?? sourceSize }
 
     /// The size that it has now: no smaller than the volume, nor than what the claim asks for.
     public var sourceSize: Quantity? {

@@ -27,7 +27,7 @@ extension ClaimState {
     ///
     /// Once a UID is written down the nonce, which anybody can read by then, counts no more.
     func isOwn(_ claim: PersistentVolumeClaim) -> Bool {
-        isRecorded(claim) || !hasRecord && claim.metadata.annotation(Marks.nonce) == nonce
+        isRecorded(claim) || !hasRecord && claim.metadata.annotation(Marks.nonce) == memory.nonce
     }
 
     /// The first name for a staging claim that is free.
@@ -43,14 +43,13 @@ extension ClaimState {
     var ownStaging: PersistentVolumeClaim? { otherMigration == nil ? staging : nil }
 
     /// Why the claim belongs to another migration: what was made for it is not of the class asked for.
-    ///
-    /// This is the only place that compares the class of a destination.
     var otherMigration: Refusal? {
-        guard let destinationClass else { return nil }
-        let found = [staging?.storageClassName, destination?.spec.storageClassName].compactMap(\.self)
-        guard let other = found.first(where: { $0 != destinationClass }) else { return nil }
+        let asked = ClassChoice(name: transfer.storageClass)
+        let volumes = [destination, observation.staleSeal].compactMap { $0?.spec.storageClassName }
+        let found = [staging?.storageClassName].compactMap(\.self) + volumes
+        guard let other = found.first(where: { !asked.admits($0) }) else { return nil }
         return Refusal(
-            "a migration of it to the class \(other) is under way, and \(destinationClass) is asked for. To finish that: "
+            "a migration of it to the class \(other) is under way, and \(asked.name ?? "any") is asked for. To finish that: "
                 + "pvmigrate \(flags(to: other)); to take it back: pvmigrate abort \(flags(to: other))"
         )
     }
@@ -64,7 +63,7 @@ extension ClaimState {
     /// A claim that somebody made of this name without naming the volume is bound to it all the same, of whatever class
     /// (transcript usurper_of_a_reserved_volume). The binder says so on it.
     func isSuccessor(_ claim: PersistentVolumeClaim) -> Bool {
-        claim.storageClassName == destination?.spec.storageClassName
+        ClassChoice(name: destination?.spec.storageClassName).admits(claim)
             && claim.metadata.annotation("pv.kubernetes.io/bound-by-controller") == nil
     }
 
