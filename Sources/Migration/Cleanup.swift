@@ -17,23 +17,30 @@ public struct Cleaned: Sendable {
     public var result: Result
 }
 
-extension Migrator {
-    /// Removes the volumes that are kept for a rollback longer than some days.
-    ///
-    /// - Parameters:
-    ///   - age: how long a volume must have been kept at least.
-    ///   - dryRun: nothing is changed; what would become of each volume is said.
-    /// - Throws: `APIError` where volumes and claims can't be listed, `UnreadableSelector`.
-    public func cleanup(olderThan age: Duration, dryRun: Bool) async throws -> [Cleaned] {
-        async let volumes = client.list(PersistentVolume.self)
+/// Removes the volumes that are kept for a rollback longer than some days.
+struct Cleanup: Sendable {
+    private let source: Client
+    private let selection: Selection
+    private let journal: Journal
+    private let volumes: Volumes
+    private var time: TimeSource { source.time }
+
+    init(_ context: Context) {
+        (source, selection, journal) = (context.source, context.options.selection, context.journal)
+        volumes = Volumes(context, context.source)
+    }
+
+    func cleanup(olderThan age: Duration, dryRun: Bool) async throws -> [Cleaned] {
+        let lists = SelectedObjects(source, selection)
+        async let volumes = source.list(PersistentVolume.self)
         // The volume of a claim that can't be read is kept.
-        async let claims = client.listReadable(PersistentVolumeClaim.self, in: options.selection)
-        async let labelled = client.labelled(options.selection)
+        async let claims = lists.listReadable(PersistentVolumeClaim.self)
+        async let labelled = lists.labelled()
         let byName = Dictionary(try await claims.items.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         let chosen = try await labelled
         let known = try await volumes
         let all = known.compactMap { KeptVolume($0) }.filter {
-            options.selection.whatLeavesOut($0.claim) == nil && chosen?.contains($0.claim) != false
+            selection.whatLeavesOut($0.claim) == nil && chosen?.contains($0.claim) != false
         }
         var cleaned: [Cleaned] = []
         for kept in all.sorted(by: { ($0.claim, $0.volume.metadata.name) < ($1.claim, $1.volume.metadata.name) }) {
@@ -56,7 +63,7 @@ extension Migrator {
     }
 
     private func isUsedByReadyPod(_ claim: ObjectName) async throws -> Bool {
-        try await client.list(Pod.self, in: claim.namespace).contains {
+        try await source.list(Pod.self, in: claim.namespace).contains {
             $0.mounts([claim.name]) && $0.isReady && !$0.metadata.isTerminating
         }
     }
@@ -69,16 +76,16 @@ extension Migrator {
                 // One that a rollback has reserved is Available: with a UID that no claim has, the controller takes it for
                 // Released, and frees it.
                 let uid = volume.phase == "Available" ? volume.metadata.uid : nil
-                _ = try await client.giveBack(volume, policy: "Delete", claimUID: uid)
+                _ = try await volumes.giveBack(volume, policy: "Delete", claimUID: uid)
             } else {
-                try await client.delete(
+                try await source.delete(
                     .volumes,
                     volume.name,
                     uid: volume.metadata.uid,
                     resourceVersion: volume.metadata.resourceVersion
                 )
             }
-            await orWarn(volume.title) { try await awaitFreed(volume) }
+            await journal.orWarn(volume.title) { try await volumes.awaitFreed(volume) }
             return kept.fate
         } catch {
             journal.error(volume.title, "\(error)")

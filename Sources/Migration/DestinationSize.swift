@@ -50,7 +50,7 @@ extension ClaimState {
     ///
     /// - Throws: `Refusal` where the annotation is no size.
     func sizeAsked(_ options: Options) throws(Refusal) -> Quantity? {
-        guard let claim = sourceClaim, seal == nil, !options.rollsBack else { return nil }
+        guard let claim = sourceClaim, isToBeSized else { return nil }
         if let text = claim.metadata.annotation(Marks.size) {
             guard let size = Quantity(text), size.bytes > 0 else {
                 throw Refusal(
@@ -67,6 +67,9 @@ extension ClaimState {
         }
         return size
     }
+
+    /// True where the destination volume is to be made.
+    fileprivate var isToBeSized: Bool { seal == nil && !transfer.needsKeptVolume }
 
     /// The staging claim where it is of another size than it has to be, so that it has to be made anew.
     ///
@@ -85,14 +88,23 @@ extension ClaimState {
     }
 }
 
-extension Migrator {
+/// Finds out which sizes are asked for.
+struct DestinationSizes: Sendable {
+    private let options: Options
+    private let lists: SelectedObjects
+
+    init(_ context: Context) {
+        options = context.options
+        lists = SelectedObjects(context.destination, context.options.selection)
+    }
+
     /// Writes down which sizes are asked for: by the claims' owners, by the flag, and by the namespaces' limits.
     ///
     /// - Returns: what can't be understood.
-    func writeSizes(into states: inout [ClaimState]) async throws -> [Transfer.ID: Obstacle] {
+    func write(into states: inout [ClaimState]) async throws -> [Transfer.ID: Obstacle] {
         var obstacles: [Transfer.ID: Obstacle] = [:]
         let limits = try await leastSizes(for: states)
-        for index in states.indices where states[index].seal == nil && !options.rollsBack {
+        for index in states.indices where states[index].isToBeSized {
             let state = states[index]
             do {
                 states[index].transfer.sizeWanted = try state.sizeAsked(options)
@@ -115,9 +127,9 @@ extension Migrator {
     /// The least that claims may ask for, by namespace. Where the limits may not be read, the server's admission says
     /// what it refuses.
     private func leastSizes(for states: [ClaimState]) async throws -> [String: Quantity] {
-        guard !options.rollsBack, states.contains(where: { $0.seal == nil }) else { return [:] }
+        guard states.contains(where: \.isToBeSized) else { return [:] }
         do {
-            let limits = try await client.list(LimitRange.self, in: options.selection)
+            let limits = try await lists.list(LimitRange.self)
             return Dictionary(
                 limits.compactMap { limit in limit.leastStorage.map { (limit.metadata.namespace ?? "", $0) } },
                 uniquingKeysWith: { max($0, $1) }

@@ -31,7 +31,8 @@ struct HeldLock: Sendable {
 }
 
 /// The lock of a class, as a run takes it.
-struct ClassLock: Sendable {
+struct ClassLock: Sendable, Identifiable {
+    var cluster: Cluster
     var storageClass: String
     /// How others see who holds it.
     var identity: String
@@ -39,48 +40,63 @@ struct ClassLock: Sendable {
     var classes: String
 
     var name: ObjectName {
-        ObjectName(String((Migrator.lockPrefix + storageClass).prefix(253)), in: Migrator.lockNamespace)
+        ObjectName(String((Locks.prefix + storageClass).prefix(253)), in: Migrator.lockNamespace)
     }
     var title: String { "Lease \(name)" }
+    /// What tells it from the run's others.
+    var id: String { "\(cluster.id) \(name)" }
+    var client: Client { cluster.client }
 }
 
 extension Options {
-    /// The locks of a run: one for each of its classes, and in an order that all runs keep, so that of two runs one
+    /// The locks of a run: one for each of its classes in a cluster, and in an order that all runs keep, so that of two runs one
     /// always has all that both need.
-    func locks(as identity: String) -> [ClassLock] {
+    func locks(as identity: String, in cluster: Cluster) -> [ClassLock] {
         Set([sourceClass, destinationClass]).sorted().map {
-            ClassLock(storageClass: $0, identity: identity, classes: "\(wayThere.source)/\(wayThere.destination)")
+            ClassLock(
+                cluster: cluster,
+                storageClass: $0,
+                identity: identity,
+                classes: "\(wayThere.source)/\(wayThere.destination)"
+            )
         }
     }
 }
 
-extension Migrator {
-    /// All runs look in the same place, whatever namespace they migrate.
-    public static let lockNamespace = "default"
+/// The locks of a run.
+struct Locks: Sendable {
+    private let clusters: [Cluster]
+    private let options: Options
+    let journal: Journal
+    private let findings: Findings
+    let time: TimeSource
+
+    init(_ context: Context) {
+        (clusters, options) = (context.ends.clusters, context.options)
+        (journal, findings, time) = (context.journal, context.findings, context.time)
+    }
+
     /// What a lock's name begins with; the class follows.
-    static let lockPrefix = "pvmigrate-"
+    static let prefix = "pvmigrate-"
     static let lease: Duration = .seconds(15)
     private static let renewal: Duration = .seconds(5)
 
-    /// Runs something while no other run migrates from or to one of the two classes.
-    ///
-    /// Where the caller may not use Leases there is a warning, and no lock. When a lock is lost to another run, the
-    /// interruption is requested.
+    /// Runs something while no other run migrates from or to one of the classes, at either end.
     ///
     /// - Parameter identity: how others see who holds the locks.
-    /// - Throws: `Refusal` where another run holds one of the locks and lives.
-    public func exclusively<Value: Sendable>(
+    func holding<Value: Sendable>(
         as identity: String,
-        interruption: Interruption,
+        _ interruption: Interruption,
         _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
-        try await holding(options.locks(as: identity)[...], seen: [:], interruption, body)
+        let locks = clusters.flatMap { options.locks(as: identity, in: $0) }
+        return try await holding(locks[...], seen: [:], interruption, body)
     }
 
     /// Runs something while some locks are held; each is renewed while the next one is waited for.
     private func holding<Value: Sendable>(
         _ locks: ArraySlice<ClassLock>,
-        seen: [ObjectName: LockSighting],
+        seen: [ClassLock.ID: LockSighting],
         _ interruption: Interruption,
         _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
@@ -96,7 +112,7 @@ extension Migrator {
         }
         let known = sightings
         let began = time.now()
-        findings.note { $0.locks[lock.name] = HeldLock(lock: lock, renewed: began) }
+        findings.note { $0.locks[lock.id] = HeldLock(lock: lock, renewed: began) }
         let end = await withTaskGroup(of: Ending<Value>.self) { group in
             group.addTask { .body(await .of { try await holding(others, seen: known, interruption, body) }) }
             group.addTask { .lock(await keep(lock, held, interruption: interruption)) }
@@ -111,7 +127,7 @@ extension Migrator {
             }
             return end
         }
-        findings.note { $0.locks[lock.name] = nil }
+        findings.note { $0.locks[lock.id] = nil }
         if let last = end.lock { await release(lock, last) }
         return try end.result.get()
     }
@@ -136,11 +152,11 @@ extension Migrator {
                 while true {
                     do {
                         let version = held.resourceVersion
-                        try await client.delete(.leases, lock.name, uid: held.uid, resourceVersion: version)
+                        try await lock.client.delete(.leases, lock.name, uid: held.uid, resourceVersion: version)
                         return
                     } catch let error as APIError where error.reason == .conflict {
                         // A renewal whose answer did not come; or somebody else has it.
-                        guard let now = try await client.find(Lease.self, lock.name),
+                        guard let now = try await lock.client.find(Lease.self, lock.name),
                             now.spec.holderIdentity == lock.identity
                         else { return }
                         held = now.metadata
@@ -165,16 +181,16 @@ extension Migrator {
                 try await time.sleep(time.now() + Self.renewal)
                 let asked = time.now()
                 // The UID and the holder are tested: a lock that is no longer ours is not renewed.
-                held = try await client.patch(
+                held = try await lock.client.patch(
                     Lease.self,
                     lock.name,
                     .json([
                         ["op": "test", "path": "/metadata/uid", "value": .string(held.uid)],
                         ["op": "test", "path": "/spec/holderIdentity", "value": .string(lock.identity)],
-                        ["op": "replace", "path": "/spec/renewTime", "value": .string(microTime)],
+                        ["op": "replace", "path": "/spec/renewTime", "value": .string(time.microTime)],
                     ])
                 ).metadata
-                findings.note { $0.locks[lock.name]?.renewed = asked }
+                findings.note { $0.locks[lock.id]?.renewed = asked }
             } catch let error as APIError where [.invalid, .notFound, .conflict].contains(error.reason) {
                 await tellLoss(of: lock)
                 interruption.request()
@@ -192,9 +208,9 @@ extension Migrator {
     /// Makes sure that no other run has taken this one for dead, as it may where the process was suspended.
     ///
     /// - Throws: `Refusal` where a lock is another's by now; `APIError` where that can't be asked.
-    func confirmLocks() async throws {
+    func confirm() async throws {
         for held in findings.all.locks.values where time.now() - held.renewed >= Self.lease {
-            let lease = try await client.find(Lease.self, held.lock.name)
+            let lease = try await held.lock.client.find(Lease.self, held.lock.name)
             guard lease?.spec.holderIdentity == held.lock.identity else {
                 throw Refusal(
                     "this run stood still, and \(lease?.spec.holderIdentity ?? "somebody") has taken its lock of the class "
@@ -206,7 +222,7 @@ extension Migrator {
 
     private func tellLoss(of lock: ClassLock) async {
         var holder: Lease?
-        do { holder = try await client.find(Lease.self, lock.name) } catch {
+        do { holder = try await lock.client.find(Lease.self, lock.name) } catch {
             journal.warn(lock.title, "who has it now can't be told: \(error)")
         }
         let whose =

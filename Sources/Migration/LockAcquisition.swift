@@ -7,7 +7,7 @@ struct LockSighting: Sendable {
     var since: Duration
 }
 
-extension Migrator {
+extension Locks {
     /// Takes a lock; where another run has it, looks on whether that one lives.
     ///
     /// - Parameters:
@@ -18,20 +18,20 @@ extension Migrator {
     func acquire(
         _ lock: ClassLock,
         before others: ArraySlice<ClassLock>,
-        _ seen: inout [ObjectName: LockSighting]
+        _ seen: inout [ClassLock.ID: LockSighting]
     ) async throws -> ObjectMeta {
         var manifest = hold(on: lock)
         manifest["apiVersion"] = .string(APIResource.leases.apiVersion)
         manifest["kind"] = "Lease"
         manifest[path: ["metadata", "name"]] = .string(lock.name.name)
-        manifest[path: ["metadata", "namespace"]] = .string(Self.lockNamespace)
+        manifest[path: ["metadata", "namespace"]] = .string(Migrator.lockNamespace)
         for _ in 1...10 {
             do {
-                try await client.create(.leases, in: Self.lockNamespace, manifest)
-            } catch let error as APIError where Self.isWorthAnotherLook(error) {
+                try await lock.client.create(.leases, in: Migrator.lockNamespace, manifest)
+            } catch let error as APIError where error.isWorthAnotherLook {
                 // Held by another, or by us where the answer got lost.
             }
-            guard let held = try await client.find(Lease.self, lock.name) else { continue }
+            guard let held = try await lock.client.find(Lease.self, lock.name) else { continue }
             if held.spec.holderIdentity == lock.identity { return held.metadata }
             if held.spec.holderIdentity?.isEmpty ?? true {
                 if let taken = try await take(held, lock) { return taken }
@@ -47,7 +47,7 @@ extension Migrator {
         _ held: Lease,
         _ lock: ClassLock,
         before others: ArraySlice<ClassLock>,
-        _ seen: inout [ObjectName: LockSighting]
+        _ seen: inout [ClassLock.ID: LockSighting]
     ) async throws -> ObjectMeta? {
         let holder = held.spec.holderIdentity ?? "?"
         let end = try await sighting(of: held, lock, before: others, &seen).since + Self.lease
@@ -59,9 +59,9 @@ extension Migrator {
             )
         }
         do {
-            try await client.wait(
+            try await lock.client.wait(
                 for: Lease.self,
-                in: Self.lockNamespace,
+                in: Migrator.lockNamespace,
                 named: lock.name.name,
                 limit: max(.zero, end - time.now()),
                 what: "\(lock.title) to change"
@@ -76,7 +76,7 @@ extension Migrator {
             )
             return try await take(held, lock)
         }
-        guard let now = try await client.find(Lease.self, lock.name) else { return nil }
+        guard let now = try await lock.client.find(Lease.self, lock.name) else { return nil }
         throw Refusal(
             "another pvmigrate is at work on the class \(lock.storageClass)\(now.classesInWords): "
                 + "\(now.spec.holderIdentity ?? holder), since \(now.spec.acquireTime ?? held.spec.acquireTime ?? "?"). "
@@ -89,15 +89,15 @@ extension Migrator {
         of held: Lease,
         _ lock: ClassLock,
         before others: ArraySlice<ClassLock>,
-        _ seen: inout [ObjectName: LockSighting]
+        _ seen: inout [ClassLock.ID: LockSighting]
     ) async throws -> LockSighting {
         let version = held.metadata.resourceVersion
-        let sighting = seen[lock.name].flatMap { $0.version == version ? $0 : nil }
+        let sighting = seen[lock.id].flatMap { $0.version == version ? $0 : nil }
         for other in others {
-            guard let lease = try await client.find(Lease.self, other.name) else { continue }
+            guard let lease = try await other.client.find(Lease.self, other.name) else { continue }
             let version = lease.metadata.resourceVersion
-            if seen[other.name]?.version != version {
-                seen[other.name] = LockSighting(version: version, since: time.now())
+            if seen[other.id]?.version != version {
+                seen[other.id] = LockSighting(version: version, since: time.now())
             }
         }
         return sighting ?? LockSighting(version: version, since: time.now())
@@ -105,19 +105,19 @@ extension Migrator {
 
     private func take(_ held: Lease, _ lock: ClassLock) async throws -> ObjectMeta? {
         do {
-            return try await client.patch(
+            return try await lock.client.patch(
                 Lease.self,
                 lock.name,
                 .merge(onto: held.metadata, hold(on: lock))
             ).metadata
-        } catch let error as APIError where Self.isWorthAnotherLook(error) {
+        } catch let error as APIError where error.isWorthAnotherLook {
             return nil
         }
     }
 
     /// What a Lease says while a lock is held, as it begins.
     private func hold(on lock: ClassLock) -> JSON {
-        let now = JSON.string(microTime)
+        let now = JSON.string(time.microTime)
         return [
             "metadata": ["annotations": .object([Marks.classes: .string(lock.classes)])],
             "spec": [
@@ -127,10 +127,12 @@ extension Migrator {
             ],
         ]
     }
+}
 
+extension TimeSource {
     /// The time of day as a `metav1.MicroTime`, which has exactly six decimals.
     var microTime: String {
-        let micros = Int64((time.timeOfDay.timeIntervalSince1970 * 1e6).rounded(.down))
+        let micros = Int64((timeOfDay.timeIntervalSince1970 * 1e6).rounded(.down))
         let whole = Date(timeIntervalSince1970: Double(micros / 1_000_000)).formatted(.iso8601)
         let digits = String(String(1_000_000 + micros % 1_000_000).dropFirst())
         return whole.replacing("Z", with: ".\(digits)Z")

@@ -75,26 +75,17 @@ public struct Options: Sendable {
     /// True where volumes are to become smaller, and so nobody but the kubelets can tell whether that does.
     var makesSmaller: Bool { destinationSize.map { $0.value < 100 } ?? false }
 
-    /// True where volumes that were kept take the place of new ones.
-    public var rollsBack: Bool {
-        if case .rollback = goal { return true }
-        return false
-    }
-
-    /// What the movers do once the workloads are stopped.
-    var finalTask: MoverPod.Task { rollsBack ? .compare : .copy }
-
     /// True where passes are made while the workloads run.
-    var makesPasses: Bool { isLive || goal == .stage }
+    var makesPasses: Bool { pipeline.makesPasses }
 
-    /// True where passes over a claim may read a copy of its source.
-    func mayCopy(sourceOf state: ClaimState) -> Bool {
+    /// True where passes over a claim may read something in its source's place.
+    func mayStandIn(for state: ClaimState) -> Bool {
         makesPasses && (copySource == .auto ? state.isExclusive : copySource != .volume)
     }
 
     /// The classes of the migration itself, for the way back too.
     public var wayThere: (source: String, destination: String) {
-        rollsBack ? (destinationClass, sourceClass) : (sourceClass, destinationClass)
+        pipeline.goesToKept ? (destinationClass, sourceClass) : (sourceClass, destinationClass)
     }
 
     /// What a rollback of this migration is asked for.

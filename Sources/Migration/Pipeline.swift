@@ -1,16 +1,21 @@
-import Kubernetes
+/// What a part of a step does with a unit. Performing it twice has the effect of performing it once.
+protocol UnitAction: Sendable {
+    func perform(_ progress: inout Progress) async throws
+}
 
 /// One step of a pipeline.
 public struct Step: Sendable {
     public let name: String
     /// What it does, for `--help` and the plan.
     public let summary: String
-    /// Brings a unit's claims and workloads past this step. Performing it twice has the effect of performing it once.
-    let run: @Sendable (Migrator, inout Progress) async throws -> Void
+    /// What is performed, one after the other.
+    let actions: @Sendable (Context) -> [any UnitAction]
 }
 
 /// What is done with each unit, for one goal: the list that runs is the list that `--help` prints.
 public struct Pipeline: Sendable {
+    /// The goal as Events name it.
+    let title: String
     /// While its workloads run.
     let whileRunning: [Step]
     /// From the stop of its workloads up to the point from which it only goes forward.
@@ -21,6 +26,12 @@ public struct Pipeline: Sendable {
     let onNewVolumes: [Step]
     /// What a claim is when nothing is left to do for it.
     let result: Report.Result
+    /// True where what is done while the workloads run may be done before a unit's turn.
+    var preparesAhead = false
+    /// True where passes are made while the workloads run.
+    var makesPasses = false
+    /// True where claims go to the volumes that were kept for them, and none is made.
+    public private(set) var goesToKept = false
 
     /// All that can be taken back.
     var undoable: [Step] { whileRunning + stopped }
@@ -32,38 +43,55 @@ public struct Pipeline: Sendable {
 extension Pipeline {
     /// A migration that copies while the workloads run, too.
     public static let live = Pipeline(
-        whileRunning: [.protect, .stage, .preCopy],
-        stopped: [.quiesce, .copy],
+        title: "Migration",
+        whileRunning: [
+            .protect, .stage { [Stage($0), PlacementCheck($0)] },
+            .preCopy { [PreCopy($0, copiesAtRest: false), LookAgain(context: $0)] },
+        ],
+        stopped: [.quiesce, .copy { [Copy($0)] }],
         finishing: [.seal, .rebind],
         onNewVolumes: [.restore, .release],
-        result: .migrated
+        result: .migrated,
+        makesPasses: true
     )
 
     static let migration = Pipeline(
-        whileRunning: [.protect, .stage],
+        title: "Migration",
+        whileRunning: [.protect, .stage { [Stage($0), MakeReady($0)] }],
         stopped: live.stopped,
         finishing: live.finishing,
         onNewVolumes: live.onNewVolumes,
-        result: .migrated
-    )
-
-    /// A migration to the volumes that were kept.
-    static let rollback = Pipeline(
-        whileRunning: migration.whileRunning,
-        stopped: live.stopped,
-        finishing: live.finishing,
-        onNewVolumes: live.onNewVolumes,
-        result: .rolledBack
+        result: .migrated,
+        preparesAhead: true
     )
 
     /// Copies while the workloads run, and leaves the rest to a later migration.
-    static let staging = Pipeline(
-        whileRunning: live.whileRunning,
+    public static let staging = Pipeline(
+        title: "Staging",
+        whileRunning: [
+            .protect, .stage { [Stage($0), PlacementCheck($0)] }, .preCopy { [PreCopy($0, copiesAtRest: true)] },
+        ],
         stopped: [],
         finishing: [],
         onNewVolumes: [],
-        result: .staged
+        result: .staged,
+        makesPasses: true
     )
+
+    /// Swaps claims back to the volumes that were kept.
+    ///
+    /// - Parameter discardingChanges: whether what was written since may be given up.
+    public static func rollback(discardingChanges: Bool) -> Pipeline {
+        Pipeline(
+            title: "Rollback",
+            whileRunning: migration.whileRunning,
+            stopped: [.quiesce, .copy { [Copy($0, .compare(discardingChanges: discardingChanges))] }],
+            finishing: live.finishing,
+            onNewVolumes: live.onNewVolumes,
+            result: .rolledBack,
+            goesToKept: true
+        )
+    }
 
     /// Before the units: over everything.
     public static let first: [(name: String, summary: String)] = [
@@ -83,11 +111,11 @@ extension Pipeline {
 
 extension Options {
     /// What a run of these options does with each unit.
-    var pipeline: Pipeline {
+    public var pipeline: Pipeline {
         switch goal {
         case .migrate: isLive ? .live : .migration
         case .stage: .staging
-        case .rollback: .rollback
+        case .rollback(let discardingChanges): .rollback(discardingChanges: discardingChanges)
         }
     }
 }
@@ -96,45 +124,46 @@ extension Step {
     fileprivate static let protect = Step(
         name: "protect",
         summary: "sets the source volumes' reclaim policy to Retain"
-    ) { try await $0.protect(&$1) }
+    ) { [Protect($0)] }
 
-    fileprivate static let stage = Step(
-        name: "stage",
-        summary: "creates the staging claims on the destination class"
-    ) { try await $0.stage(&$1) }
+    fileprivate static func stage(_ actions: @escaping @Sendable (Context) -> [any UnitAction]) -> Step {
+        Step(name: "stage", summary: "creates the staging claims on the destination class", actions: actions)
+    }
 
-    fileprivate static let preCopy = Step(
-        name: "pre-copy",
-        summary: "with --live, copies while the workloads run, until little is left"
-    ) { try await $0.preCopy(&$1) }
+    fileprivate static func preCopy(_ actions: @escaping @Sendable (Context) -> [any UnitAction]) -> Step {
+        Step(
+            name: "pre-copy",
+            summary: "with --live, copies while the workloads run, until little is left",
+            actions: actions
+        )
+    }
 
     fileprivate static let quiesce = Step(
         name: "quiesce",
         summary: "writes down the scale and sets it to zero; waits until no pod mounts the claims"
-    ) { try await $0.quiesce(&$1) }
+    ) { [Quiesce($0)] }
 
-    fileprivate static let copy = Step(
-        name: "copy",
-        summary: "copies with rsync, then checks that nothing is left to transfer"
-    ) { try await $0.copy(&$1) }
+    fileprivate static func copy(_ actions: @escaping @Sendable (Context) -> [any UnitAction]) -> Step {
+        Step(name: "copy", summary: "copies with rsync, then checks that nothing is left to transfer", actions: actions)
+    }
 
     fileprivate static let seal = Step(
         name: "seal",
         summary: "keeps the destination volumes, with the source claims' manifests written on them"
-    ) { try await $0.seal(&$1) }
+    ) { [Sealing($0)] }
 
     fileprivate static let rebind = Step(
         name: "rebind",
         summary: "deletes the claims and creates the old names anew on the destination volumes"
-    ) { try await $0.rebind(&$1) }
+    ) { [Rebind($0)] }
 
     fileprivate static let restore = Step(
         name: "restore",
         summary: "gives the workloads their scale back and waits until they are ready on the new volumes"
-    ) { try await $0.restore(&$1) }
+    ) { [Restore($0)] }
 
     fileprivate static let release = Step(
         name: "release",
         summary: "gives the new volumes their reclaim policy, frees the old ones of which a workload became ready"
-    ) { try await $0.release(&$1) }
+    ) { [Release($0)] }
 }

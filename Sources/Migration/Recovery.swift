@@ -1,6 +1,37 @@
 import Kubernetes
 
-extension Migrator {
+/// Brings units to a safe state that could not be migrated.
+struct Recovery: Sendable {
+    private let context: Context
+    private let pipeline: Pipeline
+    private let journal: Journal
+    private let time: TimeSource
+    private let runner: UnitRunner
+    private let observer: Observer
+    private let movers: MoverPods
+    private let standIns: StandIns
+    private let workloads: Workloads
+    private let protect: Protect
+    private let stage: Stage
+    private let sealing: Sealing
+    private let restore: Restore
+    private let copiedMarks: CopiedMarks
+
+    init(_ context: Context) {
+        (self.context, pipeline) = (context, context.options.pipeline)
+        (journal, time) = (context.journal, context.time)
+        runner = UnitRunner(context: context)
+        observer = Observer(context)
+        movers = MoverPods(context)
+        standIns = StandIns(context)
+        workloads = Workloads(context)
+        protect = Protect(context)
+        stage = Stage(context)
+        sealing = Sealing(context)
+        restore = Restore(context)
+        copiedMarks = CopiedMarks(context)
+    }
+
     /// A unit after it was brought to a safe state.
     struct Recovered: Sendable {
         var progress: Progress
@@ -34,13 +65,13 @@ extension Migrator {
         var progress = failed
         let unit = progress.unit
         // Not for long: whoever interrupts a run waits for the workloads, and a lost node's pod may stay for ever.
-        await orWarn(unit.title) { try await removeMovers(of: unit, limit: .seconds(15)) }
+        await journal.orWarn(unit.title) { try await movers.removeAll(of: unit, limit: .seconds(15)) }
         let unseen = await observeAll(&progress)
         if progress.unit.claims.contains(where: \.isPastReturn) {
             // Once more: most failures pass.
-            let (again, failure) = await run(options.pipeline.finishing, progress, until: nil)
+            let (again, failure) = await runner.run(pipeline.finishing, progress, until: nil)
             progress = again
-            if let failure { tell(failure, of: unit) }
+            if let failure { journal.tell(failure, of: unit) }
         }
         if let limbo = progress.unit.claims.first(where: \.isInLimbo) ?? unseen.first {
             journal.error(
@@ -54,7 +85,7 @@ extension Migrator {
         for state in lost {
             journal.error(state.title, state.wayBack)
             // A claim that is got back has another UID, so that it would be taken for a stranger's.
-            await orWarn(state.title) { try await unstage(state) }
+            await journal.orWarn(state.title) { try await stage.unstage(state) }
         }
         if !lost.isEmpty, progress.unit.workloads.contains(where: { $0.isMarked }) {
             journal.error(unit.title, "stays stopped: started now, it would find no claim, or an empty one")
@@ -62,22 +93,22 @@ extension Migrator {
         }
         guard await unsealAll(&progress) else { return await stopped(progress) }
         do {
-            try await start(&progress)
+            try await restore.start(&progress)
         } catch {
             journal.error(unit.title, "could not be started again: \(error)")
             return Recovered(progress, isStopped: true)
         }
         if progress.unit.claims.contains(where: \.isRebound) {
-            let (again, failure) = await run(options.pipeline.onNewVolumes, progress, until: nil)
+            let (again, failure) = await runner.run(pipeline.onNewVolumes, progress, until: nil)
             progress = again
-            if let failure { tell(failure, of: unit) }
+            if let failure { journal.tell(failure, of: unit) }
         } else {
-            for workload in progress.unit.workloads { await removeCopiedMarks(of: workload) }
+            for workload in progress.unit.workloads { await copiedMarks.remove(of: workload) }
         }
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
             let isKept = keepingStaging && !progress.misplaced.contains(state.id)
-            let back = await orWarn(state.title) { try await goBack(state, keepingStaging: isKept) }
+            let back = await journal.orWarn(state.title) { try await goBack(state, keepingStaging: isKept) }
             if let back { progress.unit.claims[index] = back }
         }
         return Recovered(progress, isStopped: false)
@@ -89,7 +120,7 @@ extension Migrator {
         var unseen: [ClaimState] = []
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
-            if let now = await orWarn(state.title, { try await client.observe(state) }) {
+            if let now = await journal.orWarn(state.title, { try await observer.observe(state) }) {
                 progress.unit.claims[index] = now
             } else if state.seal != nil {
                 unseen.append(state)
@@ -106,7 +137,7 @@ extension Migrator {
         for index in progress.unit.claims.indices where !progress.unit.claims[index].isPastReturn {
             let state = progress.unit.claims[index]
             guard state.otherMigration == nil else { continue }
-            guard let unsealed = await orWarn(state.title, { try await unseal(state) }) else {
+            guard let unsealed = await journal.orWarn(state.title, { try await sealing.unseal(state) }) else {
                 journal.error(
                     progress.unit.title,
                     "stays stopped, since the seal of \(state.title) could not be taken back"
@@ -122,7 +153,8 @@ extension Migrator {
     private func stopped(_ start: Progress) async -> Recovered {
         var progress = start
         for workload in start.unit.workloads {
-            guard let now = await orWarn(workload.title, { try await client.current(workload) }), now == nil else {
+            guard let now = await journal.orWarn(workload.title, { try await workloads.current(workload) }), now == nil
+            else {
                 continue
             }
             progress.unit.workloads.removeAll { $0.metadata.uid == workload.metadata.uid }
@@ -137,20 +169,20 @@ extension Migrator {
         guard start.otherMigration == nil else { return start }
         var state = start
         guard state.seal == nil else { return state }
-        if !keepingStaging || options.mayCopy(sourceOf: state) {
-            state.source = try await removeCopy(of: state) ?? state.source
+        if !keepingStaging || context.options.mayStandIn(for: state) {
+            state.source = try await standIns.remove(of: state) ?? state.source
         }
         if let staging = state.staging {
-            if staging.phase == "Bound", keepingStaging, !options.rollsBack, !state.isLost {
+            if staging.phase == "Bound", keepingStaging, !pipeline.goesToKept, !state.isLost {
                 journal.info(
                     state.title,
                     "the staging claim \(state.stagingName.name) is kept, so that the next run goes on from there"
                 )
             } else {
-                state = try await unstage(state)
+                state = try await stage.unstage(state)
             }
         }
-        return try await unprotect(state)
+        return try await protect.unprotect(state)
     }
 }
 

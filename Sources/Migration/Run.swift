@@ -1,31 +1,41 @@
 import Kubernetes
 
-extension Migrator {
-    /// Migrates what discovery found, a few units side by side, and always says what became of each.
-    ///
-    /// A failing unit is brought back to a safe state and doesn't keep the others from being migrated.
-    public func migrate(_ discovery: Discovery, interruption: Interruption) async -> Report {
-        // However many units and claims: a handful of watches.
-        await client.sharingReads(ofAllNamespaces: options.selection.namespaces.isEmpty) { client in
-            var migrator = self
-            migrator.client = client
-            let sharing = migrator
-            return await sharing.sendingEvents { await sharing.migrateAll(discovery, interruption) }
-        }
+/// Migrates the units that discovery found.
+struct Run: Sendable {
+    private let context: Context
+    private let options: Options
+    private let pipeline: Pipeline
+    private let journal: Journal
+    private let findings: Findings
+    private let events: Events
+    private let restore: Restore
+    private let recovery: Recovery
+    private let runner: UnitRunner
+
+    init(_ context: Context) {
+        self.context = context
+        (options, pipeline) = (context.options, context.options.pipeline)
+        (journal, findings) = (context.journal, context.findings)
+        events = Events(context)
+        restore = Restore(context)
+        recovery = Recovery(context)
+        runner = UnitRunner(context: context)
     }
 
-    private func migrateAll(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
+    /// A failing unit is brought back to a safe state and does not keep the others from being migrated.
+    func migrate(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
         var report = Report()
         findings.note {
             $0.movers = max(1, discovery.moversAtOnce(options.parallel))
-            $0.destinationClass = discovery.storageClass(options.destinationClass)
+            $0.destinationClass = discovery.classOfNewVolumes(options)
         }
-        if options.verification == .none, options.goal != .stage {
+        let swaps = !pipeline.forwardOnly.isEmpty
+        if options.verification == .none, swaps {
             journal.warn("", "--verify none: a copy counts when it ends without a failure, and is not checked")
         }
-        warnOfTag(before: discovery)
-        if options.goal != .stage { await startForgotten(discovery, into: &report) }
-        if !options.makesPasses, discovery.units.contains(where: \.isRunning) { await learnImages() }
+        if !discovery.units.isEmpty { Image(context).warnOfTag() }
+        if swaps { await restore.startForgotten(discovery, into: &report) }
+        if !options.makesPasses, discovery.units.contains(where: \.isRunning) { await Nodes(context).learnImages() }
         for unit in await reports(of: discovery, interruption) {
             report.claims += unit.claims
             report.stopped += unit.stopped
@@ -34,10 +44,10 @@ extension Migrator {
         report.failures += discovery.passedOver.map { "\($0.resource) \($0.message)" }
         report.wasInterrupted = interruption.isRequested
         if options.updatesClaimTemplates, !report.wasInterrupted {
-            report.failures += await updateClaimTemplates()
+            report.failures += await ClaimTemplates(context).update()
         }
         if options.setDefaults, report.succeeded {
-            do { try await setDefaultClass() } catch {
+            do { try await SetDefaultClass(context).set() } catch {
                 report.failures.append("the default class was not changed: \(error)")
             }
         }
@@ -67,7 +77,7 @@ extension Migrator {
                         Ended(unit: number, report: await report(of: progress, interruption), progress: progress)
                     }
                 }
-                while preparesAhead, let number = schedule.nextToPrepare() {
+                while pipeline.preparesAhead, let number = schedule.nextToPrepare() {
                     let progress = units[number]
                     group.addTask { Ended(unit: number, progress: await prepare(progress, interruption)) }
                 }
@@ -80,13 +90,10 @@ extension Migrator {
         }
     }
 
-    /// With passes a unit's turn begins long before its workloads stop; and what a rollback swaps to is there.
-    private var preparesAhead: Bool { options.goal == .migrate && !options.isLive }
-
     /// Does before a unit's turn what can be done while its workloads run. What fails here fails in its turn again.
     private func prepare(_ start: Progress, _ interruption: Interruption) async -> Progress {
         guard start.unit.obstacles.isEmpty, start.unit.isRunning, !interruption.isRequested else { return start }
-        var (progress, _) = await run(options.pipeline.whileRunning, start, until: interruption)
+        var (progress, _) = await runner.run(pipeline.whileRunning, start, until: interruption)
         progress.isPrepared = true
         return progress
     }
@@ -98,25 +105,12 @@ extension Migrator {
             report.add(progress, .skipped, reason: "\(obstacle.resource): \(obstacle.message)")
         } else if interruption.isRequested, !progress.isPrepared {
             report.add(progress, .skipped, reason: "the run was interrupted")
-        } else if options.pipeline.forwardOnly.isEmpty {
+        } else if pipeline.forwardOnly.isEmpty {
             await stage(progress, interruption: interruption, into: &report)
         } else {
             await migrate(progress, interruption: interruption, into: &report)
         }
         return report
-    }
-
-    /// Starts the workloads that an earlier run stopped, and whose claims are all done.
-    func startForgotten(_ discovery: Discovery, into report: inout Report) async {
-        for workload in discovery.forgotten {
-            do {
-                journal.info(workload.title, "was stopped by an earlier run")
-                _ = try await start(workload)
-            } catch {
-                report.failures.append("\(workload.title): \(error)")
-                report.stopped.append(workload.title)
-            }
-        }
     }
 
     /// Copies while the workloads run, and takes back all but the staging claims.
@@ -126,26 +120,26 @@ extension Migrator {
             report.add(start, .skipped, reason: "a migration of it is under way: finish that with pvmigrate")
             return
         }
-        record(.began, of: start)
-        let (progress, failure) = await run(options.pipeline.undoable, start, until: interruption)
+        events.record(.began, of: start)
+        let (progress, failure) = await runner.run(pipeline.undoable, start, until: interruption)
         let isInterrupted = failure is CancellationError
-        if let failure, !isInterrupted { tell(failure, of: progress.unit) }
-        let recovered = isInterrupted ? await recoverInTime(progress) : await recover(progress)
+        if let failure, !isInterrupted { journal.tell(failure, of: progress.unit) }
+        let recovered = isInterrupted ? await recovery.recoverInTime(progress) : await recovery.recover(progress)
         report.stopped += recovered.stopped
         let reason = failure.map { isInterrupted ? "the run was interrupted" : "\($0)" }
         report.add(
             recovered.progress,
-            failure == nil ? done : isInterrupted ? .skipped : .failed,
+            failure == nil ? pipeline.result : isInterrupted ? .skipped : .failed,
             reason: reason
         )
-        record(reason.map { .failed($0) } ?? .finished, of: recovered.progress)
+        events.record(reason.map { .failed($0) } ?? .finished, of: recovered.progress)
         journal.mark(start.unit, .ended(isDone: failure == nil))
     }
 
     private func migrate(_ start: Progress, interruption: Interruption, into report: inout Report) async {
-        record(.began, of: start)
-        var (progress, failure) = await run(options.pipeline.undoable, start, until: interruption)
-        if failure == nil { (progress, failure) = await run(options.pipeline.forwardOnly, progress, until: nil) }
+        events.record(.began, of: start)
+        var (progress, failure) = await runner.run(pipeline.undoable, start, until: interruption)
+        if failure == nil { (progress, failure) = await runner.run(pipeline.forwardOnly, progress, until: nil) }
         if failure == nil, !progress.isDone {
             failure = Failure(
                 place: progress.unit.title,
@@ -153,25 +147,25 @@ extension Migrator {
             )
         }
         guard let failure else {
-            report.add(progress, done, reason: nil)
+            report.add(progress, pipeline.result, reason: nil)
             report.failures += keptVolumes(progress)
-            record(.finished, of: progress)
+            events.record(.finished, of: progress)
             journal.mark(progress.unit, .ended(isDone: true))
-            await orWarn(progress.unit.title) { try await awaitFreedStorage(progress) }
+            await journal.orWarn(progress.unit.title) { try await Release(context).awaitFreedStorage(progress) }
             return
         }
         let reason = failure is CancellationError ? "the run was interrupted" : "\(failure)"
         if failure is CancellationError {
             journal.info(progress.unit.title, "interrupted: it goes back to where it was")
         } else {
-            tell(failure, of: progress.unit)
+            journal.tell(failure, of: progress.unit)
         }
-        let recovered: Recovered
+        let recovered: Recovery.Recovered
         let began = journal.begin(Pipeline.wayBack, progress.unit)
         if failure is CancellationError {
-            recovered = await recoverInTime(progress)
+            recovered = await recovery.recoverInTime(progress)
         } else {
-            recovered = await recover(progress)
+            recovered = await recovery.recover(progress)
         }
         journal.end(Pipeline.wayBack, progress.unit, began: began)
         report.stopped += recovered.stopped
@@ -181,11 +175,11 @@ extension Migrator {
             report.add(
                 state,
                 of: recovered.progress,
-                isDone ? done : failure is CancellationError ? .skipped : .failed,
+                isDone ? pipeline.result : failure is CancellationError ? .skipped : .failed,
                 reason: isDone ? nil : reason
             )
         }
-        record(.failed(reason), of: recovered.progress)
+        events.record(.failed(reason), of: recovered.progress)
         journal.mark(recovered.progress.unit, .ended(isDone: recovered.progress.isDone))
     }
 
@@ -206,72 +200,6 @@ extension Migrator {
                 + "\(source.metadata.name) is kept. To swap back to it: pvmigrate rollback --source-sc "
                 + "\(options.sourceClass) --dest-sc \(options.destinationClass) --pvc \(state.name); to free it: "
                 + "pvmigrate cleanup --pvc \(state.name)"
-        }
-    }
-
-    /// What a claim is when nothing is left to do for it.
-    var done: Report.Result { options.pipeline.result }
-
-    /// Runs some steps over a unit; with an interruption, waits are given up when it comes.
-    func run(
-        _ steps: [Step],
-        _ start: Progress,
-        until interruption: Interruption?
-    ) async -> (Progress, (any Error)?) {
-        @Sendable func perform() async -> (Progress, (any Error)?) {
-            var progress = start
-            do {
-                for step in steps {
-                    try Task.checkCancellation()
-                    try await take(step, &progress)
-                }
-                return (progress, nil)
-            } catch {
-                return (progress, Task.isCancelled ? CancellationError() : error)
-            }
-        }
-        guard let interruption else { return await perform() }
-        return await withTaskGroup(of: (Progress, (any Error)?)?.self) { group in
-            group.addTask { await perform() }
-            group.addTask {
-                await interruption.wait()
-                return nil
-            }
-            var result: (Progress, (any Error)?)?
-            for await next in group {
-                // Either the steps ended, or the interruption came: then they are given up, and end soon.
-                if let next { result = next }
-                group.cancelAll()
-            }
-            return result ?? (start, CancellationError())
-        }
-    }
-
-    private func take(_ step: Step, _ progress: inout Progress) async throws {
-        let unit = progress.unit
-        let began = journal.begin(step.name, unit)
-        do {
-            try await step.run(self, &progress)
-            journal.end(step.name, unit, began: began)
-        } catch {
-            journal.end(step.name, unit, began: began, failed: true)
-            throw error
-        }
-    }
-
-    func tell(_ error: any Error, of unit: Unit) {
-        let failure = error as? Failure
-        journal.error(failure?.place ?? unit.title, failure?.reason ?? "\(error)")
-    }
-
-    /// Does something that is worth trying, and says so where it fails.
-    @discardableResult
-    func orWarn<Value>(_ subject: String, _ work: () async throws -> Value) async -> Value? {
-        do {
-            return try await work()
-        } catch {
-            journal.warn(subject, "\(error)")
-            return nil
         }
     }
 }

@@ -53,53 +53,6 @@ public struct UnreadableSelector: Error, CustomStringConvertible {
     public var description: String
 }
 
-extension Client {
-    /// Lists the objects of a kind in all namespaces that are looked at.
-    func list<Object: KubernetesObject>(
-        _ type: Object.Type,
-        of resource: APIResource = Object.resource,
-        in selection: Selection,
-        labels: String? = nil
-    ) async throws -> [Object] {
-        var all: [Object] = []
-        for namespace in selection.places {
-            all += try await list(type, of: resource, in: namespace, labels: labels)
-        }
-        return all
-    }
-
-    /// Lists the objects of a kind in all namespaces that are looked at, as far as they can be read.
-    func listReadable<Object: KubernetesObject>(
-        _ type: Object.Type,
-        of resource: APIResource = Object.resource,
-        in selection: Selection
-    ) async throws -> Readable<Object> {
-        var all = Readable<Object>()
-        for namespace in selection.places { all += try await listReadable(type, of: resource, in: namespace) }
-        return all
-    }
-
-    /// The claims that have the labels asked for; nil where no labels are.
-    ///
-    /// - Throws: `UnreadableSelector`, `APIError`.
-    func labelled(_ selection: Selection) async throws -> Set<ObjectName>? {
-        guard let labels = selection.labels else { return nil }
-        do {
-            return Set(try await list(MetadataObject.self, of: .claims, in: selection, labels: labels).map(\.name))
-        } catch let error as APIError where error.code == 400 {
-            throw UnreadableSelector(description: "--selector \"\(labels)\": \(error.message)")
-        }
-    }
-
-    /// Asks whether the caller may do something in all namespaces that are looked at.
-    func mayI(_ verb: String, _ resource: APIResource, in selection: Selection) async throws -> Bool {
-        for namespace in selection.places {
-            guard try await mayI(verb, resource, in: namespace) else { return false }
-        }
-        return true
-    }
-}
-
 extension Inventory {
     /// The filter that leaves a claim out, as a phrase; nil for one that is chosen.
     func whatLeavesOut(_ claim: ObjectName, _ selection: Selection) -> String? {
@@ -181,13 +134,13 @@ extension Discovery {
     public func emptiness(_ options: Options) -> String {
         let count = leftOut.values.reduce(0, +)
         guard count > 0 else {
-            return options.rollsBack
+            return options.pipeline.goesToKept
                 ? "no volume of the StorageClass \(options.destinationClass) is kept for a claim"
                 : "there are no claims of the StorageClass \(options.sourceClass)"
         }
         let claims = count == 1 ? "1 claim" : "\(count) claims"
         let what =
-            options.rollsBack
+            options.pipeline.goesToKept
             ? "\(claims) with a kept volume of the StorageClass \(options.destinationClass)"
             : "\(claims) of the StorageClass \(options.sourceClass)"
         let filters = leftOut.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
@@ -225,7 +178,7 @@ extension Inventory {
     /// The claims that a run of these options is about, chosen or not; those of namespaces that are not listed, too, as
     /// far as the volumes tell.
     func candidates(_ options: Options) -> Set<ObjectName> {
-        if options.rollsBack {
+        if options.pipeline.goesToKept {
             let kept = volumes.values.filter(options.destinations.admits)
                 .compactMap { KeptVolume($0) }
             return Set(
@@ -253,7 +206,8 @@ extension Inventory {
         }
         if let labelled, !labelled.contains(name) { return "does not have the labels of --selector" }
         if options.sources.admits(claim) {
-            return options.rollsBack ? "has no volume that was kept for it" : "can't be migrated; see the notes"
+            return options.pipeline.goesToKept
+                ? "has no volume that was kept for it" : "can't be migrated; see the notes"
         }
         if options.destinations.admits(claim) { return nil }
         return claim.storageClassName.map { "is of the StorageClass \($0), not of \(options.sourceClass)" }

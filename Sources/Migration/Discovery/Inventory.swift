@@ -97,7 +97,7 @@ struct Inventory: Sendable {
             uid: uid ?? "",
             storageClass: goal?.destinationClass,
             bindsAtOnce: storageClass?.waitsForFirstConsumer != true,
-            needsKeptVolume: goal?.rollsBack == true
+            needsKeptVolume: goal?.pipeline.goesToKept == true
         )
     }
 

@@ -21,7 +21,7 @@ struct Recognition {
         self.options = options
         for volume in inventory.volumes.values.sorted(by: { $0.metadata.name < $1.metadata.name }) { add(volume) }
         mergeLost()
-        if !options.rollsBack { addUnbound() }
+        if !options.pipeline.goesToKept { addUnbound() }
     }
 
     /// What a volume is in a migration decides who reads it: it is sealed, kept, the Go tool's, or an ordinary source.
@@ -29,8 +29,8 @@ struct Recognition {
         if let seal = inventory.seal(of: volume) {
             addSealed(volume, seal)
         } else if let kept = KeptVolume(volume) {
-            if options.rollsBack { addKept(kept) }
-        } else if options.rollsBack {
+            if options.pipeline.goesToKept { addKept(kept) }
+        } else if options.pipeline.goesToKept {
             return
         } else if let marks = GoMarks(volume), options.destinations.admits(volume),
             options.selection.whatLeavesOut(marks.claim) == nil, addGoTools(marks)

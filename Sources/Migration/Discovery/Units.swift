@@ -1,24 +1,32 @@
 import Kubernetes
 
-extension Migrator {
-    /// Which workloads use which claims, and the pods that nobody here can stop.
-    struct Usage {
-        fileprivate(set) var workloads: [(workload: Workload, claims: Set<ObjectName>)] = []
-        fileprivate(set) var obstacles: [Transfer.ID: [Obstacle]] = [:]
-        /// The transfers of each source claim, by which pods know them.
-        fileprivate let transfers: [ObjectName: [Transfer.ID]]
-        /// The workloads that mount other claims of the class, too, which are not chosen.
-        fileprivate(set) var cuts: [Obstacle] = []
+/// Which workloads use which claims, and the pods that nobody here can stop.
+struct ClaimUsage {
+    fileprivate(set) var workloads: [(workload: Workload, claims: Set<ObjectName>)] = []
+    fileprivate(set) var obstacles: [Transfer.ID: [Obstacle]] = [:]
+    /// The transfers of each source claim, by whose name pods know it.
+    fileprivate let transfers: [ObjectName: [Transfer.ID]]
+    /// The workloads that mount other claims of the class, too, which are not chosen.
+    fileprivate(set) var cuts: [Obstacle] = []
+}
+
+/// Finds what uses claims.
+struct UsageSearch: Sendable {
+    private let source: Client
+    private let options: Options
+    private let workloads: Workloads
+
+    init(_ context: Context) {
+        (source, options) = (context.source, context.options)
+        workloads = Workloads(context)
     }
 
-    /// Finds what uses some claims.
-    ///
     /// - Throws: `APIError`.
-    func usage(of states: [ClaimState], in inventory: Inventory, _ scalers: Scalers) async throws -> Usage {
+    func find(of states: [ClaimState], in inventory: Inventory, _ scalers: Scalers) async throws -> ClaimUsage {
         let names = Set(states.map(\.name))
-        var usage = Usage(transfers: Dictionary(grouping: states, by: \.name).mapValues { $0.map(\.id) })
+        var usage = ClaimUsage(transfers: Dictionary(grouping: states, by: \.name).mapValues { $0.map(\.id) })
         var claims = MountedClaims(inventory)
-        var search = OwnerSearch(self, inventory)
+        var search = OwnerSearch(source, inventory, options, workloads)
         // What is bound to its new volume already only waits for its workload to be ready: nothing is stopped for it.
         let rebound = Set(states.filter(\.isRebound).map(\.name))
         for pod in inventory.users where !pod.neverRuns {
@@ -76,7 +84,7 @@ private struct MountedClaims {
     }
 }
 
-extension Migrator.Usage {
+extension ClaimUsage {
     fileprivate mutating func add(_ obstacle: Obstacle, to claims: Set<ObjectName>) {
         for id in claims.flatMap({ transfers[$0] ?? [] }) { obstacles[id, default: []].append(obstacle) }
     }
@@ -129,7 +137,7 @@ extension Unit {
     /// The connected components of claims and workloads.
     static func components(
         of states: [ClaimState],
-        usage: Migrator.Usage,
+        usage: ClaimUsage,
         obstacles: [Transfer.ID: [Obstacle]]
     ) -> [Unit] {
         var unassigned = Dictionary(grouping: states, by: \.name)

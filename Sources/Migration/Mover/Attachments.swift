@@ -1,6 +1,28 @@
 import Kubernetes
 
-extension Migrator {
+/// Sees to it that volumes are detached from nodes where no mover can go.
+struct Detachment: Sendable {
+    private let client: Client
+    private let limits: Limits
+    private let journal: Journal
+    private let findings: Findings
+    private let nodes: Nodes
+    private var time: TimeSource { client.time }
+
+    init(_ context: Context) {
+        (client, limits) = (context.destination, context.limits)
+        (journal, findings) = (context.journal, context.findings)
+        nodes = Nodes(context)
+    }
+
+    private init(_ other: Detachment, _ client: Client) {
+        (self.client, limits) = (client, other.limits)
+        (journal, findings, nodes) = (other.journal, other.findings, other.nodes)
+    }
+
+    /// The same with another client.
+    func using(_ client: Client) -> Detachment { Detachment(self, client) }
+
     /// Remembers what a unit's volumes are attached to, before it is stopped: while it stands still no list of the whole
     /// cluster is to be waited for.
     func noteAttachments(of unit: Unit) async throws {
@@ -35,8 +57,8 @@ extension Migrator {
 
     /// Waits until the claim's volumes are detached from the nodes that the mover can't go to; else its start would
     /// fail there (Multi-Attach), again and again. To a node that it can go to it is sent.
-    func awaitDetachment(
-        of volumes: [PersistentVolume],
+    func wait(
+        for volumes: [PersistentVolume],
         of state: ClaimState,
         from placement: inout Placement
     ) async throws {
@@ -66,7 +88,7 @@ extension Migrator {
         for placement: Placement,
         _ volumes: [PersistentVolume]
     ) async throws -> String? {
-        guard let sites = try await sites() else { return placement.node }
+        guard let sites = try await nodes.sites() else { return placement.node }
         var possible = placement.consumer.map(sites.of) ?? sites.all
         for volume in volumes { possible.formIntersection(sites.of(volume)) }
         possible.formIntersection(sites.nodes.filter(\.takesPods).map(\.metadata.name))

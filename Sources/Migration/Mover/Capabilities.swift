@@ -42,13 +42,3 @@ enum Capabilities {
         return manifest
     }
 }
-
-extension Client {
-    /// Creates a pod of a copy, or of a trial of one.
-    @discardableResult
-    func createPod(_ manifest: JSON) async throws -> JSON {
-        try await Capabilities.admitted(manifest) {
-            try await create(.pods, in: manifest[path: ["metadata", "namespace"]]?.string, $0)
-        }
-    }
-}

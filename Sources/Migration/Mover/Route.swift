@@ -34,9 +34,10 @@ struct Route: Equatable {
 }
 
 /// What decides a route besides the claim itself.
-struct Surroundings: Sendable {
-    /// Nil where they may not be listed: then nothing is known of what excludes what.
-    var sites: Sites?
+struct RouteSites: Sendable {
+    /// The nodes at both ends; nil where they may not be listed: then nothing is known of what excludes what.
+    var source: Sites?
+    var destination: Sites?
     var destinationClass: StorageClass?
     /// All volumes, where the destination class only takes those that are there.
     var volumes: [PersistentVolume] = []
@@ -55,20 +56,21 @@ extension ClaimState {
     /// Decides how the data gets across.
     ///
     /// - Parameter isInUse: true where the workload runs meanwhile.
-    func route(in surroundings: Surroundings, isInUse: Bool = false) -> Route {
+    func route(in sites: RouteSites, isInUse: Bool = false) -> Route {
         let nodeInUse = isInUse ? nodeInUse : nil
         let plain = nodeInUse.map { Placement(node: $0, onlyThere: true) } ?? Placement(of: self)
-        guard hasBoundSource || nodeInUse != nil, let source, let sites = surroundings.sites else {
+        guard hasBoundSource || nodeInUse != nil, let source, let start = sites.source, let end = sites.destination
+        else {
             return Route(mover: plain)
         }
-        let from = sites.of(source).intersection(plain.onlyThere ? [plain.node ?? ""] : sites.all)
-        let to = destinationNodes(in: surroundings, sites)
+        let from = start.of(source).intersection(plain.onlyThere ? [plain.node ?? ""] : start.all)
+        let to = destinationNodes(in: sites, end)
         let both = from.intersection(to)
         // Where one of them can be nowhere, the scheduler says why.
         if both.isEmpty, !from.isEmpty, !to.isEmpty {
             var mover = Placement(consumer: transfer.consumer)
             // A volume that is there already does not move with its workload.
-            if let consumer = transfer.consumer, sites.of(consumer).isDisjoint(with: to) { mover.consumer = nil }
+            if let consumer = transfer.consumer, end.of(consumer).isDisjoint(with: to) { mover.consumer = nil }
             if to.count == 1 { mover = Placement(node: to.first, onlyThere: true) }
             let source =
                 from.count == 1 ? Placement(node: from.first, onlyThere: true) : Placement(node: plain.node)
@@ -77,17 +79,17 @@ extension ClaimState {
         // The only node that there is can't be another's choice: whatever keeps other pods away from it is tolerated.
         if both.count == 1 { return Route(mover: Placement(node: both.first, onlyThere: true), from: from, to: to) }
         // A volume that is there already does not move with its workload.
-        let isReachable = transfer.consumer.map { !sites.of($0).isDisjoint(with: both) } ?? true
+        let isReachable = transfer.consumer.map { !end.of($0).isDisjoint(with: both) } ?? true
         return Route(mover: isReachable ? plain : Placement(node: plain.node), from: from, to: to)
     }
 
     /// The nodes that the destination volume can be mounted on, or come to be.
-    private func destinationNodes(in surroundings: Surroundings, _ sites: Sites) -> Set<String> {
+    private func destinationNodes(in route: RouteSites, _ sites: Sites) -> Set<String> {
         if let destination = givenDestination ?? destination { return sites.of(destination) }
-        var nodes = surroundings.destinationClass.map(sites.of) ?? sites.all
+        var nodes = route.destinationClass.map(sites.of) ?? sites.all
         if let consumer = transfer.consumer { nodes.formIntersection(sites.of(consumer)) }
-        if surroundings.destinationClass?.provisioner == StorageClass.noProvisioner {
-            let fitting = surroundings.volumes.filter(canBeDestination)
+        if route.destinationClass?.provisioner == StorageClass.noProvisioner {
+            let fitting = route.volumes.filter(canBeDestination)
             nodes.formIntersection(fitting.reduce(into: Set<String>()) { $0.formUnion(sites.of($1)) })
         }
         return nodes
@@ -111,43 +113,4 @@ extension ClaimState {
 extension StorageClass {
     /// The provisioner of classes whose volumes are made by hand.
     static let noProvisioner = "kubernetes.io/no-provisioner"
-}
-
-extension Migrator {
-    /// Looks up what decides the route of a claim; nothing where its source volume can be mounted on any node.
-    ///
-    /// - Parameter isInUse: true where the workload runs meanwhile, which binds the volume to its node.
-    func surroundings(of state: ClaimState, isInUse: Bool) async throws -> Surroundings {
-        var surroundings = Surroundings()
-        guard state.hasBoundSource || isInUse else { return surroundings }
-        // No list of nodes is to be waited for while the workload stands still.
-        surroundings.sites = isInUse ? try await readSites() : try await sites()
-        if state.givenDestination ?? state.destination == nil {
-            surroundings.destinationClass = findings.all.destinationClass
-        }
-        if surroundings.destinationClass?.provisioner == StorageClass.noProvisioner {
-            surroundings.volumes = try await client.list(PersistentVolume.self)
-                .filter(options.destinations.admits)
-        }
-        return surroundings
-    }
-
-    /// Finds the routes of the claims whose source volume not every node can mount, and says which lead over the network.
-    func nameRoutes(of discovery: inout Discovery, in inventory: Inventory) async throws {
-        let bound = discovery.units.flatMap(\.claims).filter { $0.isToBeCopied && $0.hasBoundSource }
-        guard !bound.isEmpty else { return }
-        let surroundings = Surroundings(
-            sites: try await readSites(),
-            destinationClass: discovery.storageClass(options.destinationClass),
-            volumes: inventory.volumes.values.filter(options.destinations.admits)
-        )
-        for state in bound {
-            let route = state.route(in: surroundings)
-            discovery.routes[state.id] = route
-            guard let words = route.words ?? route.obstacle else { continue }
-            discovery.notes.append(
-                Obstacle(namespace: state.name.namespace, resource: state.title, message: words)
-            )
-        }
-    }
 }

@@ -4,7 +4,22 @@ extension APIResource {
     static let secrets = APIResource(kind: "Secret", plural: "secrets")
 }
 
-extension Migrator {
+/// Serves source volumes to movers of other nodes.
+struct Serving: Sendable {
+    private let source: Client
+    private let options: Options
+    private let limits: Limits
+    private let journal: Journal
+    private let pods: MoverPods
+    private let detachment: Detachment
+
+    init(_ context: Context) {
+        (source, options, limits) = (context.source, context.options, context.limits)
+        journal = context.journal
+        pods = MoverPods(context).using(context.source)
+        detachment = Detachment(context).using(context.source)
+    }
+
     /// The pod that serves a claim's source volume; nil where the source claim is gone.
     func server(for state: ClaimState, _ route: Route) -> SourceServer? {
         guard let claim = state.sourceClaim else { return nil }
@@ -26,17 +41,20 @@ extension Migrator {
         )
     }
 
+    /// Removes a server that an earlier run left behind.
+    func removeLeftover(_ name: ObjectName) async throws { try await pods.removeLeftover(name) }
+
     /// Serves a claim's source volume for as long as something is done with it.
     ///
     /// - Parameter work: is given the server's address.
-    func serving(
+    func with(
         _ server: SourceServer,
         of state: ClaimState,
         _ work: (String) async throws -> MoverOutcome
     ) async throws -> MoverOutcome {
         var server = server
-        try await awaitDetachment(of: [state.source].compactMap(\.self), of: state, from: &server.placement)
-        let pod = try await explaining(state) { try await createPod(of: server) }
+        try await detachment.wait(for: [state.source].compactMap(\.self), of: state, from: &server.placement)
+        let pod = try await pods.explaining(state) { try await createPod(of: server) }
         var secret: String?
         let outcome: MoverOutcome
         do {
@@ -49,7 +67,7 @@ extension Migrator {
             // Whoever cancelled removes the server with the movers; its Secret goes with it.
             throw error
         } catch {
-            await orWarn(pod.title) { try await remove(server, pod, secret: secret) }
+            await journal.orWarn(pod.title) { try await remove(server, pod, secret: secret) }
             throw error
         }
         try await remove(server, pod, secret: secret)
@@ -61,8 +79,10 @@ extension Migrator {
     /// - Throws: `APIError`; `Failure` where somebody has put another pod in its place, which gets no keys and is not copied
     ///   from.
     func createPod(of server: SourceServer) async throws -> Pod {
-        let created = try await client.createPod(server.manifest)
-        let pod = try await client.get(Pod.self, server.name)
+        let created = try await Capabilities.admitted(server.manifest) {
+            try await source.create(.pods, in: server.name.namespace, $0)
+        }
+        let pod = try await source.get(Pod.self, server.name)
         guard pod.metadata.uid == created[path: ["metadata", "uid"]]?.string else {
             throw Failure(
                 place: pod.title,
@@ -76,9 +96,9 @@ extension Migrator {
     private func remove(_ server: SourceServer, _ pod: Pod, secret: String?) async throws {
         if let secret {
             let name = ObjectName(server.secret, in: server.name.namespace)
-            await orWarn("Secret \(name)") { try await client.delete(.secrets, name, uid: secret) }
+            await journal.orWarn("Secret \(name)") { try await source.delete(.secrets, name, uid: secret) }
         }
-        try await remove(pod)
+        try await pods.remove(pod)
     }
 
     /// Makes the keys of a server and of its mover.
@@ -86,7 +106,7 @@ extension Migrator {
     /// - Returns: the UID of their Secret.
     func createSecret(of server: SourceServer, for pod: Pod) async throws -> String {
         let manifest = try server.secretManifest(owner: pod)
-        let secret = try await client.create(.secrets, in: server.name.namespace, manifest)
+        let secret = try await source.create(.secrets, in: server.name.namespace, manifest)
         return secret[path: ["metadata", "uid"]]?.string ?? ""
     }
 
@@ -102,7 +122,7 @@ extension Migrator {
     func awaitReady(_ pod: Pod, limit: Duration? = nil) async throws -> Readiness {
         var last: Pod = pod
         do {
-            let now: Pod? = try await client.wait(
+            let now: Pod? = try await source.wait(
                 for: Pod.self,
                 in: pod.name.namespace,
                 named: pod.name.name,
@@ -120,7 +140,7 @@ extension Migrator {
             guard !now.isFinished else { throw Failure(place: pod.title, reason: try await whyEnded(now)) }
             return .ready(address: now.status?.podIP ?? "")
         } catch let timeout as WaitTimeout {
-            let why = await client.hindrance(of: last)
+            let why = await Complaints(source).hindrance(of: last)
             throw Failure(place: pod.title, reason: "\(timeout)\(why.map { ": \($0)" } ?? "")")
         }
     }
@@ -132,7 +152,7 @@ extension Migrator {
         }
         var output = end.message ?? ""
         do {
-            output += try await client.log(of: pod.name, container: SourceServer.container, tail: 5)
+            output += try await source.log(of: pod.name, container: SourceServer.container, tail: 5)
         } catch let error as APIError {
             if output.isEmpty { output = "(its output could not be read: \(error))" }
         }

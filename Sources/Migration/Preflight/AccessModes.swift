@@ -1,12 +1,17 @@
 import Kubernetes
 
-extension Migrator {
+/// Checks that pods can live with the access modes that claims are to have.
+struct AccessModeCheck: Sendable {
+    private let lists: SelectedObjects
+
+    init(_ context: Context) { lists = SelectedObjects(context.source, context.options.selection) }
+
     /// Where a claim's owner asks for another access mode: its pods must all be able to mount the claim with that one.
-    func checkAccessModes(_ discovery: Discovery) async throws -> [Obstacle] {
+    func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil && $0.newAccessMode != nil }
         guard !states.isEmpty else { return [] }
         // One that can't be read stands in the way by itself.
-        let pods = try await client.listReadable(Pod.self, in: options.selection).items
+        let pods = try await lists.listReadable(Pod.self).items
         let workloads = discovery.units.flatMap(\.workloads)
         return states.compactMap { state in
             let users = pods.filter {

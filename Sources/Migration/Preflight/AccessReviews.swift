@@ -10,12 +10,21 @@ struct Review: Sendable {
     var failure: (any Error)?
 }
 
-extension Migrator {
-    /// Asks the API server for every permission that the run needs.
+/// Asks the API server what the caller may do.
+struct AccessReviews: Sendable {
+    private let clients: [Client]
+    private let options: Options
+    private let journal: Journal
+
+    init(_ context: Context) {
+        clients = context.ends.clusters.map(\.client)
+        (options, journal) = (context.options, context.journal)
+    }
+
+    /// Asks for every permission that the run needs, at each end. What a run can do without is a warning.
     ///
-    /// It can do without a discovery, to say why that failed. What a run can do without is a warning in the
-    /// journal.
-    public func checkPermissions(_ discovery: Discovery? = nil) async -> [Obstacle] {
+    /// - Parameter discovery: nil where that failed, to say why.
+    func obstacles(_ discovery: Discovery?) async -> [Obstacle] {
         let needed = Permissions.needed(for: options)
         let besides = (discovery.map(Permissions.needed) ?? []).filter { !needed.contains($0) }
         return await reviews(of: needed + besides).flatMap(obstacles)
@@ -42,10 +51,12 @@ extension Migrator {
         let all = permissions.flatMap { permission in
             permission.places(in: selection).map { Review(permission: permission, namespace: $0) }
         }
-        return await all.sideBySide { await carryOut($0) }
+        var reviews: [Review] = []
+        for client in clients { reviews += await all.sideBySide { await carryOut($0, client) } }
+        return reviews
     }
 
-    private func carryOut(_ start: Review) async -> Review {
+    private func carryOut(_ start: Review, _ client: Client) async -> Review {
         var review = start
         let permission = review.permission
         for verb in permission.verbs {

@@ -1,12 +1,27 @@
 import Kubernetes
 
-extension Migrator {
+/// Checks by dry runs that what a run creates is let in.
+struct AdmissionCheck: Sendable {
+    private let destination: Client
+    private let options: Options
+    private let journal: Journal
+    private let lists: SelectedObjects
+    private let successor: Successor
+    private let movers: Movers
+
+    init(_ context: Context) {
+        (destination, options, journal) = (context.destination, context.options, context.journal)
+        lists = SelectedObjects(context.destination, context.options.selection)
+        successor = Successor(context)
+        movers = Movers(context)
+    }
+
     /// Lets the API server check and admit every staging claim and successor, and a mover for each namespace, without keeping them;
     /// what each of them passes alone discovery has added up against the quotas.
-    func checkAdmission(_ discovery: Discovery) async throws -> [Obstacle] {
+    func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
         // Whoever may not create them at all is told so once, by the check of permissions.
-        let mayCreateClaims = try await client.mayI("create", .claims, in: options.selection)
-        let mayCreatePods = try await client.mayI("create", .pods, in: options.selection)
+        let mayCreateClaims = try await lists.mayI("create", .claims)
+        let mayCreatePods = try await lists.mayI("create", .pods)
         let states = mayCreateClaims ? discovery.claimsToSwap : []
         let isToStage = Set(mayCreateClaims ? discovery.claimsToStage.map(\.name) : [])
         let copies = mayCreatePods ? discovery.units.flatMap(\.claims).filter(\.isToBeCopied) : []
@@ -21,8 +36,8 @@ extension Migrator {
 
     private func dryRun(stagingClaimOf state: ClaimState) async -> [Obstacle] {
         do {
-            let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
-            try await client.create(.claims, in: state.name.namespace, manifest, dryRun: true)
+            let manifest = try Stage.stagingManifest(of: state, class: options.destinationClass)
+            try await destination.create(.claims, in: state.name.namespace, manifest, dryRun: true)
             return []
         } catch is Refusal {
             // The claim's annotation; the check of names says so.
@@ -35,7 +50,7 @@ extension Migrator {
     private func dryRun(successorOf state: ClaimState) async -> [Obstacle] {
         do {
             _ = try state.accessModes()
-            let why = try await hindrance(ofSuccessorOf: state)
+            let why = try await successor.hindrance(of: state)
             return why.map { [Obstacle(namespace: state.name.namespace, resource: state.title, message: $0)] } ?? []
         } catch is Refusal {
             return []
@@ -87,10 +102,10 @@ extension Migrator {
     /// - Returns: the mover that is admitted; nil where there is none.
     private func dryRun(moverOf state: ClaimState, orAs owner: DataOwner?) async throws -> MoverPod? {
         let route = Route(mover: Placement(of: state))
-        guard let mover = mover(for: state, content(of: state), route, task: options.finalTask) else { return nil }
+        guard let mover = movers.mover(for: state, movers.content(of: state), route, task: .copy) else { return nil }
         do {
             return try await mover.admitted(orAs: owner) {
-                try await client.create(.pods, in: state.name.namespace, $0, dryRun: true)
+                try await destination.create(.pods, in: state.name.namespace, $0, dryRun: true)
             }.mover
         } catch let error as APIError where error.reason == .alreadyExists {
             // That of an earlier run, which the copy removes first.

@@ -1,12 +1,12 @@
 import Kubernetes
 
-extension Migrator {
+extension Discovery {
     /// With `--set-defaults`: a third class that is the default one would stay so, and which of two defaults the API
     /// server takes depends on their age.
-    func checkDefaultClass(_ discovery: Discovery) -> [Obstacle] {
+    func thirdDefaults(_ options: Options) -> [Obstacle] {
         guard options.setDefaults else { return [] }
         let names = [options.sourceClass, options.destinationClass]
-        return discovery.classes.filter { $0.isDefault && !names.contains($0.metadata.name) }.map {
+        return classes.filter { $0.isDefault && !names.contains($0.metadata.name) }.map {
             Obstacle(
                 namespace: nil,
                 resource: $0.title,

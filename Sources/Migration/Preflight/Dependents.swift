@@ -1,16 +1,26 @@
 import Kubernetes
 
-extension Migrator {
+/// Warns of snapshots of volumes that are to be freed.
+struct SnapshotWarning: Sendable {
+    private let keepsAll: Bool
+    private let journal: Journal
+    private let lists: SelectedObjects
+
+    init(_ context: Context) {
+        (keepsAll, journal) = (context.options.keepSource, context.journal)
+        lists = SelectedObjects(context.source, context.options.selection)
+    }
+
     /// Says which snapshots were taken of volumes that are to be freed: whether they outlive these is up to their driver.
     ///
     /// Nothing of it stands in the way, and where snapshots may not be listed nothing is said.
-    func warnOfSnapshots(_ discovery: Discovery) async throws {
+    func warn(_ discovery: Discovery) async throws {
         let states = discovery.units.flatMap(\.claims).filter { $0.sourceClaim != nil && $0.originalPolicy == "Delete" }
-        guard !options.keepSource, !states.isEmpty else { return }
+        guard !keepsAll, !states.isEmpty else { return }
         let claims = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let snapshots: [VolumeSnapshot]
         do {
-            snapshots = try await client.list(VolumeSnapshot.self, in: options.selection)
+            snapshots = try await lists.list(VolumeSnapshot.self)
         } catch let error as APIError where error.reason == .forbidden || error.reason == .notFound {
             return
         }

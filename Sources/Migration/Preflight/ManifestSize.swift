@@ -1,6 +1,11 @@
 import Kubernetes
 
-extension Migrator {
+/// Looks whether claims' manifests fit on their new volumes meanwhile.
+struct ManifestSizes: Sendable {
+    private let source: Client
+
+    init(_ context: Context) { source = context.source }
+
     /// The claims whose manifests are too large for the annotation that is to keep them: nothing may be stopped for
     /// them.
     ///
@@ -12,7 +17,7 @@ extension Migrator {
             guard let claim = state.claim, Self.bytes(of: claim.metadata) > Seal.limit / 8 else { continue }
             let now: JSON
             do {
-                now = try await client.get(.claims, state.name)
+                now = try await source.get(.claims, state.name)
             } catch let error as APIError where error.reason == .notFound {
                 continue
             }

@@ -1,12 +1,13 @@
 import Kubernetes
 
-extension Migrator {
+/// Checks the claims themselves.
+enum NameCheck {
     /// Each staging claim has a name of its own, and each claim is one that can be carried over.
-    func checkNames(_ discovery: Discovery) -> [Obstacle] {
+    static func obstacles(_ discovery: Discovery) -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims)
-        var obstacles = Self.collisions(of: states)
+        var obstacles = collisions(of: states)
         for state in states where state.seal == nil {
-            obstacles += Self.refusals(of: state).map {
+            obstacles += refusals(of: state).map {
                 Obstacle(namespace: state.name.namespace, resource: state.title, message: $0.description)
             }
         }

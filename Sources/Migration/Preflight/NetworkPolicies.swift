@@ -80,10 +80,15 @@ extension JSON {
     }
 }
 
-extension Migrator {
+/// Finds the policies that cut copies over the network.
+struct NetworkPolicyCheck: Sendable {
+    private let client: Client
+
+    init(_ context: Context) { client = context.source }
+
     /// The policies that cut copies over the network in some namespaces. Where they may not be listed, only the trial
     /// shows that.
-    func checkNetworkPolicies(in namespaces: [String]) async throws -> [Obstacle] {
+    func obstacles(in namespaces: [String]) async throws -> [Obstacle] {
         let labels = (MoverPod.labels.object ?? [:]).compactMapValues(\.string)
         var obstacles: [Obstacle] = []
         for namespace in namespaces {

@@ -1,9 +1,29 @@
 import Kubernetes
 
-extension Migrator {
+/// Tries copies over the network.
+struct NetworkCheck: Sendable {
+    private let source: Client
+    private let destination: Client
+    private let options: Options
+    private let journal: Journal
+    private let policies: NetworkPolicyCheck
+    private let reviews: AccessReviews
+    private let serving: Serving
+    private let pods: MoverPods
+    private var time: TimeSource { destination.time }
+
+    init(_ context: Context) {
+        (source, destination) = (context.source, context.destination)
+        (options, journal) = (context.options, context.journal)
+        policies = NetworkPolicyCheck(context)
+        reviews = AccessReviews(context)
+        serving = Serving(context)
+        pods = MoverPods(context)
+    }
+
     /// Where copies go over the network: no policy may cut them, and a copy of nothing between two such nodes is made,
     /// which tries the image's sshd and ssh and the network itself. All is removed again, whatever happens.
-    func checkNetworkCopies(_ discovery: Discovery, interruption: Interruption) async throws -> [Obstacle] {
+    func obstacles(_ discovery: Discovery, _ interruption: Interruption) async throws -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims).filter { discovery.routes[$0.id]?.source != nil }
         let firsts = Dictionary(grouping: states) { $0.name.namespace ?? "" }.compactMapValues(\.first)
         let blocks = states.filter(\.isBlock).map {
@@ -14,14 +34,14 @@ extension Migrator {
                     + (discovery.routes[$0.id]?.detour ?? "")
             )
         }
-        let policies = blocks + (try await checkNetworkPolicies(in: firsts.keys.sorted()))
-        let cut = Set(policies.map(\.namespace))
+        let found = blocks + (try await policies.obstacles(in: firsts.keys.sorted()))
+        let cut = Set(found.map(\.namespace))
         // What can't be removed again is not created.
-        guard await mayTry() else { return policies }
+        guard await reviews.mayTry() else { return found }
         let trials = firsts.filter { !cut.contains($0.key) }.values.compactMap { state in
             discovery.routes[state.id].map { NetworkTrial(state, $0, options) }
         }
-        return policies + (await trials.sideBySide { await carryOut($0, interruption) }.flatMap(\.self))
+        return found + (await trials.sideBySide { await carryOut($0, interruption) }.flatMap(\.self))
     }
 
     private func carryOut(_ trial: NetworkTrial, _ interruption: Interruption) async -> [Obstacle] {
@@ -30,8 +50,8 @@ extension Migrator {
         var obstacles: [Obstacle] = []
         do {
             // Not given up halfway: a request might take effect after everything was removed.
-            let server = try await createPod(of: trial.server)
-            _ = try await createSecret(of: trial.server, for: server)
+            let server = try await serving.createPod(of: trial.server)
+            _ = try await serving.createSecret(of: trial.server, for: server)
             if let why = try await interruption.cancelling({ try await perform(trial, server) }) {
                 obstacles.append(trial.failed(why))
             } else {
@@ -42,10 +62,10 @@ extension Migrator {
         } catch {
             obstacles.append(trial.failed((error as? Failure)?.reason ?? (error as? APIError)?.message ?? "\(error)"))
         }
-        for name in [trial.clientName, trial.server.name] {
+        for (name, client) in [(trial.clientName, destination), (trial.server.name, source)] {
             do {
                 // The server's Secret goes with it.
-                if let pod = try await client.find(Pod.self, name) { try await remove(pod) }
+                if let pod = try await client.find(Pod.self, name) { try await pods.using(client).remove(pod) }
             } catch {
                 obstacles.append(
                     Obstacle(
@@ -63,14 +83,16 @@ extension Migrator {
     ///
     /// - Returns: why that failed, or nil where it did not.
     private func perform(_ trial: NetworkTrial, _ server: Pod) async throws -> String? {
-        guard case .ready(let address) = try await awaitReady(server, limit: options.podReadyTimeout) else {
+        guard case .ready(let address) = try await serving.awaitReady(server, limit: options.podReadyTimeout) else {
             return "somebody deleted its pod"
         }
-        try await client.createPod(trial.client(of: address))
+        _ = try await Capabilities.admitted(trial.client(of: address)) {
+            try await destination.create(.pods, in: trial.namespace, $0)
+        }
         let name = trial.clientName
         var last: Pod?
         do {
-            let pod = try await client.wait(
+            let pod = try await destination.wait(
                 for: Pod.self,
                 in: name.namespace,
                 named: name.name,
@@ -81,11 +103,11 @@ extension Migrator {
                 last = pod
                 return pod.isFinished ? pod : nil
             }
-            return pod.phase == "Failed" ? await client.failure(of: pod, RsyncFlags()) : nil
+            return pod.phase == "Failed" ? await TrialFailure(destination).failure(of: pod, RsyncFlags()) : nil
         } catch is WaitTimeout {
             let runs = last?.state(of: Trial.container)?.running != nil
             var why = "does anything cut connections between pods, such as a policy of the network itself?"
-            if !runs, let last { why = await client.hindrance(of: last) ?? "nothing says why" }
+            if !runs, let last { why = await Complaints(destination).hindrance(of: last) ?? "nothing says why" }
             return "the pod that copies did not end within \(options.podReadyTimeout.inWords): \(why)"
         }
     }

@@ -11,20 +11,20 @@ public struct Check: Sendable {
     /// quotas, and sees to an interruption itself; the others are simply given up.
     var createsObjects = false
     /// Finds what stands in the migration's way. It throws where it can't be carried out.
-    let run: @Sendable (Migrator, Discovery, Interruption) async throws -> [Obstacle]
+    let run: @Sendable (Context, Discovery, Interruption) async throws -> [Obstacle]
 }
 
 /// Preflight: the list that runs is the list that `--help` prints.
-public enum Preflight {
+public struct Preflight: Sendable {
     public static let checks: [Check] = [
         Check(
             name: "storage classes",
             summary: "source and destination class exist and differ"
-        ) { migrator, discovery, _ in migrator.checkStorageClasses(discovery) },
+        ) { context, discovery, _ in discovery.missingClasses(context.options) },
         Check(
             name: "permissions",
             summary: "the caller may do all that the run will do"
-        ) { migrator, discovery, _ in await migrator.checkPermissions(discovery) },
+        ) { context, discovery, _ in await AccessReviews(context).obstacles(discovery) },
         Check(
             name: "selection",
             summary: "what --pvc names is there to be migrated"
@@ -36,58 +36,61 @@ public enum Preflight {
         Check(
             name: "names",
             summary: "staging claims have names of their own, and claims can be carried over"
-        ) { migrator, discovery, _ in migrator.checkNames(discovery) },
+        ) { _, discovery, _ in NameCheck.obstacles(discovery) },
         Check(
             name: "access modes",
             summary: "running workloads can live with the access modes that claims are to have"
-        ) { migrator, discovery, _ in try await migrator.checkAccessModes(discovery) },
+        ) { context, discovery, _ in try await AccessModeCheck(context).obstacles(discovery) },
         Check(
             name: "copy sources",
             summary: "with --copy-from, snapshots or clones can be made of the source volumes"
-        ) { migrator, discovery, _ in try await migrator.checkCopySources(discovery) },
+        ) { context, discovery, _ in try await StandInCheck(context).obstacles(discovery) },
         Check(
             name: "usage",
             summary: "what volumes hold fits on the new ones, as far as the kubelets tell"
-        ) { migrator, discovery, _ in try await migrator.checkUsage(discovery) },
+        ) { context, discovery, _ in try await UsageCheck(context).obstacles(discovery) },
         Check(
             name: "admission",
             summary: "quotas, limits, Pod Security and webhooks let staging claims, their successors and movers in",
             runsWithoutDestination: false
-        ) { migrator, discovery, _ in try await migrator.checkAdmission(discovery) },
+        ) { context, discovery, _ in try await AdmissionCheck(context).obstacles(discovery) },
         Check(
             name: "provisioning",
             summary: "the destination class really makes volumes that a pod can mount",
             runsWithoutDestination: false,
             createsObjects: true
-        ) { migrator, discovery, interruption in
-            try await migrator.checkProvisioning(discovery, interruption: interruption)
+        ) { context, discovery, interruption in
+            try await ProvisioningCheck(context).obstacles(discovery, interruption)
         },
         Check(
             name: "network copies",
             summary: "where no node can mount both volumes, pods of two nodes reach each other with ssh",
             runsWithoutDestination: false,
             createsObjects: true
-        ) { migrator, discovery, interruption in
-            try await migrator.checkNetworkCopies(discovery, interruption: interruption)
+        ) { context, discovery, interruption in
+            try await NetworkCheck(context).obstacles(discovery, interruption)
         },
         Check(
             name: "default class",
             summary: "with --set-defaults, no third class is the default one"
-        ) { migrator, discovery, _ in migrator.checkDefaultClass(discovery) },
+        ) { context, discovery, _ in discovery.thirdDefaults(context.options) },
     ]
-}
 
-extension Migrator {
+    private let context: Context
+
+    init(_ context: Context) { self.context = context }
+
     /// Makes all checks, as many side by side as can be, and leaves nothing behind.
     ///
     /// - Returns: everything that stands in the migration's way, by namespace and resource; a check that could not be
     ///   carried out, or was interrupted, is an obstacle too.
-    public func preflight(_ discovery: Discovery, interruption: Interruption) async -> [Obstacle] {
-        await orWarn("snapshots") { try await warnOfSnapshots(discovery) }
+    func obstacles(_ discovery: Discovery, _ interruption: Interruption) async -> [Obstacle] {
+        await context.journal.orWarn("snapshots") { try await SnapshotWarning(context).warn(discovery) }
+        let options = context.options
         let hasDestination = discovery.destination(options) != nil
         let checks = Preflight.checks.filter {
             // A rollback makes no new volumes.
-            ($0.runsWithoutDestination || hasDestination) && !($0.createsObjects && options.rollsBack)
+            ($0.runsWithoutDestination || hasDestination) && !($0.createsObjects && options.pipeline.goesToKept)
         }
         var found: Set<Obstacle> = []
         for round in [checks.filter { !$0.createsObjects }, checks.filter(\.createsObjects)] {
@@ -105,8 +108,8 @@ extension Migrator {
 
     private func carryOut(_ check: Check, _ discovery: Discovery, _ interruption: Interruption) async -> [Obstacle] {
         do {
-            if check.createsObjects { return try await check.run(self, discovery, interruption) }
-            return try await interruption.cancelling { try await check.run(self, discovery, interruption) }
+            if check.createsObjects { return try await check.run(context, discovery, interruption) }
+            return try await interruption.cancelling { try await check.run(context, discovery, interruption) }
         } catch is CancellationError {
             // The interruption is said once for all checks.
             return []
@@ -135,38 +138,5 @@ extension Discovery {
             guard state.staging == nil, !withoutRoom.contains(state.id) else { return false }
             return [.protect(.protect), .stage(.create)].contains(state.next)
         }
-    }
-}
-
-/// A result with its place. A struct: with tuples the optimiser of Swift 6.3 made programs that trapped.
-private struct Numbered<Value: Sendable>: Sendable {
-    var number: Int
-    var value: Value
-}
-
-extension Sequence where Element: Sendable {
-    /// Does something with each element, several at once.
-    ///
-    /// - Returns: the results, in the elements' order.
-    func sideBySide<Result: Sendable>(
-        atMost limit: Int = 8,
-        _ work: @escaping @Sendable (Element) async -> Result
-    ) async -> [Result] {
-        await withTaskGroup(of: Numbered<Result>.self) { group in
-            var results: [Numbered<Result>] = []
-            for (index, element) in enumerated() {
-                if index >= limit, let result = await group.next() { results.append(result) }
-                group.addTask { Numbered(number: index, value: await work(element)) }
-            }
-            for await result in group { results.append(result) }
-            return results.sorted { $0.number < $1.number }.map(\.value)
-        }
-    }
-}
-
-extension Result where Failure == any Error {
-    /// What some work returns or throws, as a value.
-    static func of(_ work: () async throws -> Success) async -> Self {
-        do { return .success(try await work()) } catch { return .failure(error) }
     }
 }

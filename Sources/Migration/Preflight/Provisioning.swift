@@ -1,12 +1,28 @@
 import Kubernetes
 
-extension Migrator {
+/// Tries the destination class.
+struct ProvisioningCheck: Sendable {
+    private let client: Client
+    private let options: Options
+    private let journal: Journal
+    private let reviews: AccessReviews
+    private let removal: TrialRemoval
+    private let image: Image
+    private var time: TimeSource { client.time }
+
+    init(_ context: Context) {
+        (client, options, journal) = (context.destination, context.options, context.journal)
+        reviews = AccessReviews(context)
+        removal = TrialRemoval(context)
+        image = Image(context)
+    }
+
     /// For each distinct need a temporary claim on the destination class, and a pod that mounts it and runs what a mover will: so
     /// class, scheduling, mounting and the image are tried in one. What is created is removed again, whatever happens; what a
     /// preflight leaves that is killed bears only marks that anybody may write, so that it stays, and `status` tells of it.
-    func checkProvisioning(_ discovery: Discovery, interruption: Interruption) async throws -> [Obstacle] {
+    func obstacles(_ discovery: Discovery, _ interruption: Interruption) async throws -> [Obstacle] {
         // What can't be removed again is not created; the check of permissions says what is missing.
-        guard await mayTry() else { return [] }
+        guard await reviews.mayTry() else { return [] }
         let trials = try Trial.all(for: discovery.claimsToStage, options: options)
         return await trials.sideBySide { await carryOut($0, interruption) }.flatMap(\.self)
     }
@@ -33,9 +49,9 @@ extension Migrator {
             let reason = (error as? APIError)?.message ?? "\(error)"
             obstacles.append(trial.failed(reason, class: options.destinationClass))
         }
-        obstacles += await remove(trial)
+        obstacles += await removal.remove(trial)
         if let reduced, obstacles.isEmpty {
-            noteMissingShell()
+            image.noteMissingShell()
             return await carryOut(reduced, interruption)
         }
         return obstacles
@@ -44,11 +60,15 @@ extension Migrator {
     /// Creates the pod as root, or as the data's owner where a policy refuses root: as a mover will be.
     private func createPod(of trial: Trial) async throws {
         do {
-            try await client.createPod(trial.pod(as: nil))
+            try await create(trial.pod(as: nil), in: trial.namespace)
         } catch let error as APIError {
             guard let owner = trial.owner, MoverExit.refusesRoot(error.message) else { throw error }
-            try await client.createPod(trial.pod(as: owner))
+            try await create(trial.pod(as: owner), in: trial.namespace)
         }
+    }
+
+    private func create(_ pod: JSON, in namespace: String) async throws {
+        _ = try await Capabilities.admitted(pod) { try await client.create(.pods, in: namespace, $0) }
     }
 
     /// Waits until the pod has run, or is ready.
@@ -69,10 +89,12 @@ extension Migrator {
                 last = pod
                 return pod.isFinished || pod.isReady ? pod : nil
             }
-            return pod.phase == "Failed" ? await client.failure(of: pod, trial.content) : nil
+            return pod.phase == "Failed" ? await TrialFailure(client).failure(of: pod, trial.content) : nil
         } catch is WaitTimeout {
             var reason = "its pod did not run within \(options.podReadyTimeout.inWords)"
-            if let last { reason += ": " + (await client.hindrance(of: last, waitingFor: trial.claimName)) }
+            if let last {
+                reason += ": " + (await TrialFailure(client).hindrance(of: last, waitingFor: trial.claimName))
+            }
             return reason
         }
     }
@@ -110,7 +132,7 @@ struct Trial: Sendable {
     /// Each is as small as the smallest claim of its need: storage that makes that one makes nothing smaller, perhaps.
     static func all(for states: [ClaimState], options: Options) throws -> [Trial] {
         let run = String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16)
-        let valid = states.filter { Migrator.refusals(of: $0).isEmpty }
+        let valid = states.filter { NameCheck.refusals(of: $0).isEmpty }
         var needs: [Need: [ClaimState]] = [:]
         for state in valid {
             let need = Need(
@@ -128,7 +150,7 @@ struct Trial: Sendable {
             let (need, states) = entry
             guard let smallest = states.min(by: { $0.size?.bytes ?? 0 < $1.size?.bytes ?? 0 }) else { return nil }
             let claimName = ObjectName("pf-pvc-\(run)-\(index)", in: need.namespace)
-            var claim = try Migrator.stagingManifest(of: smallest, class: options.destinationClass)
+            var claim = try Stage.stagingManifest(of: smallest, class: options.destinationClass)
             claim[path: ["metadata", "name"]] = .string(claimName.name)
             claim[path: ["metadata", "annotations"]] = .object([Marks.kind: .string(Marks.Kind.preflight)])
             return Trial(

@@ -200,16 +200,25 @@ struct QuotaPlan: Sendable {
     }
 }
 
-extension Migrator {
+/// Reads the quotas.
+struct Quotas: Sendable {
+    private let options: Options
+    private let lists: SelectedObjects
+
+    init(_ context: Context) {
+        options = context.options
+        lists = SelectedObjects(context.destination, context.options.selection)
+    }
+
     /// Finds an order in which the units fit into the quotas.
     ///
     /// Quotas that may not be read are left to the dry runs; the check of permissions says so.
-    func quotaPlan(for units: [Unit]) async throws -> QuotaPlan {
+    func plan(for units: [Unit]) async throws -> QuotaPlan {
         do {
-            let quotas = units.isEmpty ? [] : try await client.list(ResourceQuota.self, in: options.selection)
+            let quotas = units.isEmpty ? [] : try await lists.list(ResourceQuota.self)
             return QuotaPlan(units, in: quotas, destinationClass: options.destinationClass) {
                 // By itself it copies only where it can.
-                options.copySource != .auto && options.mayCopy(sourceOf: $0)
+                options.copySource != .auto && options.mayStandIn(for: $0)
             }
         } catch let error as APIError {
             var plan = QuotaPlan(units, in: [], destinationClass: options.destinationClass)

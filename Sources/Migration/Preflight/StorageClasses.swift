@@ -1,8 +1,8 @@
 import Kubernetes
 
-extension Migrator {
+extension Discovery {
     /// Source and destination class exist and differ.
-    public func checkStorageClasses(_ discovery: Discovery) -> [Obstacle] {
+    func missingClasses(_ options: Options) -> [Obstacle] {
         if options.sourceClass == options.destinationClass {
             return [
                 Obstacle(
@@ -13,7 +13,7 @@ extension Migrator {
             ]
         }
         var obstacles: [Obstacle] = []
-        if discovery.storageClass(options.sourceClass) == nil, !options.skipSourceValidation {
+        if storageClass(options.sourceClass) == nil, !options.skipSourceValidation {
             obstacles.append(
                 Obstacle(
                     namespace: nil,
@@ -24,7 +24,7 @@ extension Migrator {
             )
         }
         // A volume that was kept needs its class no more.
-        if discovery.storageClass(options.destinationClass) == nil, !options.rollsBack {
+        if storageClass(options.destinationClass) == nil, !options.pipeline.goesToKept {
             obstacles.append(
                 Obstacle(
                     namespace: nil,

@@ -1,6 +1,11 @@
 import Kubernetes
 
-extension Client {
+/// Finds out why a trial failed.
+struct TrialFailure: Sendable {
+    private let client: Client
+
+    init(_ client: Client) { self.client = client }
+
     /// Why a trial's pod failed: how it ended, and what it said.
     func failure(of pod: Pod, _ content: any MoverContent) async -> String {
         guard let ended = pod.state(of: Trial.container)?.terminated else {
@@ -8,7 +13,7 @@ extension Client {
         }
         var output = ended.message ?? ""
         do {
-            output += try await log(of: pod.name, container: Trial.container, tail: 5)
+            output += try await client.log(of: pod.name, container: Trial.container, tail: 5)
         } catch {
             // A container that never started has none; its message says why.
             if output.isEmpty { output = "(\(error))" }
@@ -27,7 +32,7 @@ extension Client {
         }
         let unscheduled = pod.status?.conditions?.first { $0.type == "PodScheduled" && $0.status == "False" }
         do {
-            let found = try await find(PersistentVolumeClaim.self, claim)
+            let found = try await client.find(PersistentVolumeClaim.self, claim)
             // Without a volume the scheduler and the kubelet only wait for the provisioner.
             if found?.phase != "Bound", let words = Self.words(try await events(of: "PersistentVolumeClaim", claim)) {
                 return words
@@ -51,7 +56,7 @@ extension Client {
     }
 
     private func events(of kind: String, _ name: ObjectName) async throws -> [Event] {
-        try await list(Event.self, in: name.namespace, field: "involvedObject.name=\(name.name)")
+        try await client.list(Event.self, in: name.namespace, field: "involvedObject.name=\(name.name)")
             .filter { $0.involvedObject.kind == kind }
     }
 

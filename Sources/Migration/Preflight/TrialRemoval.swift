@@ -1,6 +1,20 @@
 import Kubernetes
 
-extension Migrator {
+/// Removes trials.
+struct TrialRemoval: Sendable {
+    private let client: Client
+    private let limits: Limits
+    private let deleteVolumeTimeout: Duration
+    private let pods: MoverPods
+    private let volumes: Volumes
+
+    init(_ context: Context) {
+        (client, limits) = (context.destination, context.limits)
+        deleteVolumeTimeout = context.options.deleteVolumeTimeout
+        pods = MoverPods(context)
+        volumes = Volumes(context, context.destination)
+    }
+
     /// Removes what a trial has created, as far as it came, and waits until its volume is gone too.
     ///
     /// - Returns: what could not be removed.
@@ -24,7 +38,7 @@ extension Migrator {
 
     private func removeTrial(_ pod: Pod) async -> [Obstacle] {
         do {
-            try await remove(pod)
+            try await pods.remove(pod)
             return []
         } catch {
             return [Self.leftover(pod.metadata.namespace, pod.title, error)]
@@ -69,7 +83,7 @@ extension Migrator {
             try await client.wait(
                 for: PersistentVolume.self,
                 in: nil,
-                limit: options.deleteVolumeTimeout,
+                limit: deleteVolumeTimeout,
                 what: "the volume of a trial to be deleted"
             ) { snapshot in
                 last = snapshot.objects.values.first { $0.spec.claimRef?.uid == uid }
@@ -79,7 +93,7 @@ extension Migrator {
             }
         } catch let timeout as WaitTimeout {
             guard let last else { throw timeout }
-            let why = await client.lastWarning(about: "PersistentVolume", last.name)
+            let why = await Complaints(client).lastWarning(about: "PersistentVolume", last.name)
             throw Failure(
                 place: last.title,
                 reason: "\(timeout); it is \(last.phase)\(why.map { " (\($0))" } ?? ""). Delete it and its storage, "
@@ -96,7 +110,7 @@ extension Migrator {
         guard volume.spec.claimRef?.uid == claim.metadata.uid else { return }
         do {
             if volume.isProvisioned(for: claim) {
-                _ = try await makeDisposable(volume, of: claim)
+                _ = try await volumes.makeDisposable(volume, of: claim)
             } else if volume.reclaimPolicy == "Retain", volume.phase == "Released" {
                 try await client.patch(
                     PersistentVolume.self,

@@ -1,5 +1,5 @@
 import FoundationEssentials
-public import Kubernetes
+import Kubernetes
 
 /// Everything that a status is told from.
 struct Survey: Sendable {
@@ -12,103 +12,6 @@ struct Survey: Sendable {
     var unbelieved: [Obstacle] = []
     /// By this machine's clock.
     var now: Date
-}
-
-extension Client {
-    /// Tells what migrations have left in the cluster; it only reads.
-    ///
-    /// What the caller may not list is said in the status, except for volumes and claims.
-    ///
-    /// - Throws: `APIError`, `UnreadableSelector`.
-    public func status(_ scope: MigrationStatus.Scope) async throws -> MigrationStatus {
-        let selection = scope.selection
-        async let volumes = list(PersistentVolume.self)
-        async let claims = listReadable(PersistentVolumeClaim.self, in: selection)
-        async let labelled = labelled(selection)
-        async let pods = permitted(Pod.self, in: selection.places, otherwise: "movers are not told of")
-        async let workloads = permittedWorkloads(in: selection.places)
-        async let leases = permitted(Lease.self, in: [Migrator.lockNamespace], otherwise: "locks are not told of")
-        async let classes = permitted(StorageClass.self, in: [nil], otherwise: "that a class is gone is not told")
-        let recorded = try await recorded(on: try await volumes, in: selection)
-        let unreadable =
-            try await claims.unreadable + (try await pods.unreadable) + (try await workloads.flatMap(\.unreadable))
-        var inventory = Inventory(
-            volumes: try await volumes,
-            claims: try await claims.items,
-            pods: try await pods.items,
-            workloads: try await workloads.flatMap(\.workloads) + recorded.workloads,
-            unreadable: unreadable
-        )
-        inventory.labelled = try await labelled
-        let refusals =
-            [
-                try await pods.refusal, try await leases.refusal, try await classes.refusal,
-            ] + (try await workloads.map(\.refusal))
-        let survey = Survey(
-            inventory: inventory,
-            leases: try await leases.items,
-            classes: try await classes.refusal == nil ? try await classes.items.map(\.metadata.name) : nil,
-            unseen: refusals.compactMap(\.self)
-                + (unreadable + (try await leases.unreadable) + (try await classes.unreadable)).map { Obstacle($0) },
-            unbelieved: recorded.notes,
-            now: time.timeOfDay
-        )
-        return MigrationStatus(survey, scope: scope)
-    }
-
-    private struct PermittedWorkloads: Sendable {
-        var workloads: [Workload]
-        var unreadable: [Unreadable]
-        var refusal: Obstacle?
-    }
-
-    private func permittedWorkloads(in places: [String?]) async throws -> [PermittedWorkloads] {
-        try await Workload.ownKinds.sideBySide { resource in
-            await Result.of { () async throws -> PermittedWorkloads in
-                let found = try await permitted(
-                    WorkloadObject.self,
-                    of: resource,
-                    in: places,
-                    otherwise: "stopped ones are not told of"
-                )
-                return PermittedWorkloads(
-                    workloads: found.items.compactMap { Workload($0, of: resource) },
-                    unreadable: found.unreadable,
-                    refusal: found.refusal
-                )
-            }
-        }.map { try $0.get() }
-    }
-
-    /// Lists what the caller may list; else nothing, and why.
-    private func permitted<Object: KubernetesObject>(
-        _ type: Object.Type,
-        of resource: APIResource = Object.resource,
-        in places: [String?],
-        otherwise: String
-    ) async throws -> Permitted<Object> {
-        var permitted = Permitted<Object>(items: [])
-        for namespace in places {
-            do {
-                let list = try await listReadable(type, of: resource, in: namespace)
-                permitted.items += list.items
-                permitted.unreadable += list.unreadable
-            } catch let error as APIError where error.reason == .forbidden {
-                permitted.refusal = Obstacle(
-                    namespace: namespace,
-                    resource: resource.plural,
-                    message: "may not be listed, so \(otherwise): \(error.message)"
-                )
-            }
-        }
-        return permitted
-    }
-}
-
-private struct Permitted<Object: KubernetesObject>: Sendable {
-    var items: [Object]
-    var unreadable: [Unreadable] = []
-    var refusal: Obstacle?
 }
 
 extension MigrationStatus {

@@ -1,18 +1,33 @@
 import Kubernetes
 
-extension Migrator {
+/// Makes StatefulSets name the destination class in their claim templates; after all units.
+struct ClaimTemplates: Sendable {
+    private let source: Client
+    private let options: Options
+    private let journal: Journal
+    private let lists: SelectedObjects
+    private let workloads: Workloads
+    private let restore: Restore
+
+    init(_ context: Context) {
+        (source, options, journal) = (context.source, context.options, context.journal)
+        lists = SelectedObjects(context.source, context.options.selection)
+        workloads = Workloads(context)
+        restore = Restore(context)
+    }
+
     /// Makes StatefulSets name the destination class in their claim templates, where all their claims are migrated.
     ///
     /// Claim templates can't be changed, so each set is deleted without its pods and created again, which adopts them
     /// (transcript statefulset_recreate). What is to be created is written on the volume of one of its claims before.
     ///
     /// - Returns: what failed; nothing else waits for it.
-    func updateClaimTemplates() async -> [String] {
+    func update() async -> [String] {
         var failures: [String] = []
         do {
-            let claims = try await client.listReadable(PersistentVolumeClaim.self, in: options.selection)
-            let labelled = try await client.labelled(options.selection)
-            let sets = try await client.listReadable(WorkloadObject.self, of: .statefulSets, in: options.selection)
+            let claims = try await lists.listReadable(PersistentVolumeClaim.self)
+            let labelled = try await lists.labelled()
+            let sets = try await lists.listReadable(WorkloadObject.self, of: .statefulSets)
             for set in sets.unreadable {
                 journal.warn(set.title, "keeps its claim templates: it can't be read (\(set.why))")
             }
@@ -66,7 +81,7 @@ extension Migrator {
     private func bearer(of own: [PersistentVolumeClaim]) async throws -> PersistentVolume? {
         for claim in own.sorted(by: { $0.name < $1.name }) {
             guard let name = claim.spec.volumeName,
-                let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil)),
+                let volume = try await source.find(PersistentVolume.self, ObjectName(name, in: nil)),
                 volume.spec.claimRef?.uid == claim.metadata.uid, !volume.metadata.isTerminating
             else { continue }
             return volume
@@ -84,7 +99,7 @@ extension Migrator {
             )
             return
         }
-        let object = try await client.get(.statefulSets, found.name)
+        let object = try await source.get(.statefulSets, found.name)
         let manifest = Workload.withoutIdentity(object).naming(options.destinationClass, insteadOf: options.sourceClass)
         var workload = found
         workload.brake = .removal(manifest: manifest)
@@ -94,48 +109,14 @@ extension Migrator {
         // A set at zero is recreated as any other.
         workload.replicas = max(1, found.replicas)
         journal.info(workload.title, "is created again, without its pods being touched, to name the new class")
-        let stopped = try await change(workload) { try await client.stop($0) }
+        let stopped = try await workloads.change(workload) { try await workloads.stop($0) }
         guard let stopped else { return }
-        _ = try await change(stopped) { try await client.start($0) }
-        guard let now = try await client.find(WorkloadObject.self, of: .statefulSets, found.name),
+        _ = try await workloads.change(stopped) { try await workloads.start($0) }
+        guard let now = try await source.find(WorkloadObject.self, of: .statefulSets, found.name),
             let again = Workload(now, of: .statefulSets)
         else { throw Refusal("it is gone; its manifest was \(manifest)") }
-        try await awaitReady(again)
+        try await restore.awaitReady(again)
         journal.info(workload.title, "its claim templates name the class \(options.destinationClass) now")
-    }
-}
-
-extension Client {
-    /// Has a StatefulSet that would take its claims with it (`whenDeleted: Delete`) let go of them.
-    ///
-    /// The garbage collector may not have seen yet that a claim was created anew: it would not make it an orphan, and
-    /// take it for one whose owner is gone.
-    func freeClaims(of set: Workload) async throws {
-        let policy = ["spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"]
-        let now = try await get(set.resource, set.name)
-        if now[path: policy]?.string == "Delete" {
-            var change: JSON = [:]
-            change[path: policy] = "Retain"
-            try await patch(set.resource, set.name, .merge(onto: set.metadata, change))
-        }
-        try await wait(
-            for: PersistentVolumeClaim.self,
-            in: set.name.namespace,
-            limit: Limits().rebinding,
-            what: "the claims of \(set.title) to be let go"
-        ) { snapshot in
-            let held = snapshot.objects.values.contains { claim in
-                claim.metadata.ownerReferences?.contains { $0.uid == set.metadata.uid } == true
-            }
-            return held ? nil : ()
-        }
-    }
-
-    /// Gives a StatefulSet that was to be recreated its policy back, as its manifest has it.
-    func keepClaims(of set: Workload, _ manifest: JSON) async throws {
-        let field = "persistentVolumeClaimRetentionPolicy"
-        guard let policy = manifest[path: ["spec", field]] else { return }
-        try await patch(set.resource, set.name, .merge(onto: set.metadata, ["spec": [field: policy]]))
     }
 }
 

@@ -7,29 +7,61 @@ struct CopyResult: Sendable {
     var duration: Duration
 }
 
-extension Migrator {
-    /// Copies each claim with a mover, and checks that nothing is left to transfer. A rollback only compares.
-    ///
-    /// Nothing durable is left behind: before the seal a resumed run copies again. A pod that mounts a claim in the
-    /// meantime voids the pass; it is repeated after the workloads are down again.
-    func copy(_ progress: inout Progress) async throws {
+/// Copies each claim with a mover, and checks that nothing is left to transfer.
+///
+/// A pod that mounts a claim in the meantime voids the copy; it is repeated after the workloads are down again.
+///
+/// - Before: no pod mounts the claims, and their staging claims are there.
+/// - After: this process has seen that nothing differs. Only what was not flushed is written down, on the source volume.
+/// - Safe to repeat because: a mover looks at what is there already, and a resumed run copies again.
+/// - Undone by: nothing, since only the destination is written to.
+struct Copy: UnitAction {
+    enum Task: Sendable {
+        case copy
+        /// Only compares with a volume that was kept. What was written since the migration is given up only where that was
+        /// asked for.
+        case compare(discardingChanges: Bool)
+    }
+
+    private let task: Task
+    private let journal: Journal
+    private let limits: Limits
+    private let observer: Observer
+    private let users: UnitUsers
+    private let movers: Movers
+    private let quiesce: Quiesce
+    private let workloads: Workloads
+    private let volumes: Volumes
+
+    init(_ context: Context, _ task: Task = .copy) {
+        self.task = task
+        (journal, limits) = (context.journal, context.limits)
+        observer = Observer(context)
+        users = UnitUsers(context)
+        movers = Movers(context)
+        quiesce = Quiesce(context)
+        workloads = Workloads(context)
+        volumes = Volumes(context, context.source)
+    }
+
+    func perform(_ progress: inout Progress) async throws {
         var attempt = 1
         while true {
             for state in progress.unit.claims { if case .blocked(let why) = state.next { throw why } }
             let (unit, ended) = (progress.unit, progress.ended)
             let open = unit.claims.filter { $0.next == .copy }
             guard !open.isEmpty else { return }
-            let outcome = try await withThrowingTaskGroup(of: CopyOutcome.self) { group in
-                group.addTask { .copied(try await sideBySide(open) { try await copy($0) }) }
-                group.addTask { .intruder(try await awaitIntruder(on: unit, besides: ended)) }
+            let end = try await withThrowingTaskGroup(of: Ended.self) { group in
+                group.addTask { .copied(try await open.allAtOnce { try await copy($0) }) }
+                group.addTask { .intruder(try await users.awaitIntruder(on: unit, besides: ended)) }
                 defer { group.cancelAll() }
                 guard let first = try await group.next() else { throw CancellationError() }
                 return first
             }
-            switch outcome {
+            switch end {
             case .copied(let copied):
                 // The watch may lag behind: what counts is that nobody is there now, and nobody was started.
-                guard let intruder = try await intruder(on: unit, besides: ended) else {
+                guard let intruder = try await users.intruder(on: unit, besides: ended) else {
                     for copy in copied { progress.copies[copy.state.id] = copy.result }
                     progress.unit.claims = unit.claims.map { state in
                         copied.first { $0.state.id == state.id }?.state ?? state
@@ -44,7 +76,15 @@ extension Migrator {
         }
     }
 
-    private enum CopyOutcome: Sendable {
+    /// What the movers are to do.
+    private var moverTask: MoverPod.Task {
+        switch task {
+        case .copy: .copy
+        case .compare: .compare
+        }
+    }
+
+    private enum Ended: Sendable {
         case copied([Copied])
         case intruder(MountingPod)
     }
@@ -59,35 +99,9 @@ extension Migrator {
             )
         }
         journal.warn(progress.unit.title, "\(intruder) uses the claims again; the copy is repeated")
-        try await removeMovers(of: progress.unit)
-        try await refreshWorkloads(&progress)
-        try await quiesce(&progress)
-    }
-
-    /// What uses, or has used, the claims since the workloads were stopped: a pod, or a workload with another scale.
-    ///
-    /// - Parameter ended: the UIDs of the pods that had ended then.
-    func intruder(on unit: Unit, besides ended: Set<String>) async throws -> String? {
-        if let workload = try await startedWorkload(of: unit) { return workload.title }
-        let staging = Set(unit.claims.compactMap { $0.ownStaging?.metadata.name })
-        return try await pods(of: unit).first { pod in
-            // One that has ended and that nobody makes again would hold the staging claim when it is too late to go back.
-            pod.isIntruder(besides: ended) || pod.metadata.controller == nil && pod.mounts(staging)
-        }?.title
-    }
-
-    /// A workload of a unit that somebody has started or changed since it was stopped.
-    func startedWorkload(of unit: Unit) async throws -> Workload? {
-        for workload in unit.workloads {
-            guard let now = try await client.current(workload) else { continue }
-            if now.replicas > 0 || now.generation != workload.generation { return now }
-        }
-        return nil
-    }
-
-    /// The pods but movers that mount claims of a unit.
-    func pods(of unit: Unit) async throws -> [MountingPod] {
-        try await client.list(MountingPod.self, in: unit.namespace).filter { unit.isUsed(by: $0) && !$0.neverRuns }
+        try await movers.pods.removeAll(of: progress.unit)
+        try await workloads.refresh(&progress)
+        try await quiesce.perform(&progress)
     }
 
     /// A claim that was copied.
@@ -98,9 +112,9 @@ extension Migrator {
 
     /// Copies one claim, with as many movers as it takes.
     private func copy(_ state: ClaimState) async throws -> Copied {
-        try checkKept(state)
+        try Stage.checkKept(state)
         var state = state
-        let run = try await runMovers(for: &state, task: options.finalTask)
+        let run = try await movers.run(for: &state, task: moverTask)
         guard let run else { throw Refusal("the copy was not checked") }
         var result = CopyResult(statistics: nil, duration: run.duration)
         switch run.result {
@@ -108,8 +122,12 @@ extension Migrator {
             try check(statistics, of: state)
             result.statistics = statistics
             state = try await afterCopy(state)
-            if !options.rollsBack { try await note(isFlushed: run.isFlushed, of: &state) }
-            journal.info(state.title, "\(options.rollsBack ? "compared" : "copied"): \(result.inWords)")
+            switch task {
+            case .copy:
+                try await note(isFlushed: run.isFlushed, of: &state)
+                journal.info(state.title, "copied: \(result.inWords)")
+            case .compare: journal.info(state.title, "compared: \(result.inWords)")
+            }
         case .different(let items):
             try discard(items, of: state)
             state = try await afterCopy(state)
@@ -123,7 +141,7 @@ extension Migrator {
     private func afterCopy(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         if state.staging?.phase != "Bound" || state.destination == nil {
-            state = try await client.observe(state, [.staging, .destination])
+            state = try await observer.observe(state, [.staging, .destination])
         }
         state.copied = true
         return state
@@ -135,12 +153,7 @@ extension Migrator {
         guard let source = state.source, (source.metadata.annotation(Marks.unflushed) == nil) != isFlushed else {
             return
         }
-        let mark: JSON = ["metadata": ["annotations": [Marks.unflushed: isFlushed ? .null : "true"]]]
-        state.source = try await client.patch(
-            PersistentVolume.self,
-            source.name,
-            .merge(onto: source.metadata, mark)
-        )
+        state.source = try await volumes.annotate(source, [Marks.unflushed: isFlushed ? .null : "true"])
     }
 
     /// Says what a rollback gives up, where that was asked for.
@@ -151,7 +164,7 @@ extension Migrator {
         let changes =
             "\(items.count) \(items.count == 1 ? "entry differs" : "entries differ") from the kept volume "
             + "\(state.destination?.metadata.name ?? "?"), such as \(names.joined(separator: ", "))"
-        guard options.goal == .rollback(discardingChanges: true) else {
+        guard case .compare(discardingChanges: true) = task else {
             throw Failure(
                 place: state.title,
                 reason: "has newer data: \(changes). With --discard-changes that is given up; with --keep-source its "
@@ -171,13 +184,6 @@ extension Migrator {
                 + "of which; where the mover ran it is empty. If it really is empty, or to name the node, run: "
                 + "kubectl annotate pv \(state.source?.metadata.name ?? "?") \(Marks.sourceNode)=NODE"
         )
-    }
-}
-
-extension MountingPod {
-    /// True of a pod that uses its claims, or has used them since some were known to have ended.
-    func isIntruder(besides ended: Set<String>) -> Bool {
-        !neverRuns && (!isFinished || !ended.contains(metadata.uid))
     }
 }
 

@@ -42,21 +42,36 @@ struct Passes: Equatable, Sendable {
     var predictedOutage: Duration? { made.last.map { $0.whole + Self.otherwise } }
 }
 
-extension Migrator {
-    /// Copies while the workloads run, again and again, until little is left for the copy after the stop; only with
-    /// `--live`, or for `pvmigrate stage`.
-    ///
-    /// Nothing durable is left behind but what was copied: a pass that is cut off is settled by the next one.
-    func preCopy(_ progress: inout Progress) async throws {
-        let unit = progress.unit
-        // What stands still already has no outage to be shortened.
-        guard options.goal == .stage || unit.isRunning else { return }
-        let open = unit.claims.filter { $0.seal == nil && $0.next == .copy }
-        guard !open.isEmpty else { return }
-        let outcomes = try await sideBySide(open) { try await preCopy($0) }
-        for outcome in outcomes { progress.passes[outcome.state.id] = outcome.passes }
-        // Hours may have gone by, in which somebody may have begun to use the claims.
-        if options.goal != .stage { progress.unit = try await lookAgain(at: unit) }
+/// Copies while the workloads run, again and again, until little is left for the copy after the stop; only with `--live`, or
+/// for `pvmigrate stage`.
+///
+/// - Before: the staging claims are there, and their volumes where the pods can be.
+/// - After: nothing but what was copied.
+/// - Safe to repeat because: a pass that is cut off is settled by the next one.
+/// - Undone by: nothing, since only the destination is written to.
+struct PreCopy: UnitAction {
+    private let copiesAtRest: Bool
+    private let maxOutage: Duration
+    private let journal: Journal
+    private let observer: Observer
+    private let movers: Movers
+    private let standIns: StandIns
+
+    /// - Parameter copiesAtRest: true to copy also what stands still already, and so has no outage to be shortened.
+    init(_ context: Context, copiesAtRest: Bool) {
+        self.copiesAtRest = copiesAtRest
+        (maxOutage, journal) = (context.options.maxOutage, context.journal)
+        observer = Observer(context)
+        movers = Movers(context)
+        standIns = StandIns(context)
+    }
+
+    func perform(_ progress: inout Progress) async throws {
+        guard copiesAtRest || progress.unit.isRunning else { return }
+        let open = progress.unit.claims.filter { $0.seal == nil && $0.next == .copy }
+        for outcome in try await open.allAtOnce({ try await preCopy($0) }) {
+            progress.passes[outcome.state.id] = outcome.passes
+        }
     }
 
     /// A claim after its passes.
@@ -69,7 +84,7 @@ extension Migrator {
         var state = start
         var passes = Passes()
         var verdict = Passes.Verdict.again
-        let source = try await passSource(of: state)
+        let source = try await standIns.passSource(of: state)
         while verdict == .again {
             if let why = hindrance(toPassesOver: state, reading: source) {
                 journal.info(state.title, "\(why): it is copied only when its pods are stopped")
@@ -77,15 +92,15 @@ extension Migrator {
             }
             guard let pass = try await pass(passes.made.count + 1, over: &state, reading: source) else { continue }
             passes.made.append(pass)
-            verdict = passes.verdict(maxOutage: options.maxOutage)
-            state = try await client.observe(state)
+            verdict = passes.verdict(maxOutage: maxOutage)
+            state = try await observer.observe(state)
             if case .blocked(let why) = state.next { throw why }
         }
         if verdict == .stuck, let last = passes.made.last {
             journal.warn(
                 state.title,
                 "passes do not become shorter than \(last.copying.inWords), which is more than --max-outage "
-                    + "\(options.maxOutage.inWords): its workload writes too much, or it has too many files"
+                    + "\(maxOutage.inWords): its workload writes too much, or it has too many files"
             )
         }
         return PreCopied(state: state, passes: passes)
@@ -94,7 +109,9 @@ extension Migrator {
     /// Why a claim can't be copied while its workload runs; nil where it can.
     private func hindrance(toPassesOver state: ClaimState, reading source: PassSource) -> String? {
         if state.isBlock, source == .volume { return "a block volume can't be copied while it is written to" }
-        if !state.isBlock, content(of: state).passCommand == nil { return "the image has no shell, which passes need" }
+        if !state.isBlock, movers.content(of: state).passCommand == nil {
+            return "the image has no shell, which passes need"
+        }
         return state.isExclusive && source == .volume ? "ReadWriteOncePod lets no second pod mount it" : nil
     }
 
@@ -106,35 +123,12 @@ extension Migrator {
         over state: inout ClaimState,
         reading source: PassSource
     ) async throws -> Passes.Pass? {
-        guard let run = try await runMovers(for: &state, task: .pass, reading: source) else { return nil }
+        guard let run = try await movers.run(for: &state, task: .pass, reading: source) else { return nil }
         guard case .unchecked(let statistics, let copying) = run.result else {
             throw Refusal("a pass ended as if it had been checked")
         }
         let amount = statistics.map { ", \($0.transferredBytes.inBytes) of \($0.totalBytes.inBytes) copied" }
         journal.info(state.title, "pass \(number) took \(copying.inWords)\(amount ?? "")")
         return Passes.Pass(copying: copying, whole: run.duration)
-    }
-
-    /// The unit as it is now.
-    ///
-    /// - Throws: `Failure` where the claims can't be stopped together any more as was planned.
-    private func lookAgain(at unit: Unit) async throws -> Unit {
-        let names = Set(unit.claims.map(\.name))
-        var narrowed = options
-        narrowed.selection = Selection()
-        narrowed.selection.namespaces = Set(names.compactMap(\.namespace))
-        narrowed.selection.claims = names
-        let migrator = Migrator(client: client, options: narrowed, limits: limits, journal: journal)
-        let discovery = try await migrator.discover()
-        guard let now = discovery.units.first, discovery.units.count == 1,
-            Set(now.claims.map(\.id)) == Set(unit.claims.map(\.id))
-        else {
-            throw Failure(
-                place: unit.title,
-                reason: "its claims are used in another way than when the passes began; run again"
-            )
-        }
-        if let obstacle = now.obstacles.first { throw Failure(place: obstacle.resource, reason: obstacle.message) }
-        return now
     }
 }

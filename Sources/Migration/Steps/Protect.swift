@@ -1,29 +1,48 @@
 import Kubernetes
 
-extension Migrator {
-    /// Sets the source volumes' reclaim policy to Retain, before anything stops.
-    ///
-    /// The mark left behind: the former policy, the claim's UID, and the node and the user of the pods that mount the
-    /// claim, on the source volume, in one patch.
-    func protect(_ progress: inout Progress) async throws {
+/// Sets the source volumes' reclaim policy to Retain, before anything stops.
+///
+/// - Before: the claims are bound to their source volumes.
+/// - After: the former policy, the claim's UID, and the node and the user of the pods that mount the claim are on the source
+///   volume, in one patch with the policy.
+/// - Safe to repeat because: a volume that bears the claim's UID is left as it is.
+/// - Undone by: `unprotect`, when the unit goes back.
+struct Protect: UnitAction {
+    private let source: Client
+    private let advance: Advance
+    private let users: UnitUsers
+    private let movers: MoverPods
+    private let sealing: Sealing
+    private let volumes: Volumes
+
+    init(_ context: Context) {
+        source = context.source
+        advance = Advance(context)
+        users = UnitUsers(context)
+        movers = MoverPods(context)
+        sealing = Sealing(context)
+        volumes = Volumes(context, context.source)
+    }
+
+    func perform(_ progress: inout Progress) async throws {
         guard progress.unit.claims.contains(where: \.next.isProtection) else { return }
-        let pods = try await pods(of: progress.unit)
+        let pods = try await users.pods(of: progress.unit)
         let nodes = nodes(ofMounting: pods)
         // A mover that the Go tool has left is at work on what that run may finish no more.
         if pods.contains(where: { $0.isGoToolsMover(of: Set($0.claimNames)) }) {
-            try await removeMovers(of: progress.unit)
+            try await movers.removeAll(of: progress.unit)
         }
-        try await advanceAll(&progress) { state, action in
+        try await advance.all(&progress) { state, action in
             guard case .protect(let protection) = action else { return nil }
             switch protection {
-            case .unseal: return try await unseal(state)
+            case .unseal: return try await sealing.unseal(state)
             case .protect: return try await protect(state, on: nodes[state.name])
             }
         }
     }
 
     private func protect(_ start: ClaimState, on node: String?) async throws -> ClaimState {
-        guard let source = start.source, let claim = start.claim else { return start }
+        guard let volume = start.source, let claim = start.claim else { return start }
         var state = start
         var annotations: JSON = [:]
         annotations[Marks.reclaimPolicy] = .string(state.originalPolicy)
@@ -31,11 +50,11 @@ extension Migrator {
         annotations[Marks.owner] = state.transfer.ownerOfPods.map { .string($0.mark) }
         annotations[Marks.sourceNode] = node.map(JSON.string)
         var change: JSON = ["metadata": ["annotations": annotations]]
-        if source.reclaimPolicy != "Retain" { change["spec"] = ["persistentVolumeReclaimPolicy": "Retain"] }
-        state.source = try await client.patch(
+        if volume.reclaimPolicy != "Retain" { change["spec"] = ["persistentVolumeReclaimPolicy": "Retain"] }
+        state.source = try await source.patch(
             PersistentVolume.self,
-            source.name,
-            .merge(onto: source.metadata, change)
+            volume.name,
+            .merge(onto: volume.metadata, change)
         )
         return state
     }
@@ -56,31 +75,10 @@ extension Migrator {
     func unprotect(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard state.seal == nil, state.isProtected || state.staging == nil && state.hasRecord, !state.isLost,
-            let source = state.source
+            let volume = state.source
         else { return state }
         let kept: Set<String> = state.staging == nil ? [] : [Marks.stagingUID]
-        state.source = try await client.giveBack(source, policy: state.originalPolicy, keeping: kept)
+        state.source = try await volumes.giveBack(volume, policy: state.originalPolicy, keeping: kept)
         return state
-    }
-}
-
-extension Client {
-    /// Gives a volume its reclaim policy back and takes our marks off it, in one patch.
-    ///
-    /// - Parameters:
-    ///   - kept: the marks that stay.
-    ///   - claimUID: what its claimRef gets as a UID.
-    func giveBack(
-        _ volume: PersistentVolume,
-        policy: String,
-        keeping kept: Set<String> = [],
-        claimUID: String? = nil
-    ) async throws -> PersistentVolume {
-        let dropped = Marks.onVolumes.filter { !kept.contains($0) && volume.metadata.annotation($0) != nil }
-        let marks: JSON = .object(Dictionary(uniqueKeysWithValues: dropped.map { ($0, JSON.null) }))
-        var change: JSON = ["metadata": ["annotations": marks]]
-        if volume.reclaimPolicy != policy { change[path: ["spec", "persistentVolumeReclaimPolicy"]] = .string(policy) }
-        if let claimUID { change[path: ["spec", "claimRef", "uid"]] = .string(claimUID) }
-        return try await patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))
     }
 }

@@ -1,21 +1,45 @@
 import Kubernetes
 
-extension Migrator {
-    /// Stops the unit's workloads, and waits until no pod mounts its claims. Where somebody starts one of them in the
-    /// meantime, it is stopped again, a few times.
-    ///
-    /// The mark left behind: the scale, on the workload, in the same patch that sets it to zero.
-    func quiesce(_ progress: inout Progress) async throws {
+/// Stops the unit's workloads, and waits until no pod mounts its claims. Where somebody starts one of them in the meantime,
+/// it is stopped again, a few times.
+///
+/// - Before: the claims could be made anew, and their pods find nodes with the new volumes.
+/// - After: each workload bears its scale, written by the same patch that has set it to zero.
+/// - Safe to repeat because: what is stopped already is left as it is.
+/// - Undone by: `Restore`.
+struct Quiesce: UnitAction {
+    private let source: Client
+    private let journal: Journal
+    private let limits: Limits
+    private let stopTimeout: Duration?
+    private let nodes: NodeCheck
+    private let successor: Successor
+    private let detachment: Detachment
+    private let kept: KeptSources
+    private let workloads: Workloads
+    private var time: TimeSource { source.time }
+
+    init(_ context: Context) {
+        source = context.source
+        (journal, limits, stopTimeout) = (context.journal, context.limits, context.options.stopTimeout)
+        nodes = NodeCheck(context)
+        successor = Successor(context)
+        detachment = Detachment(context)
+        kept = KeptSources(context)
+        workloads = Workloads(context)
+    }
+
+    func perform(_ progress: inout Progress) async throws {
         guard progress.needsQuiet else { return }
-        try await checkNodes(&progress, isStopped: !progress.unit.isRunning)
-        _ = try await sideBySide(progress.unit.claims.filter { !$0.isPastReturn }) { state in
-            if let why = try await hindrance(ofSuccessorOf: state) { throw Failure(place: state.title, reason: why) }
+        try await nodes.check(&progress, isStopped: !progress.unit.isRunning)
+        _ = try await progress.unit.claims.filter { !$0.isPastReturn }.allAtOnce { state in
+            if let why = try await successor.hindrance(of: state) { throw Failure(place: state.title, reason: why) }
         }
-        if progress.unit.isRunning { try await noteAttachments(of: progress.unit) }
+        if progress.unit.isRunning { try await detachment.noteAttachments(of: progress.unit) }
         if let revived = progress.unit.workloads.first(where: { $0.replicas > 0 }) {
             // An earlier run had stopped it and copied.
             for state in progress.unit.claims where state.isInLimbo {
-                try await keepDisturbed(state, by: revived.title, &progress)
+                try await kept.keepDisturbed(state, by: revived.title, &progress)
             }
         }
         let began = time.now()
@@ -30,7 +54,7 @@ extension Migrator {
                 )
             }
             journal.warn(revived.title, "was started again by somebody; it is stopped once more")
-            try await refreshWorkloads(&progress)
+            try await workloads.refresh(&progress)
         }
         if progress.stopped != nil {
             journal.info(progress.unit.title, "no pod mounts the claims any more (\((time.now() - began).inWords))")
@@ -41,14 +65,14 @@ extension Migrator {
         try await stopAll(&progress, from: 0)
         let count = progress.unit.workloads.count
         // Now that no CronJob starts any more.
-        try await addStartedJobs(&progress)
+        try await workloads.addStartedJobs(&progress)
         try await stopAll(&progress, from: count)
     }
 
     private func stopAll(_ progress: inout Progress, from first: Int) async throws {
         for index in progress.unit.workloads.indices.dropFirst(first) {
             let workload = progress.unit.workloads[index]
-            guard var stopped = try await change(workload, { try await client.stop($0) }) else { continue }
+            guard var stopped = try await workloads.change(workload, { try await workloads.stop($0) }) else { continue }
             // Those that its pods mounted, whatever its template says.
             stopped.claimNames.formUnion(workload.claimNames)
             if workload.replicas > 0, stopped.replicas == 0 {
@@ -61,37 +85,6 @@ extension Migrator {
             progress.unit.workloads[index] = stopped
             progress.take(stopped.bearer)
         }
-    }
-
-    /// Reads the unit's workloads as they are now.
-    func refreshWorkloads(_ progress: inout Progress) async throws {
-        for index in progress.unit.workloads.indices {
-            if let now = try await client.current(progress.unit.workloads[index]) {
-                progress.unit.workloads[index] = now
-                progress.take(now.bearer)
-            }
-        }
-    }
-
-    /// Changes a workload as it is now; nil where it is gone.
-    ///
-    /// - Parameter act: makes the change, of a workload as it was read a moment ago.
-    func change(_ workload: Workload, _ act: (Workload) async throws -> Workload) async throws -> Workload? {
-        var current: Workload? = workload
-        var backoff = Backoff()
-        let end = time.now() + .seconds(120)
-        while let workload = current {
-            do {
-                return try await act(workload)
-            } catch let error as APIError where Self.isWorthAnotherLook(error) {
-                let pause = backoff.next()
-                guard time.now() + pause < end else { throw error }
-                // A workload's status changes all the time: a conflict is nothing to wait long for.
-                if error.reason != .conflict { try await time.sleep(time.now() + pause) }
-                current = try await client.current(workload)
-            }
-        }
-        return nil
     }
 
     private enum Quiet: Sendable {
@@ -127,7 +120,7 @@ extension Migrator {
 
     private func awaitRevival(of workload: Workload) async -> Quiet {
         do {
-            try await client.wait(for: workload, limit: .seconds(30 * 86_400), what: "nothing") {
+            try await workloads.wait(for: workload, limit: .seconds(30 * 86_400), what: "nothing") {
                 $0?.metadata.uid == workload.metadata.uid && $0?.replicas ?? 0 > 0
             }
             return .revived(workload)
@@ -139,14 +132,14 @@ extension Migrator {
     /// How long a unit's pods may take to be gone: longer than their grace periods, but no more than an hour, unless somebody
     /// asks for it.
     private func stopLimit(for unit: Unit) -> Duration {
-        options.stopTimeout ?? max(limits.stopping, min(unit.gracePeriod + .seconds(60), .seconds(3600)))
+        stopTimeout ?? max(limits.stopping, min(unit.gracePeriod + .seconds(60), .seconds(3600)))
     }
 
     /// - Returns: the UIDs of the pods that have ended.
     private func awaitNoPods(on unit: Unit) async throws -> Set<String> {
         var last: [MountingPod] = []
         do {
-            return try await client.wait(
+            return try await source.wait(
                 for: MountingPod.self,
                 in: unit.namespace,
                 where: { unit.isUsed(by: $0) },
@@ -166,20 +159,6 @@ extension Migrator {
                 reason: "\(timeout): \(pods)\n  advice: --stop-timeout gives them more time"
             )
         }
-    }
-
-    /// Waits until a pod that is not ours mounts one of the unit's claims, which voids a copy.
-    ///
-    /// - Parameter ended: the UIDs of the pods that had ended before.
-    /// - Returns: the pod; it only returns early, and otherwise when cancelled, with an error.
-    func awaitIntruder(on unit: Unit, besides ended: Set<String>) async throws -> MountingPod {
-        try await client.wait(
-            for: MountingPod.self,
-            in: unit.namespace,
-            where: { unit.isUsed(by: $0) },
-            limit: .seconds(30 * 86_400),
-            what: "nothing"
-        ) { $0.objects.values.first { $0.isIntruder(besides: ended) } }
     }
 }
 

@@ -1,16 +1,50 @@
 import FoundationEssentials
 import Kubernetes
 
-extension Migrator {
-    /// Gives the destination volumes the old names: deletes source and staging claim, reserves the volume for the old
-    /// name, creates the claim anew, and waits until it is bound.
-    func rebind(_ progress: inout Progress) async throws {
+/// Gives the destination volumes the old names: deletes source and staging claim, reserves the volume for the old name,
+/// creates the claim anew, and waits until it is bound.
+///
+/// - Before: the destination volumes are sealed, and nothing has used the claims since they were copied.
+/// - After: the claims of the old names are bound to the destination volumes.
+/// - Safe to repeat because: each part looks at what is there, and deletes only what has the UID of the seal.
+/// - Undone by: nothing. From the deletion of the source claim on it only goes forward.
+struct Rebind: UnitAction {
+    private let source: Client
+    private let destination: Client
+    private let journal: Journal
+    private let limits: Limits
+    private let removesEndedPods: Bool
+    private let observer: Observer
+    private let advance: Advance
+    private let users: UnitUsers
+    private let locks: Locks
+    private let deletion: ClaimDeletion
+    private let kept: KeptSources
+    private let successor: Successor
+    private let volumes: Volumes
+    private var time: TimeSource { source.time }
+
+    init(_ context: Context) {
+        (source, destination) = (context.source, context.destination)
+        (journal, limits) = (context.journal, context.limits)
+        removesEndedPods = context.options.recreatesPods
+        observer = Observer(context)
+        advance = Advance(context)
+        users = UnitUsers(context)
+        locks = Locks(context)
+        deletion = ClaimDeletion(context)
+        kept = KeptSources(context)
+        successor = Successor(context)
+        volumes = Volumes(context, context.destination)
+    }
+
+    func perform(_ progress: inout Progress) async throws {
         let disturbance = try await checkQuiet(&progress)
-        try await advanceAll(&progress) { state, action in
+        try await advance.all(&progress) { state, action in
             action == .rebind(.deleteClaims) ? try await deleteClaims(state) : nil
         }
         try await attend(deletionsOf: &progress)
-        try await advanceAll(&progress) { state, action in
+        try await advance.all(&progress) { state, action in
             switch action {
             case .rebind(let rebinding): return try await perform(rebinding, of: state)
             case .blocked(let why): throw why
@@ -23,11 +57,11 @@ extension Migrator {
     private func perform(_ action: Action.Rebinding, of state: ClaimState) async throws -> ClaimState {
         switch action {
         case .deleteClaims: try await deleteClaims(state)
-        case .awaitDeletion: try await awaitDeletion(state, of: state.goingClaims)
+        case .awaitDeletion: try await deletion.wait(state, of: state.goingClaims)
         case .removeUsurper: try await removeUsurper(state)
         case .reserve: try await reserve(state)
         case .awaitAvailable: try await awaitAvailable(state)
-        case .create: try await createSuccessor(state)
+        case .create: try await successor.create(state)
         case .awaitBound: try await awaitBound(state)
         }
     }
@@ -42,7 +76,9 @@ extension Migrator {
         }
         var unit = progress.unit
         unit.claims = open
-        guard !open.isEmpty, let intruder = try await intruder(on: unit, besides: progress.ended) else { return nil }
+        guard !open.isEmpty, let intruder = try await users.intruder(on: unit, besides: progress.ended) else {
+            return nil
+        }
         let failure = Failure(
             place: unit.title,
             reason:
@@ -61,27 +97,27 @@ extension Migrator {
     private func deleteClaims(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         let now = time.timeOfDay.formatted(.iso8601)
-        if let claim = state.sourceClaim, let seal = state.seal, let destination = state.destination {
+        if let claim = state.sourceClaim, let seal = state.seal, let volume = state.destination {
             if !seal.isDeleting {
-                let marked = try await client.patch(
+                let marked = try await destination.patch(
                     PersistentVolume.self,
-                    destination.name,
+                    volume.name,
                     .merge(
-                        onto: destination.metadata,
+                        onto: volume.metadata,
                         ["metadata": ["annotations": .object([Marks.deleting: .string(seal.uid)])]]
                     )
                 )
                 (state.destination, state.seal) = (marked, Seal(of: marked))
             }
-            try await confirmLocks()
-            try await client.delete(.claims, claim.name, uid: claim.metadata.uid)
+            try await locks.confirm()
+            try await source.delete(.claims, claim.name, uid: claim.metadata.uid)
             state.claim?.metadata.deletionTimestamp = now
         }
         guard let staging = state.ownStaging else { return state }
-        try await client.delete(.claims, staging.name, uid: staging.metadata.uid)
+        try await destination.delete(.claims, staging.name, uid: staging.metadata.uid)
         state.staging?.metadata.deletionTimestamp = now
         // A late one, which nothing else waits for.
-        return state.claim?.metadata.isTerminating == false ? try await awaitDeletion(state, of: [staging]) : state
+        return state.claim?.metadata.isTerminating == false ? try await deletion.wait(state, of: [staging]) : state
     }
 
     /// Sees to it that nothing holds the claims that are being deleted, and that what was written since the copy is kept:
@@ -90,97 +126,29 @@ extension Migrator {
         let unit = progress.unit
         let going = unit.claims.flatMap(\.goingClaims)
         guard !going.isEmpty else { return }
-        let workload = try await startedWorkload(of: unit)
-        let pods = try await pods(of: unit)
+        let workload = try await users.startedWorkload(of: unit)
+        let pods = try await users.pods(of: unit)
         let intruder = pods.first { $0.isIntruder(besides: progress.ended) }
         if let intruder = workload?.title ?? intruder?.title {
             for state in unit.claims where state.sourceClaim?.metadata.isTerminating == true {
-                try await keepDisturbed(state, by: intruder, &progress)
+                try await kept.keepDisturbed(state, by: intruder, &progress)
             }
         }
         try await removeEnded(pods, holding: going)
-    }
-
-    /// Keeps a source volume that was perhaps written to after the copy: what it holds more is not lost.
-    func keepDisturbed(_ state: ClaimState, by intruder: String, _ progress: inout Progress) async throws {
-        guard let source = state.source, source.metadata.annotation(Marks.sourceUID) != nil else { return }
-        progress.disturbed[state.id] = intruder
-        journal.warn(
-            state.title,
-            "\(intruder) was started after the copy; what its pods may have written is on the volume "
-                + "\(source.metadata.name), which is kept"
-        )
-        // Whatever version it has: these marks are right for each.
-        _ = try await client.annotate(source, keepMarks(of: state, for: .disturbed))
     }
 
     /// Deletes the pods that have ended, of Jobs or evicted ones: as long as they exist they hold their claims, whether
     /// they run or not (the controller behind the finalizer `pvc-protection`).
     private func removeEnded(_ pods: [MountingPod], holding claims: [PersistentVolumeClaim]) async throws {
         let names = Set(claims.map(\.name))
-        for pod in pods where pod.isFinished && (pod.metadata.controller != nil || options.recreatesPods) {
+        for pod in pods where pod.isFinished && (pod.metadata.controller != nil || removesEndedPods) {
             guard pod.claimNames.contains(where: { names.contains(ObjectName($0, in: pod.metadata.namespace)) }) else {
                 continue
             }
-            if try await client.delete(.pods, pod.name, uid: pod.metadata.uid) {
+            if try await source.delete(.pods, pod.name, uid: pod.metadata.uid) {
                 journal.info(pod.title, "had ended (\(pod.phase)) and held its claim; deleted")
             }
         }
-    }
-
-    /// Waits until claims of a migration are gone.
-    func awaitDeletion(_ state: ClaimState, of claims: [PersistentVolumeClaim]) async throws -> ClaimState {
-        let end = time.now() + limits.rebinding
-        do {
-            for claim in claims {
-                try await client.wait(
-                    for: PersistentVolumeClaim.self,
-                    in: claim.metadata.namespace,
-                    named: claim.metadata.name,
-                    limit: end - time.now(),
-                    what: "\(claim.metadata.name) to be deleted"
-                ) { $0.objects[claim.metadata.uid] == nil ? () : nil }
-            }
-        } catch is WaitTimeout {
-            let sorted = claims.sorted { $0.name < $1.name }
-            let what = "\(sorted.map(\.metadata.name).joined(separator: " and ")) to be deleted"
-            let timeout = WaitTimeout(what: what, limit: limits.rebinding)
-            let holders = await sorted.sideBySide { await hold(on: $0) }.compactMap(\.self)
-            throw Failure(
-                place: state.title,
-                reason: "\(timeout): \(holders.joined(separator: "; ")). "
-                    + "The data is complete on the volume \(state.safeVolume); run again to finish"
-            )
-        }
-        var state = state
-        if claims.contains(where: { $0.metadata.uid == state.staging?.metadata.uid }) {
-            state.staging = nil
-            // It goes, or is Released, with the staging claim.
-            state.destination = state.givenDestination
-        }
-        return try await client.observe(state, [.claim, .destination])
-    }
-
-    /// What keeps a claim that is being deleted; nil where it is gone.
-    private func hold(on deleted: PersistentVolumeClaim) async -> String? {
-        let now = await orWarn(deleted.title) { try await client.find(PersistentVolumeClaim.self, deleted.name) }
-        guard let claim = now ?? deleted, claim.metadata.uid == deleted.metadata.uid else { return nil }
-        let protection = PersistentVolumeClaim.protection
-        var holders: [String] = []
-        let foreign = (claim.metadata.finalizers ?? []).filter { $0 != protection }
-        if !foreign.isEmpty {
-            holders.append(
-                "the finalizers \(foreign.joined(separator: ", ")), which are for whoever set them to remove"
-            )
-        }
-        if claim.metadata.finalizers?.contains(protection) == true {
-            let namespace = claim.metadata.namespace
-            let pods = await orWarn(claim.title) { try await client.list(MountingPod.self, in: namespace) } ?? []
-            let users = pods.filter { !$0.isFinished && $0.claimNames.contains(claim.metadata.name) }.map(\.title)
-            if !users.isEmpty { holders.append("\(users.sorted().joined(separator: ", ")), which use it: stop them") }
-        }
-        return "\(claim.name) is held by "
-            + (holders.isEmpty ? "the finalizer \(protection)" : holders.joined(separator: " and by "))
     }
 
     /// Deletes a claim that somebody else made of the old name: one that is as empty as it was seen, or holds our
@@ -189,7 +157,7 @@ extension Migrator {
         guard let usurper = state.claim else { return state }
         let isBound = usurper.spec.volumeName != nil
         if isBound {
-            let pods = try await client.list(MountingPod.self, in: state.name.namespace)
+            let pods = try await destination.list(MountingPod.self, in: state.name.namespace)
             let user = pods.first { $0.mounts([state.name.name]) && !$0.isFinished }
             if let user {
                 throw Failure(
@@ -207,53 +175,43 @@ extension Migrator {
                 + (isBound ? "took the volume \(state.safeVolume); it" : "was never bound; it")
                 + " is deleted, and the claim created as it was"
         )
-        try await client.delete(
+        try await destination.delete(
             .claims,
             state.name,
             uid: usurper.metadata.uid,
             resourceVersion: usurper.metadata.resourceVersion
         )
-        try await client.wait(
+        try await destination.wait(
             for: PersistentVolumeClaim.self,
             in: state.name.namespace,
             named: state.name.name,
             limit: limits.rebinding,
             what: "the new \(state.title) to be gone"
         ) { $0.objects[usurper.metadata.uid] == nil ? () : nil }
-        return try await client.observe(state)
+        return try await observer.observe(state)
     }
 
     /// Reserves the destination volume for the old name, and gives it the access modes of the claim to come, without
     /// which the two are not bound: it was filled with others where the claim can't be written to.
     private func reserve(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        guard let destination = state.destination else { return state }
-        let modes = destination.isKept ? [] : state.seal?.laterAccessModes ?? []
-        let isOffered = Set(modes).isSubset(of: destination.spec.accessModes ?? [])
-        state.destination = try await client.reserve(
-            destination,
-            for: state.name,
+        guard let volume = state.destination else { return state }
+        let modes = volume.isKept ? [] : state.seal?.laterAccessModes ?? []
+        let isOffered = Set(modes).isSubset(of: volume.spec.accessModes ?? [])
+        state.destination = try await volumes.reserve(
+            volume,
+            for: state.transfer.destination,
             accessModes: isOffered ? nil : modes
         )
         return state
     }
 
-    func awaitAvailable(_ state: ClaimState) async throws -> ClaimState {
-        var state = state
-        guard let name = state.destination?.metadata.name else { return state }
-        let volume = try await client.wait(
-            for: PersistentVolume.self,
-            in: nil,
-            named: name,
-            limit: limits.rebinding,
-            what: "PersistentVolume \(name) to be Available"
-        ) { snapshot in
-            guard let volume = snapshot.object(named: name) else { throw Refusal("the volume \(name) is gone") }
-            // With a UID it is bound: somebody made the claim meanwhile.
-            return volume.phase == "Available" || !(volume.spec.claimRef?.uid ?? "").isEmpty ? volume : nil
-        }
-        guard volume.phase == "Available" else { return try await client.observe(state) }
-        state.destination = volume
+    private func awaitAvailable(_ start: ClaimState) async throws -> ClaimState {
+        guard let volume = start.destination else { return start }
+        let now = try await volumes.awaitAvailable(volume.metadata.name)
+        guard now.phase == "Available" else { return try await observer.observe(start) }
+        var state = start
+        state.destination = now
         return state
     }
 
@@ -267,7 +225,7 @@ extension Migrator {
         var touched = false
         while true {
             do {
-                let bound: PersistentVolumeClaim = try await client.wait(
+                let bound: PersistentVolumeClaim = try await destination.wait(
                     for: PersistentVolumeClaim.self,
                     in: state.name.namespace,
                     named: state.name.name,
@@ -283,57 +241,28 @@ extension Migrator {
                 break
             } catch let timeout as WaitTimeout {
                 guard time.now() < end else {
-                    let why = await client.lastWarning(about: "PersistentVolumeClaim", state.name)
+                    let why = await Complaints(destination).lastWarning(about: "PersistentVolumeClaim", state.name)
                     throw Failure(
                         place: state.title,
                         reason: "\(timeout)\(why.map { ": \($0)" } ?? ""). The data is complete on the volume "
                             + "\(state.destination?.metadata.name ?? "?"); run again to finish"
                     )
                 }
-                state = try await client.observe(state)
+                state = try await observer.observe(state)
                 if let claim = state.claim, claim.phase != "Bound",
                     state.destination?.spec.claimRef?.uid == claim.metadata.uid
                 {
                     touched = !touched
-                    state.claim = try await wake(claim, mark: touched)
+                    state.claim = try await destination.patch(
+                        PersistentVolumeClaim.self,
+                        claim.name,
+                        claim.touch(touched)
+                    )
                 }
                 patience = min(patience * 2, .seconds(10))
             }
         }
-        return try await client.observe(state, [.source, .destination])
-    }
-
-    /// Changes a claim a little: sets the mark that wakes the binder, or removes it again.
-    func wake(_ claim: PersistentVolumeClaim, mark: Bool) async throws -> PersistentVolumeClaim {
-        try await client.patch(
-            PersistentVolumeClaim.self,
-            claim.name,
-            .merge([
-                "metadata": [
-                    "uid": .string(claim.metadata.uid),
-                    "annotations": .object([Marks.wake: mark ? "1" : .null]),
-                ]
-            ])
-        )
-    }
-}
-
-extension Client {
-    /// Reserves a volume for a claim: a claimRef without a UID keeps it for that name only. It is never cleared, since
-    /// then any waiting claim of the class could take it.
-    func reserve(
-        _ volume: PersistentVolume,
-        for claim: ObjectName,
-        accessModes: [String]? = nil
-    ) async throws -> PersistentVolume {
-        let reference: JSON = [
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
-            "namespace": claim.namespace.map(JSON.string) ?? .null, "name": .string(claim.name),
-            "uid": .null, "resourceVersion": .null,
-        ]
-        var spec: JSON = ["claimRef": reference]
-        spec["accessModes"] = accessModes.map { .array($0.map(JSON.string)) }
-        return try await patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, ["spec": spec]))
+        return try await observer.observe(state, [.source, .destination])
     }
 }
 
@@ -345,4 +274,15 @@ extension ClaimState {
 
     /// The name of the volume that holds a complete copy whatever becomes of the claims, for messages.
     var safeVolume: String { (seal == nil ? source : destination)?.metadata.name ?? "?" }
+}
+
+extension PersistentVolumeClaim {
+    /// The change that sets the mark which wakes the binder, or removes it again: any change makes it look at a claim.
+    func touch(_ isMarked: Bool) -> Patch {
+        .merge([
+            "metadata": [
+                "uid": .string(metadata.uid), "annotations": .object([Marks.wake: isMarked ? "1" : .null]),
+            ]
+        ])
+    }
 }

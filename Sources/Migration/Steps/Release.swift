@@ -1,15 +1,36 @@
 import FoundationEssentials
 import Kubernetes
 
-extension Migrator {
-    /// Gives the destination volumes their reclaim policy, and disposes of the source volumes of which a ready workload
-    /// was seen on what took their place; those of others are kept for a rollback.
-    ///
-    /// The source volume goes first: as long as the destination volume bears the seal, a run that was cut off here
-    /// knows what is left to do.
-    func release(_ progress: inout Progress) async throws {
+/// Gives the destination volumes their reclaim policy, and disposes of the source volumes of which a ready workload was seen
+/// on what took their place; those of others are kept for a rollback.
+///
+/// - Before: the claims are bound to the destination volumes, and their workloads were looked at.
+/// - After: no volume bears a mark but one that is kept.
+/// - Safe to repeat because: the source volume goes first. As long as the destination volume bears the seal, a run that was
+///   cut off here knows what is left to do.
+/// - Undone by: `pvmigrate rollback`, where the source volume is kept.
+struct Release: UnitAction {
+    private let source: Client
+    private let destination: Client
+    private let journal: Journal
+    private let keepsAll: Bool
+    private let advance: Advance
+    private let kept: KeptSources
+    private let sourceVolumes: Volumes
+    private let volumes: Volumes
+
+    init(_ context: Context) {
+        (source, destination) = (context.source, context.destination)
+        (journal, keepsAll) = (context.journal, context.options.keepSource)
+        advance = Advance(context)
+        kept = KeptSources(context)
+        sourceVolumes = Volumes(context, context.source)
+        volumes = Volumes(context, context.destination)
+    }
+
+    func perform(_ progress: inout Progress) async throws {
         let readiness = progress.readiness
-        try await advanceAll(&progress) { state, action in
+        try await advance.all(&progress) { state, action in
             switch action {
             case .release(let release): return try await perform(release, of: state, readiness[state.id])
             case .blocked(let why): throw why
@@ -35,7 +56,9 @@ extension Migrator {
 
     private func dropWake(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        if let claim = state.claim { state.claim = try await wake(claim, mark: false) }
+        if let claim = state.claim {
+            state.claim = try await destination.patch(PersistentVolumeClaim.self, claim.name, claim.touch(false))
+        }
         return state
     }
 
@@ -43,81 +66,45 @@ extension Migrator {
     /// Else the storage stays its owner's: only the volume object goes, and its handle is said.
     private func disposeOfSource(_ state: ClaimState, _ readiness: Sighting) async throws -> ClaimState {
         var state = state
-        guard let source = state.source else { return state }
-        if let why = source.holdOfRecords { throw Refusal(why) }
+        guard let volume = state.source else { return state }
+        if let why = volume.holdOfRecords { throw Refusal(why) }
         if case .unseen(let why) = readiness {
             journal.warn(state.title, "no workload was seen ready on its new volume: \(why)")
         }
         if state.transfer.sharesSource {
             journal.warn(
                 state.title,
-                "another volume object is the storage of \(source.metadata.name), too; it is not freed"
+                "another volume object is the storage of \(volume.metadata.name), too; it is not freed"
             )
         }
-        let isFlushed = source.metadata.annotation(Marks.unflushed) == nil
-        if !isFlushed, !options.keepSource {
+        let isFlushed = volume.metadata.annotation(Marks.unflushed) == nil
+        if !isFlushed, !keepsAll {
             journal.warn(
                 state.title,
                 "what was copied was not flushed, as the image has no shell: a node that fails now could lose it, so "
-                    + "\(source.metadata.name) is not freed; `pvmigrate cleanup` frees it later"
+                    + "\(volume.metadata.name) is not freed; `pvmigrate cleanup` frees it later"
             )
         }
-        if options.keepSource || readiness != .seen || state.transfer.sharesSource || !isFlushed {
-            state.source = try await keep(source, of: state, for: readiness == .seen ? nil : .unready)
+        if keepsAll || readiness != .seen || state.transfer.sharesSource || !isFlushed {
+            state.source = try await kept.keep(volume, of: state, for: readiness == .seen ? nil : .unready)
         } else if state.originalPolicy == "Delete" {
-            state.source = try await client.giveBack(source, policy: "Delete")
+            state.source = try await sourceVolumes.giveBack(volume, policy: "Delete")
         } else {
-            try await client.delete(.volumes, source.name, uid: source.metadata.uid)
+            try await source.delete(.volumes, volume.name, uid: volume.metadata.uid)
             journal.info(
                 state.title,
-                "the source volume \(source.metadata.name) had the policy \(state.originalPolicy): "
-                    + "its storage is kept, as \(source.handle)"
+                "the source volume \(volume.metadata.name) had the policy \(state.originalPolicy): "
+                    + "its storage is kept, as \(volume.handle)"
             )
             state.source = nil
         }
         return state
     }
 
-    /// Leaves a source volume as it is, Released and Retain, and marks it with what it belongs to.
-    private func keep(
-        _ source: PersistentVolume,
-        of state: ClaimState,
-        for reason: KeptVolume.Reason?
-    ) async throws -> PersistentVolume {
-        var marks = keepMarks(of: state, for: reason)
-        marks[Marks.successor] = state.claim.map { .string($0.metadata.uid) }
-        journal.info(state.title, "the source volume \(source.metadata.name) is kept for a rollback")
-        return try await client.patch(
-            PersistentVolume.self,
-            source.name,
-            .merge(onto: source.metadata, ["metadata": ["annotations": .object(marks)]])
-        )
-    }
-
-    /// The marks of a source volume that is kept, as far as they are known before its claim has a successor.
-    func keepMarks(of state: ClaimState, for reason: KeptVolume.Reason?) -> [String: JSON] {
-        var marks: [String: JSON] = [:]
-        marks[Marks.keptFor] = reason.map { .string($0.rawValue) }
-        marks[Marks.kept] = .string(time.timeOfDay.formatted(.iso8601))
-        marks[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
-        marks[Marks.sourceClaim] = .string(state.name.name)
-        // Back on it, the claim is to ask for what it asked for before.
-        if let seal = state.seal, seal.size != nil {
-            marks[Marks.size] = seal.manifest[path: ["spec", "resources", "requests", "storage"]]
-        }
-        // It says that the source volume is yet to be disposed of.
-        marks[Marks.sourceUID] = .null
-        for mark in [Marks.owner, Marks.stagingUID, Marks.copyUID, Marks.snapshotUID, Marks.unflushed]
-        where state.source?.metadata.annotation(mark) != nil {
-            marks[mark] = .null
-        }
-        return marks
-    }
-
     private func dropMarks(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        guard let destination = state.destination, let seal = state.seal else { return state }
-        state.destination = try await client.giveBack(destination, policy: seal.reclaimPolicy)
+        guard let volume = state.destination, let seal = state.seal else { return state }
+        state.destination = try await volumes.giveBack(volume, policy: seal.reclaimPolicy)
         state.isReleased = true
         return state
     }
@@ -125,27 +112,16 @@ extension Migrator {
     /// Waits until the storage of the source volumes is freed; one that takes longer is a warning.
     func awaitFreedStorage(_ progress: Progress) async throws {
         for state in progress.unit.claims {
-            guard let source = state.source, source.reclaimPolicy == "Delete", state.isReleased else { continue }
+            guard let volume = state.source, volume.reclaimPolicy == "Delete", state.isReleased else { continue }
             do {
-                try await awaitFreed(source)
+                try await sourceVolumes.awaitFreed(volume)
             } catch let timeout as WaitTimeout {
-                let why = await client.lastWarning(about: "PersistentVolume", source.name)
+                let why = await Complaints(source).lastWarning(about: "PersistentVolume", volume.name)
                 journal.warn(
                     state.title,
                     "the old storage is not freed yet: \(timeout)\(why.map { ": \($0)" } ?? "")"
                 )
             }
         }
-    }
-
-    /// Waits until a volume that is to be reclaimed is gone.
-    func awaitFreed(_ volume: PersistentVolume) async throws {
-        try await client.wait(
-            for: PersistentVolume.self,
-            in: nil,
-            named: volume.metadata.name,
-            limit: limits.rebinding,
-            what: "\(volume.title) to be deleted"
-        ) { $0.objects[volume.metadata.uid] == nil ? () : nil }
     }
 }

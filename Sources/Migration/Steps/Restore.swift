@@ -1,15 +1,35 @@
 import Kubernetes
 
-extension Migrator {
-    /// Gives the unit's workloads their scale back, and waits until they are ready on the new volumes; a late one is a
-    /// warning, and keeps the old volumes of its claims.
-    ///
-    /// The mark of being stopped goes with the patch that starts a workload, and what the cluster's controllers have
-    /// copied of it goes when they have seen that.
-    func restore(_ progress: inout Progress) async throws {
+/// Gives the unit's workloads their scale back, and waits until they are ready on the new volumes; a late one is a warning,
+/// and keeps the old volumes of its claims.
+///
+/// - Before: the claims are bound, to whichever volumes.
+/// - After: no workload bears a mark: that of being stopped goes with the patch that starts it, and what the cluster's
+///   controllers have copied of it when they have seen that.
+/// - Safe to repeat because: what bears no mark is left as it is.
+/// - Undone by: `Quiesce`.
+struct Restore: UnitAction {
+    private let source: Client
+    private let destination: Client
+    private let journal: Journal
+    private let limits: Limits
+    private let observer: Observer
+    private let workloads: Workloads
+    private let copiedMarks: CopiedMarks
+    private var time: TimeSource { source.time }
+
+    init(_ context: Context) {
+        (source, destination) = (context.source, context.destination)
+        (journal, limits) = (context.journal, context.limits)
+        observer = Observer(context)
+        workloads = Workloads(context)
+        copiedMarks = CopiedMarks(context)
+    }
+
+    func perform(_ progress: inout Progress) async throws {
         try await start(&progress)
         try await awaitReady(&progress)
-        for workload in progress.unit.workloads { await removeCopiedMarks(of: workload) }
+        for workload in progress.unit.workloads { await copiedMarks.remove(of: workload) }
     }
 
     /// Starts the unit's workloads again: scale and mark in one patch.
@@ -27,7 +47,7 @@ extension Migrator {
                     progress.deleted.insert(progress.unit.workloads[index].metadata.uid)
                 }
             } catch {
-                failure = failure ?? Self.located(error, at: progress.unit.workloads[index].title)
+                failure = failure ?? Failure.located(error, at: progress.unit.workloads[index].title)
             }
         }
         if let stopped = progress.stopped {
@@ -38,11 +58,24 @@ extension Migrator {
         if let failure { throw failure }
     }
 
+    /// Starts the workloads that an earlier run stopped, and whose claims are all done.
+    func startForgotten(_ discovery: Discovery, into report: inout Report) async {
+        for workload in discovery.forgotten {
+            do {
+                journal.info(workload.title, "was stopped by an earlier run")
+                _ = try await start(workload)
+            } catch {
+                report.failures.append("\(workload.title): \(error)")
+                report.stopped.append(workload.title)
+            }
+        }
+    }
+
     /// Starts one workload again, where it bears the mark of being stopped; nil where it is gone.
     func start(_ workload: Workload) async throws -> Workload? {
         // What it is now decides: it was changed by us or others since it was listed.
-        guard var current = try await client.current(workload) else {
-            return workload.record == nil ? nil : try await client.forget(workload)
+        guard var current = try await workloads.current(workload) else {
+            return workload.record == nil ? nil : try await workloads.forget(workload)
         }
         if !current.isMarked {
             guard current.replicas == 0, let mark = workload.mark else { return current }
@@ -51,7 +84,7 @@ extension Migrator {
             current.record = workload.record
         }
         let wasStopped = current.replicas == 0
-        let started = try await change(current) { try await client.start($0) }
+        let started = try await workloads.change(current) { try await workloads.start($0) }
         if let started, started.replicas > 0 {
             journal.info(
                 started.title,
@@ -70,13 +103,15 @@ extension Migrator {
         var unit = progress.unit
         unit.workloads.removeAll { progress.deleted.contains($0.metadata.uid) }
         for workload in unit.workloads {
-            await orWarn(workload.title) { try await awaitReady(workload, limit: max(.seconds(1), end - time.now())) }
+            await journal.orWarn(workload.title) {
+                try await awaitReady(workload, limit: max(.seconds(1), end - time.now()))
+            }
         }
         progress.readiness = [:]
         for index in progress.unit.claims.indices where progress.unit.claims[index].isRebound {
             let why = try await whyNotSeenReady(progress.unit.claims[index], in: unit, until: end)
             // Whoever uses the name uses the claim that has it now.
-            let claim = try await client.observe(progress.unit.claims[index], [.claim, .destination])
+            let claim = try await observer.observe(progress.unit.claims[index], [.claim, .destination])
             progress.unit.claims[index] = claim
             progress.readiness[claim.id] = why.map { .unseen(why: $0) } ?? .seen
         }
@@ -90,7 +125,7 @@ extension Migrator {
         do {
             switch workload.brake {
             case .replicas, .nodeSelector, .suspension:
-                try await client.wait(for: workload, limit: limit, what: what) { $0?.isReady ?? true }
+                try await workloads.wait(for: workload, limit: limit, what: what) { $0?.isReady ?? true }
             case .pause: return
             case .scale, .removal: try await awaitReadyPods(of: workload, limit: limit, what: what)
             }
@@ -102,7 +137,7 @@ extension Migrator {
 
     /// Waits until pods mount the workload's claims again, all of them ready.
     private func awaitReadyPods(of workload: Workload, limit: Duration, what: String) async throws {
-        try await client.wait(
+        try await source.wait(
             for: Pod.self,
             in: workload.name.namespace,
             where: { $0.mounts(workload.claimNames) },
@@ -126,7 +161,7 @@ extension Migrator {
             return nil
         }
         do {
-            try await client.wait(
+            try await destination.wait(
                 for: Pod.self,
                 in: state.name.namespace,
                 where: { $0.mounts([state.name.name]) },
@@ -136,14 +171,12 @@ extension Migrator {
             return nil
         } catch let timeout as WaitTimeout {
             // The watch may lag behind.
-            let pods = try await client.list(Pod.self, in: state.name.namespace)
+            let pods = try await destination.list(Pod.self, in: state.name.namespace)
             return running.allSatisfy { $0.isAtWork(with: pods.filter { $0.mounts([state.name.name]) }) }
                 ? nil : "\(timeout)"
         }
     }
-}
 
-extension Migrator {
     /// Whether a workload still exists that messages name so; of a kind that is not Kubernetes' own that is not asked.
     private func exists(_ title: String) async throws -> Bool {
         let words = title.split(separator: " ").map(String.init)
@@ -151,7 +184,7 @@ extension Migrator {
         guard let resource = Workload.ownKinds.first(where: { $0.kind == words.first }), name.count == 2 else {
             return true
         }
-        return try await client.find(MetadataObject.self, of: resource, ObjectName(name[1], in: name[0])) != nil
+        return try await source.find(MetadataObject.self, of: resource, ObjectName(name[1], in: name[0])) != nil
     }
 }
 

@@ -1,75 +1,32 @@
 import Kubernetes
 
-extension Seal {
-    /// The most that a manifest may hold: annotations have 256 KiB together (API validation), and others' need room.
-    static let limit = 192 << 10
+/// Makes the destination volumes carry all that is needed to finish without the source claims.
+///
+/// - Before: the claims are copied, and nothing has used them since.
+/// - After: on each destination volume, in one patch: Retain, the source claim's manifest, its name, the reclaim policy that
+///   the source volume had, and who was stopped for it.
+/// - Safe to repeat because: another process takes the seal back and copies again, as long as the source claim lives.
+/// - Undone by: `unseal`.
+struct Sealing: UnitAction {
+    private let source: Client
+    private let destination: Client
+    private let observer: Observer
+    private let advance: Advance
+    private let nodes: NodeCheck
+    private let events: Events
 
-    /// Reads the seal of a destination volume; nil where it bears none, or none that can be read.
-    init?(of volume: PersistentVolume) {
-        guard let text = volume.metadata.annotation(Marks.manifest) else { return nil }
-        guard let manifest = JSON(parsingLeniently: text), manifest[path: ["metadata", "uid"]]?.string != nil else {
-            return nil
-        }
-        self.manifest = manifest
-        reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
-        size = volume.metadata.annotation(Marks.size).flatMap { Quantity($0) }
-        isDeleting = volume.metadata.annotation(Marks.deleting) == uid
-        users = volume.metadata.annotation(Marks.users)?.split(separator: ",").map(String.init) ?? []
+    init(_ context: Context) {
+        (source, destination) = (context.source, context.destination)
+        observer = Observer(context)
+        advance = Advance(context)
+        nodes = NodeCheck(context)
+        events = Events(context)
     }
 
-    /// True where a volume takes the source volume's place: once a run has set about deleting the source claim, or nothing
-    /// protects the source volume any more.
-    ///
-    /// As long as the claim lives its pods may have run since the copy, of which only the process knows that has copied; and
-    /// where somebody else has deleted it, only the source volume is known to have all its data. Nor does it count beside
-    /// another claim of the name that has a volume of its own.
-    func counts(
-        on volume: PersistentVolume,
-        claim: PersistentVolumeClaim?,
-        source: PersistentVolume?,
-        isCopied: Bool
-    ) -> Bool {
-        if isCopied { return true }
-        if let claim, claim.metadata.uid == uid, !claim.metadata.isTerminating { return false }
-        if isDeleting { return true }
-        if let claim, claim.metadata.uid != uid, claim.phase == "Bound", claim.spec.volumeName != volume.metadata.name {
-            return false
-        }
-        guard let source, !source.metadata.isTerminating else { return true }
-        return source.metadata.annotation(Marks.sourceUID) != uid
-    }
-
-    /// What a claim bears as long as a snapshot or a clone of it is made: nobody would take it off its successor.
-    static let passingFinalizers = [
-        "snapshot.storage.kubernetes.io/pvc-as-source-protection",
-        "provisioner.storage.kubernetes.io/cloning-protection",
-    ]
-
-    /// The manifest of a claim, less what the server and its controllers set anew.
-    static func manifest(of claim: JSON) -> JSON {
-        var manifest: JSON = ["apiVersion": "v1", "kind": "PersistentVolumeClaim"]
-        manifest["spec"] = claim["spec"]
-        for key in ["name", "namespace", "uid", "labels", "annotations", "ownerReferences", "finalizers"] {
-            if let value = claim[path: ["metadata", key]] { manifest[path: ["metadata", key]] = value }
-        }
-        if let finalizers = manifest[path: ["metadata", "finalizers"]]?.array {
-            manifest[path: ["metadata", "finalizers"]] = .array(
-                finalizers.filter { !passingFinalizers.contains($0.string ?? "") }
-            )
-        }
-        return manifest
-    }
-}
-
-extension Migrator {
-    /// Makes the destination volumes carry all that is needed to finish without the source claims.
-    ///
-    /// From here on the unit only goes forward. The mark left behind, in one patch: Retain, the source claim's
-    /// manifest, its name, the reclaim policy that the source volume had, and who was stopped for it.
-    func seal(_ progress: inout Progress) async throws {
-        try await checkNodes(&progress, isStopped: true)
+    func perform(_ progress: inout Progress) async throws {
+        try await nodes.check(&progress, isStopped: true)
         let unit = progress.unit
-        try await advanceAll(&progress) { state, action in
+        try await advance.all(&progress) { state, action in
             switch action {
             case .seal: break
             case .blocked(let why): throw why
@@ -78,7 +35,7 @@ extension Migrator {
             case .protect, .stage, .copy, .rebind, .release, .done: return nil
             }
             // It was last looked at before it was copied.
-            let fresh = try await client.observe(state)
+            let fresh = try await observer.observe(state)
             guard fresh.next == .seal else { return fresh }
             return try await seal(fresh, users: unit.users(of: state))
         }
@@ -86,17 +43,19 @@ extension Migrator {
 
     private func seal(_ state: ClaimState, users: [String]) async throws -> ClaimState {
         for claim in [state.sourceClaim, state.staging].compactMap(\.self) {
-            if let why = Self.hold(of: claim.metadata.finalizers) { throw Failure(place: claim.title, reason: why) }
+            if let why = Successor.hold(of: claim.metadata.finalizers) {
+                throw Failure(place: claim.title, reason: why)
+            }
         }
         // Without the source claim it is a run of the Go tool that is made durable; the staging claim may be gone.
-        guard let destination = state.destination,
-            state.sourceClaim == nil || destination.spec.claimRef?.uid == state.staging?.metadata.uid
+        guard let volume = state.destination,
+            state.sourceClaim == nil || volume.spec.claimRef?.uid == state.staging?.metadata.uid
         else { throw Refusal("the staging claim \(state.stagingName) has no volume any more") }
-        let sealed = try await client.patch(
+        let sealed = try await destination.patch(
             PersistentVolume.self,
-            destination.name,
+            volume.name,
             .merge(
-                onto: destination.metadata,
+                onto: volume.metadata,
                 [
                     "metadata": ["annotations": try state.sealMarks(try await manifest(toSeal: state), users: users)],
                     "spec": ["persistentVolumeReclaimPolicy": "Retain"],
@@ -106,13 +65,13 @@ extension Migrator {
         var state = state
         state.destination = sealed
         state.seal = Seal(of: sealed)
-        record(.sealed, of: state)
+        events.record(.sealed, of: state)
         return state
     }
 
     private func manifest(toSeal state: ClaimState) async throws -> JSON {
         if let seal = state.seal { return seal.manifest }
-        let claim = try await client.get(.claims, state.name)
+        let claim = try await source.get(.claims, state.name)
         guard claim[path: ["metadata", "uid"]]?.string == state.claim?.metadata.uid else {
             throw Refusal("the claim was replaced by another while it was copied")
         }
@@ -137,7 +96,7 @@ extension Migrator {
             }
         }
         change["metadata"] = ["annotations": .object(marks)]
-        let unsealed = try await client.patch(
+        let unsealed = try await destination.patch(
             PersistentVolume.self,
             sealed.name,
             .merge(onto: sealed.metadata, change)

@@ -1,13 +1,22 @@
 import Kubernetes
 
-extension Migrator {
+/// Changes the default StorageClass; after all units.
+struct SetDefaultClass: Sendable {
+    private let client: Client
+    private let options: Options
+    private let journal: Journal
+
+    init(_ context: Context) {
+        (client, options, journal) = (context.destination, context.options, context.journal)
+    }
+
     /// Makes the destination class the default one, and the source class no longer.
     ///
     /// The new one comes first: with two defaults the API server takes the newer class, with none a claim without a
     /// class stays Pending.
     ///
     /// - Throws: `APIError`.
-    func setDefaultClass() async throws {
+    func set() async throws {
         let classes = try await client.list(StorageClass.self)
         for storageClass in classes where storageClass.metadata.name == options.destinationClass {
             guard storageClass.metadata.annotation(StorageClass.defaultAnnotation) != "true" else { continue }

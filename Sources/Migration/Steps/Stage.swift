@@ -1,25 +1,49 @@
 import Kubernetes
 
-extension Migrator {
-    /// Creates the staging claims and waits until they are bound; where their class waits for the first consumer, a pod
-    /// that mounts them sees to that.
-    ///
-    /// The mark left behind: the staging claim's UID on the source volume. What is created and not written down there,
-    /// since the run died in between, is left alone by the next one, which says so.
-    func stage(_ progress: inout Progress) async throws {
+/// Creates the staging claims and waits until they are bound; where their class waits for the first consumer, a pod that
+/// mounts them sees to that.
+///
+/// - Before: the source volumes are protected.
+/// - After: the staging claim's UID is on the source volume. What is created and not written down there, since the run died
+///   in between, is left alone by the next one, which says so.
+/// - Safe to repeat because: a staging claim whose UID is written down is taken as it is.
+/// - Undone by: `unstage`, when the unit goes back and nothing is kept for the next run.
+struct Stage: UnitAction {
+    private let source: Client
+    private let destination: Client
+    private let journal: Journal
+    private let limits: Limits
+    private let destinationClass: String
+    private let observer: Observer
+    private let advance: Advance
+    private let movers: MoverPods
+    private let deletion: ClaimDeletion
+    private let sourceVolumes: Volumes
+    private let volumes: Volumes
+
+    init(_ context: Context) {
+        (source, destination) = (context.source, context.destination)
+        (journal, limits) = (context.journal, context.limits)
+        destinationClass = context.options.destinationClass
+        observer = Observer(context)
+        advance = Advance(context)
+        movers = MoverPods(context)
+        deletion = ClaimDeletion(context)
+        sourceVolumes = Volumes(context, context.source)
+        volumes = Volumes(context, context.destination)
+    }
+
+    func perform(_ progress: inout Progress) async throws {
         if progress.unit.claims.contains(where: { $0.unfitStaging != nil }) {
             // A mover of an earlier run would hold on to it.
-            try await removeMovers(of: progress.unit)
+            try await movers.removeAll(of: progress.unit)
         }
-        try await advanceAll(&progress) { state, action in
+        try await advance.all(&progress) { state, action in
             if case .blocked(let why) = action { throw why }
             if let staging = state.unfitStaging { return try await removeUnfit(staging, of: state) }
             guard case .stage(let staging) = action else { return nil }
             return try await perform(staging, of: state)
         }
-        try await makeReady(&progress)
-        // Before passes of hours.
-        if options.makesPasses { try await checkNodes(&progress, isStopped: !progress.unit.isRunning) }
     }
 
     private func perform(_ action: Action.Staging, of start: ClaimState) async throws -> ClaimState? {
@@ -27,25 +51,34 @@ extension Migrator {
         switch action {
         case .reserve:
             guard let volume = state.givenDestination else { return nil }
-            state.destination = try await client.reserve(volume, for: state.stagingName)
+            state.destination = try await volumes.reserve(volume, for: state.stagingName)
         case .awaitAvailable: return try await awaitAvailable(state)
         case .create:
             guard let namespace = state.name.namespace else { return nil }
-            try checkKept(state)
-            let manifest = try Self.stagingManifest(of: state, class: options.destinationClass)
-            state.staging = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
+            try Self.checkKept(state)
+            let manifest = try Self.stagingManifest(of: state, class: destinationClass)
+            state.staging = try await destination.create(PersistentVolumeClaim.self, in: namespace, manifest)
         case .record: return try await record(stagingOf: state)
         case .awaitBound: return try await awaitBound(staging: state)
-        case .awaitDeletion: return try await awaitDeletion(state, of: [state.ownStaging].compactMap(\.self))
+        case .awaitDeletion: return try await deletion.wait(state, of: [state.ownStaging].compactMap(\.self))
         }
+        return state
+    }
+
+    private func awaitAvailable(_ start: ClaimState) async throws -> ClaimState {
+        guard let volume = start.destination else { return start }
+        let now = try await volumes.awaitAvailable(volume.metadata.name)
+        guard now.phase == "Available" else { return try await observer.observe(start) }
+        var state = start
+        state.destination = now
         return state
     }
 
     /// Writes on the source volume which claim is the staging claim.
     private func record(stagingOf state: ClaimState) async throws -> ClaimState {
-        guard let source = state.source, let staging = state.staging else { return state }
+        guard let volume = state.source, let staging = state.staging else { return state }
         var state = state
-        state.source = try await client.annotate(source, [Marks.stagingUID: .string(staging.metadata.uid)])
+        state.source = try await sourceVolumes.annotate(volume, [Marks.stagingUID: .string(staging.metadata.uid)])
         let what = state.givenDestination.map { "on the volume \($0.metadata.name)" }
         journal.info(
             state.title,
@@ -62,7 +95,7 @@ extension Migrator {
                 + "\(staging.spec.resources?.requests?["storage"]?.text ?? "?") and is to be \(state.size?.text ?? "?"): "
                 + "it is made anew"
         )
-        return try await awaitDeletion(try await unstage(state), of: [staging])
+        return try await deletion.wait(try await unstage(state), of: [staging])
     }
 
     /// The staging claim: as large as the source volume or as is asked for, on the destination class; or what fits a
@@ -105,7 +138,7 @@ extension Migrator {
     }
 
     /// A rollback goes to the volume that was kept, and never to a new one, which is empty.
-    func checkKept(_ state: ClaimState) throws(Refusal) {
+    static func checkKept(_ state: ClaimState) throws(Refusal) {
         guard !state.transfer.needsKeptVolume || state.givenDestination?.isKept == true else {
             throw Refusal("the volume that was kept for the claim is gone")
         }
@@ -115,7 +148,7 @@ extension Migrator {
         var state = state
         let name = state.stagingName
         do {
-            let bound: PersistentVolumeClaim = try await client.wait(
+            let bound: PersistentVolumeClaim = try await destination.wait(
                 for: PersistentVolumeClaim.self,
                 in: name.namespace,
                 named: name.name,
@@ -128,10 +161,10 @@ extension Migrator {
             }
             state.staging = bound
         } catch let timeout as WaitTimeout {
-            let why = await client.lastWarning(about: "PersistentVolumeClaim", name)
+            let why = await Complaints(destination).lastWarning(about: "PersistentVolumeClaim", name)
             throw Failure(place: state.title, reason: "\(timeout)\(why.map { ": \($0)" } ?? "")")
         }
-        return try await client.observe(state, [.claim, .destination])
+        return try await observer.observe(state, [.claim, .destination])
     }
 
     /// Removes the staging claim, and with it its volume, where the unit goes back. A volume that was given is kept: it
@@ -139,70 +172,15 @@ extension Migrator {
     func unstage(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard state.seal == nil, let staging = state.ownStaging else { return state }
-        if let volume = state.destination, !volume.isKept { _ = try await makeDisposable(volume, of: staging) }
-        try await client.delete(.claims, state.stagingName, uid: staging.metadata.uid)
+        if let volume = state.destination, !volume.isKept { _ = try await volumes.makeDisposable(volume, of: staging) }
+        try await destination.delete(.claims, state.stagingName, uid: staging.metadata.uid)
         state.staging = nil
         state.destination = nil
         return state
-    }
-
-    /// Has a volume go with a claim that this or an earlier run has made, whatever the class says: it holds nothing but a
-    /// copy that nobody wants. A volume that was there before the claim is left as it is.
-    ///
-    /// - Parameter claim: one that is proven to be ours.
-    func makeDisposable(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws -> PersistentVolume {
-        guard volume.reclaimPolicy != "Delete" else { return volume }
-        guard volume.isProvisioned(for: claim) else {
-            journal.info(
-                volume.title,
-                "was not made for \(claim.title), and keeps its policy \(volume.reclaimPolicy); it is Released now"
-            )
-            return volume
-        }
-        return try await client.patch(
-            PersistentVolume.self,
-            volume.name,
-            .merge(
-                onto: volume.metadata,
-                [
-                    "metadata": ["annotations": .object([Marks.reclaimPolicy: .string(volume.reclaimPolicy)])],
-                    "spec": ["persistentVolumeReclaimPolicy": "Delete"],
-                ]
-            )
-        )
     }
 }
 
 extension ClaimState {
     /// The claim as messages name it.
     var title: String { "PersistentVolumeClaim \(name)" }
-}
-
-extension Client {
-    /// Writes marks on a volume that are right for each of its versions.
-    func annotate(_ volume: PersistentVolume, _ marks: [String: JSON]) async throws -> PersistentVolume {
-        try await patch(
-            PersistentVolume.self,
-            volume.name,
-            .merge(["metadata": ["uid": .string(volume.metadata.uid), "annotations": .object(marks)]])
-        )
-    }
-
-    /// The newest warning that the cluster's controllers gave about an object, as a reason for an error's message.
-    ///
-    /// Events may be forbidden or gone; the message then does without.
-    func lastWarning(about kind: String, _ name: ObjectName) async -> String? {
-        do {
-            let events = try await list(
-                Event.self,
-                in: name.namespace,
-                field: "involvedObject.name=\(name.name)"
-            )
-            return events.filter { $0.type == "Warning" && $0.involvedObject.kind == kind }
-                .max { ($0.metadata.creationTimestamp ?? "") < ($1.metadata.creationTimestamp ?? "") }
-                .map { "\($0.reason ?? "Warning"): \($0.message ?? "")" }
-        } catch {
-            return "(its events could not be read: \(error))"
-        }
-    }
 }

@@ -1,11 +1,20 @@
 import Kubernetes
 
-extension Migrator {
+/// The claim that takes the source claim's place.
+struct Successor: Sendable {
+    private let source: Client
+    private let destination: Client
+    private let journal: Journal
+    private let destinationClass: String
+
+    init(_ context: Context) {
+        (source, destination) = (context.source, context.destination)
+        (journal, destinationClass) = (context.journal, context.options.destinationClass)
+    }
+
     /// Creates the claim of the old name.
-    func createSuccessor(_ state: ClaimState) async throws -> ClaimState {
-        guard let seal = state.seal, let destination = state.destination, let namespace = state.name.namespace else {
-            return state
-        }
+    func create(_ state: ClaimState) async throws -> ClaimState {
+        guard let seal = state.seal, let volume = state.destination else { return state }
         let owners = try await owners(of: seal)
         for owner in owners.gone {
             journal.warn(
@@ -13,14 +22,19 @@ extension Migrator {
                 "its owner \(owner["kind"]?.string ?? "?") \(owner["name"]?.string ?? "?") is gone; reference dropped"
             )
         }
-        let manifest = Self.successor(
+        let manifest = Self.manifest(
             of: seal,
-            volume: destination,
-            class: options.destinationClass,
+            name: state.transfer.destination,
+            volume: volume,
+            class: destinationClass,
             owners: owners.valid
         )
         var state = state
-        state.claim = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
+        state.claim = try await destination.create(
+            PersistentVolumeClaim.self,
+            in: state.transfer.destination.namespace,
+            manifest
+        )
         return state
     }
 
@@ -28,14 +42,17 @@ extension Migrator {
     /// what the binder writes itself. It asks for no more than the volume has.
     ///
     /// - Parameter volume: nil where it is not made yet.
-    static func successor(
+    static func manifest(
         of seal: Seal,
+        name: ObjectName,
         volume: PersistentVolume?,
         class destinationClass: String,
         owners: [JSON]
     ) -> JSON {
         var claim = seal.manifest
         claim[path: ["metadata", "uid"]] = nil
+        claim[path: ["metadata", "name"]] = .string(name.name)
+        claim[path: ["metadata", "namespace"]] = name.namespace.map(JSON.string)
         claim[path: ["metadata", "ownerReferences"]] = owners.isEmpty ? nil : .array(owners)
         let binders = [
             "pv.kubernetes.io/bind-completed", "pv.kubernetes.io/bound-by-controller",
@@ -71,7 +88,7 @@ extension Migrator {
     private func owners(of seal: Seal) async throws -> (valid: [JSON], gone: [JSON]) {
         var (valid, gone): ([JSON], [JSON]) = ([], [])
         for owner in seal.manifest[path: ["metadata", "ownerReferences"]]?.array ?? [] {
-            if try await client.exists(owner: owner, in: seal.name.namespace) {
+            if try await destination.exists(owner: owner, in: seal.name.namespace) {
                 valid.append(owner)
             } else {
                 gone.append(owner)
@@ -89,25 +106,26 @@ extension Migrator {
     /// dry_run_of_a_successor).
     ///
     /// - Throws: `APIError` where the claim and its owners can't be read.
-    func hindrance(ofSuccessorOf state: ClaimState) async throws -> String? {
+    func hindrance(of state: ClaimState) async throws -> String? {
         guard let uid = state.sourceClaim?.metadata.uid else { return nil }
         let claim: JSON
         do {
-            claim = try await client.get(.claims, state.name)
+            claim = try await source.get(.claims, state.name)
         } catch let error as APIError where error.reason == .notFound {
             return nil
         }
         guard claim[path: ["metadata", "uid"]]?.string == uid else { return nil }
         if let why = Self.hold(of: claim[path: ["metadata", "finalizers"]]?.array?.compactMap(\.string)) { return why }
         let seal = Seal(manifest: Seal.manifest(of: claim), reclaimPolicy: "", size: state.transfer.sizeWanted)
-        let manifest = Self.successor(
+        let manifest = Self.manifest(
             of: seal,
+            name: state.transfer.destination,
             volume: state.givenDestination,
-            class: options.destinationClass,
+            class: destinationClass,
             owners: try await owners(of: seal).valid
         )
         do {
-            try await client.create(.claims, in: state.name.namespace, manifest, dryRun: true)
+            try await destination.create(.claims, in: state.transfer.destination.namespace, manifest, dryRun: true)
             return nil
         } catch let error as APIError where error.reason == .alreadyExists {
             return nil

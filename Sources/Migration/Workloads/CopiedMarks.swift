@@ -26,20 +26,27 @@ extension Workload {
     }
 }
 
-extension Migrator {
+/// Removes the marks that controllers have copied.
+struct CopiedMarks: Sendable {
+    private let source: Client
+    private let journal: Journal
+    private var time: TimeSource { source.time }
+
+    init(_ context: Context) { (source, journal) = (context.source, context.journal) }
+
     /// How long a controller may take to see that its object was changed.
     private static let observation: Duration = .seconds(120)
 
     /// Removes the marks that a workload's controller has copied to other objects; what can't be removed is a warning.
     ///
     /// It is done once the controller has seen the workload without them: before, it would copy them again.
-    func removeCopiedMarks(of workload: Workload) async {
+    func remove(of workload: Workload) async {
         guard let resource = workload.copiesMarksTo else { return }
         let end = time.now() + Self.observation
         var backoff = Backoff()
         while true {
             do {
-                return try await removeCopiedMarks(of: workload, from: resource, until: end)
+                return try await remove(of: workload, from: resource, until: end)
             } catch let error as APIError where error.reason == .forbidden && resource == .controllerRevisions {
                 return journal.info(
                     workload.title,
@@ -47,7 +54,8 @@ extension Migrator {
                 )
             } catch {
                 let next = time.now() + backoff.next()
-                guard error is APIError, next < end, await orWarn("", { try await time.sleep(next) }) != nil else {
+                guard error is APIError, next < end, await journal.orWarn("", { try await time.sleep(next) }) != nil
+                else {
                     return journal.warn(
                         workload.title,
                         "a \(resource.kind) of it keeps the mark \(Marks.scale): \(error)"
@@ -57,9 +65,8 @@ extension Migrator {
         }
     }
 
-    private func removeCopiedMarks(of workload: Workload, from resource: APIResource, until end: Duration) async throws
-    {
-        try await client.wait(
+    private func remove(of workload: Workload, from resource: APIResource, until end: Duration) async throws {
+        try await source.wait(
             for: WorkloadObject.self,
             of: workload.resource,
             in: workload.name.namespace,
@@ -67,10 +74,10 @@ extension Migrator {
             limit: max(.seconds(1), end - time.now()),
             what: "\(workload.title) to be seen by its controller"
         ) { $0.object(named: workload.name.name)?.isObserved ?? true ? () : nil }
-        let objects = try await client.list(MetadataObject.self, of: resource, in: workload.name.namespace)
+        let objects = try await source.list(MetadataObject.self, of: resource, in: workload.name.namespace)
         for object in objects where object.metadata.controller?.uid == workload.metadata.uid {
             guard object.metadata.annotation(Marks.scale) != nil else { continue }
-            try await client.patch(
+            try await source.patch(
                 resource,
                 object.name,
                 .merge([

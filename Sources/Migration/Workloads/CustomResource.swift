@@ -53,13 +53,13 @@ extension Workload {
     }
 }
 
-extension Client {
+extension Workloads {
     /// Reads a custom resource that is stopped by its scale, or paused.
     func currentCustomResource(_ workload: Workload) async throws -> Workload? {
         var now = workload
         do {
-            let object = try await get(workload.resource, workload.name)
-            now.metadata = try await get(MetadataObject.self, of: workload.resource, workload.name).metadata
+            let object = try await client.get(workload.resource, workload.name)
+            now.metadata = try await client.get(MetadataObject.self, of: workload.resource, workload.name).metadata
             guard now.metadata.uid == workload.metadata.uid else { return nil }
             if case .pause(let patch, let inverse) = workload.brake {
                 now.replicas = object.isUnchanged(by: patch) ? 0 : 1
@@ -67,7 +67,7 @@ extension Client {
                 let kept = now.replicas == 0 ? inverse : object.inverse(of: patch)
                 now.brake = .pause(patch: patch, inverse: kept)
             } else {
-                let scale = try await get(workload.resource, workload.name, subresource: "scale")
+                let scale = try await client.get(workload.resource, workload.name, subresource: "scale")
                 // A scale of 0 is left out (transcript custom_scale).
                 now.replicas = Int(clamping: scale[path: ["spec", "replicas"]]?.integer ?? 0)
             }
@@ -79,7 +79,7 @@ extension Client {
 
     /// Sets the scale of a custom resource as it was read.
     func setScale(of workload: Workload, to scale: Int) async throws {
-        try await patch(
+        try await client.patch(
             workload.resource,
             workload.name,
             subresource: "scale",

@@ -30,19 +30,3 @@ extension Workload {
         )
     }
 }
-
-extension Migrator {
-    /// Takes in the Jobs that the unit's CronJobs have started since the unit was found.
-    func addStartedJobs(_ progress: inout Progress) async throws {
-        let cronJobs = progress.unit.workloads.filter { $0.resource == .cronJobs }
-        guard !cronJobs.isEmpty else { return }
-        let known = Set(progress.unit.workloads.map(\.metadata.uid))
-        for namespace in Set(progress.unit.workloads.compactMap(\.name.namespace)) {
-            let jobs = try await client.list(WorkloadObject.self, of: .jobs, in: namespace)
-            progress.unit.workloads += jobs.filter { job in
-                guard let owner = job.metadata.controller, !known.contains(job.metadata.uid) else { return false }
-                return cronJobs.contains { $0.isMeant(by: owner, in: job.metadata.namespace) }
-            }.compactMap { Workload($0, of: .jobs) }
-        }
-    }
-}

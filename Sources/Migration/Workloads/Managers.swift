@@ -214,11 +214,11 @@ extension PersistentVolumeClaim {
     }
 }
 
-extension Migrator {
+extension Scalers {
     /// Lists what scales workloads. Where that is not permitted, or not installed, a run does without.
-    func scalers() async throws -> Scalers {
-        async let autoscalers = listIfAny(HorizontalPodAutoscaler.self)
-        async let scaledObjects = listIfAny(ScaledObject.self)
+    static func read(from lists: SelectedObjects) async throws -> Scalers {
+        async let autoscalers = lists.listIfAny(HorizontalPodAutoscaler.self)
+        async let scaledObjects = lists.listIfAny(ScaledObject.self)
         return Scalers(
             autoscalers: try await autoscalers.items,
             scaledObjects: try await scaledObjects.items,
@@ -226,9 +226,12 @@ extension Migrator {
         )
     }
 
-    private func listIfAny<Object: KubernetesObject>(_ type: Object.Type) async throws -> Readable<Object> {
+}
+
+extension SelectedObjects {
+    fileprivate func listIfAny<Object: KubernetesObject>(_ type: Object.Type) async throws -> Readable<Object> {
         do {
-            return try await client.listReadable(type, in: options.selection)
+            return try await listReadable(type)
         } catch let error as APIError where error.reason == .forbidden || error.reason == .notFound {
             return Readable()
         }

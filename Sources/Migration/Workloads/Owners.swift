@@ -40,8 +40,9 @@ extension OwnerReference {
 
 /// Follows owner references upwards, and asks for each owner once.
 struct OwnerSearch {
-    let migrator: Migrator
     let inventory: Inventory
+    private let options: Options
+    private let workloads: Workloads
     /// What an owner can't be read for holds up no others for long.
     private let client: Client
     private var owners: [Key: CustomOwner] = [:]
@@ -53,12 +54,12 @@ struct OwnerSearch {
         var namespace: String?
     }
 
-    init(_ migrator: Migrator, _ inventory: Inventory) {
-        self.migrator = migrator
-        self.inventory = inventory
-        var client = migrator.client
+    init(_ client: Client, _ inventory: Inventory, _ options: Options, _ workloads: Workloads) {
+        (self.inventory, self.options) = (inventory, options)
+        var client = client
         client.patience = .seconds(5)
         self.client = client
+        self.workloads = workloads.using(client)
     }
 
     /// What has to be stopped for a pod to be gone.
@@ -91,7 +92,7 @@ struct OwnerSearch {
                 return .workloads(paused + [workload, job])
             case .custom(let custom):
                 let namespace = pod.metadata.namespace
-                if let pause = migrator.options.pauses.first(where: {
+                if let pause = options.pauses.first(where: {
                     $0.isOf(custom.served.resource.kind, custom.metadata.name)
                 }) {
                     paused.append(
@@ -108,7 +109,7 @@ struct OwnerSearch {
                         claimNames: []
                     )
                     do {
-                        workload = try await client.currentCustomResource(workload) ?? workload
+                        workload = try await workloads.currentCustomResource(workload) ?? workload
                     } catch let error as APIError {
                         // Where its path has no value that is an error of the server's (transcript custom_scale_unset).
                         return .impossible(
@@ -128,13 +129,13 @@ struct OwnerSearch {
         }
         // What is paused may take its pods away itself.
         if !paused.isEmpty { return .workloads(paused) }
-        guard migrator.options.recreatesPods else {
+        guard options.recreatesPods else {
             return .impossible(
                 "mounts a claim to migrate and has no owner that would create it again; delete it first, or give "
                     + "--recreate-pods to have it deleted and created again"
             )
         }
-        return .workloads([Workload(pod, manifest: try await migrator.client.get(.pods, pod.name))])
+        return .workloads([Workload(pod, manifest: try await client.get(.pods, pod.name))])
     }
 
     private enum Step {

@@ -1,10 +1,10 @@
 import Kubernetes
 
-extension Client {
+extension Workloads {
     /// Reads a workload of which something is kept, or is going to be.
     func currentOfRecorded(_ workload: Workload) async throws -> Workload? {
         var volume: PersistentVolume?
-        if let bearer = workload.bearer { volume = try await find(PersistentVolume.self, bearer.name) }
+        if let bearer = workload.bearer { volume = try await client.find(PersistentVolume.self, bearer.name) }
         if volume?.metadata.uid != workload.bearer?.metadata.uid { volume = nil }
         let record = volume.flatMap { StoppedRecord(of: workload.metadata.uid, on: $0) }
         // Where somebody has removed it from the volume meanwhile, this process still knows.
@@ -32,12 +32,12 @@ extension Client {
         switch workload.brake {
         case .scale: try await setScale(of: workload, to: 0)
         case .pause(let patch, _):
-            try await self.patch(workload.resource, workload.name, .merge(onto: workload.metadata, patch))
+            try await client.patch(workload.resource, workload.name, .merge(onto: workload.metadata, patch))
         case .removal:
             // A StatefulSet goes without its pods and claims, and finds them again.
             let isSet = workload.resource == .statefulSets
             if isSet { try await freeClaims(of: workload) }
-            try await delete(workload.resource, workload.name, uid: workload.metadata.uid, orphaning: isSet)
+            try await client.delete(workload.resource, workload.name, uid: workload.metadata.uid, orphaning: isSet)
         case .replicas, .nodeSelector, .suspension: break
         }
         workload.replicas = 0
@@ -52,7 +52,7 @@ extension Client {
             switch workload.brake {
             case .scale: try await setScale(of: workload, to: record.scale)
             case .pause(_, let inverse):
-                try await patch(workload.resource, workload.name, .merge(onto: workload.metadata, inverse))
+                try await client.patch(workload.resource, workload.name, .merge(onto: workload.metadata, inverse))
             case .removal(let manifest): try await createAgain(workload, manifest)
             case .replicas, .nodeSelector, .suspension: break
             }
@@ -82,7 +82,7 @@ extension Client {
         guard let bearer = workload.bearer else { throw Refusal(Workload.noBearer) }
         var workload = workload
         // Whatever version it has: nobody else writes this annotation.
-        workload.bearer = try await patch(
+        workload.bearer = try await client.patch(
             PersistentVolume.self,
             bearer.name,
             .merge([
@@ -98,7 +98,7 @@ extension Client {
     /// Reads what is deleted and created again; where a record is kept of it, it may be gone.
     private func currentOfRemoved(_ workload: Workload, isRecorded: Bool) async throws -> Workload? {
         var now = workload
-        let found = try await find(MetadataObject.self, of: workload.resource, workload.name)
+        let found = try await client.find(MetadataObject.self, of: workload.resource, workload.name)
         if let found, found.metadata.uid == workload.metadata.uid {
             now.metadata = found.metadata
             now.replicas = found.metadata.isTerminating ? 0 : max(1, workload.record?.scale ?? 1)
@@ -112,19 +112,51 @@ extension Client {
 
     /// Creates what was deleted, once that is gone.
     private func createAgain(_ workload: Workload, _ manifest: JSON) async throws {
-        try await wait(
+        try await client.wait(
             for: MetadataObject.self,
             of: workload.resource,
             in: workload.name.namespace,
             named: workload.name.name,
-            limit: Limits().stopping,
+            limit: limits.stopping,
             what: "\(workload.title) to be gone"
         ) { $0.objects[workload.metadata.uid] == nil ? () : nil }
         do {
-            try await create(workload.resource, in: workload.name.namespace, manifest)
+            try await client.create(workload.resource, in: workload.name.namespace, manifest)
         } catch let error as APIError where error.reason == .alreadyExists {
             // By an earlier run that was cut off, or by somebody.
         }
+    }
+
+    /// Has a StatefulSet that would take its claims with it (`whenDeleted: Delete`) let go of them.
+    ///
+    /// The garbage collector may not have seen yet that a claim was created anew: it would not make it an orphan, and
+    /// take it for one whose owner is gone.
+    func freeClaims(of set: Workload) async throws {
+        let policy = ["spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"]
+        let now = try await client.get(set.resource, set.name)
+        if now[path: policy]?.string == "Delete" {
+            var change: JSON = [:]
+            change[path: policy] = "Retain"
+            try await client.patch(set.resource, set.name, .merge(onto: set.metadata, change))
+        }
+        try await client.wait(
+            for: PersistentVolumeClaim.self,
+            in: set.name.namespace,
+            limit: limits.rebinding,
+            what: "the claims of \(set.title) to be let go"
+        ) { snapshot in
+            let held = snapshot.objects.values.contains { claim in
+                claim.metadata.ownerReferences?.contains { $0.uid == set.metadata.uid } == true
+            }
+            return held ? nil : ()
+        }
+    }
+
+    /// Gives a StatefulSet that was to be recreated its policy back, as its manifest has it.
+    func keepClaims(of set: Workload, _ manifest: JSON) async throws {
+        let field = "persistentVolumeClaimRetentionPolicy"
+        guard let policy = manifest[path: ["spec", field]] else { return }
+        try await client.patch(set.resource, set.name, .merge(onto: set.metadata, ["spec": [field: policy]]))
     }
 }
 

@@ -85,12 +85,26 @@ struct RecordedWorkloads: Sendable {
     var notes: [Obstacle] = []
 }
 
-extension Client {
+/// Reads the records of stopped workloads off volumes.
+struct StoppedRecords: Sendable {
+    private let client: Client
+    private let workloads: Workloads
+
+    init(_ context: Context) {
+        client = context.source
+        workloads = Workloads(context)
+    }
+
+    init(_ client: Client) {
+        self.client = client
+        workloads = Workloads(client)
+    }
+
     /// Finds the workloads of which volumes bear something, as they are now. What can't be believed is left alone and
     /// named.
     ///
     /// - Throws: `CancellationError`.
-    func recorded(on volumes: [PersistentVolume], in selection: Selection) async throws -> RecordedWorkloads {
+    func read(on volumes: [PersistentVolume], in selection: Selection) async throws -> RecordedWorkloads {
         var recorded = RecordedWorkloads()
         var found: Set<String> = []
         for volume in volumes.sorted(by: { $0.metadata.name < $1.metadata.name }) {
@@ -103,7 +117,7 @@ extension Client {
                     let workload = try await workload(of: uid, recordedOn: volume)
                     guard found.insert(uid).inserted else { throw Refusal("another volume bears what is kept of it") }
                     // Of what is gone the record is to be removed.
-                    recorded.workloads.append(try await current(workload, isRecorded: true) ?? workload)
+                    recorded.workloads.append(try await workloads.current(workload, isRecorded: true) ?? workload)
                 } catch let error where error is Refusal || error is APIError {
                     recorded.notes.append(volume.note(ofRecord: uid, "\(error)"))
                 }
@@ -137,7 +151,7 @@ extension Client {
         guard parts.count == 2, APIResource.isCustom(group: String(parts[0])) else {
             throw Refusal("no run keeps anything of a \(record.kind) (\(record.apiVersion))")
         }
-        guard let served = try await served(record.kind, record.apiVersion), served.resource.namespaced else {
+        guard let served = try await client.served(record.kind, record.apiVersion), served.resource.namespaced else {
             throw Refusal("the API server has no \(record.kind) (\(record.apiVersion)) in namespaces")
         }
         return served

@@ -27,12 +27,24 @@ final class EventRecorder: Sendable {
     func finish() { continuation.finish() }
 }
 
-extension Migrator {
+/// Records moments as Events of the cluster.
+struct Events: Sendable {
+    private let source: Client
+    private let options: Options
+    private let journal: Journal
+    private let recorder: EventRecorder?
+    private var time: TimeSource { source.time }
+
+    init(_ context: Context) {
+        (source, options, journal) = (context.source, context.options, context.journal)
+        recorder = context.recorder
+    }
+
     /// How long a run waits at its end for Events that are not sent yet.
     private static let drain: Duration = .seconds(5)
 
     /// Does something whose Events are sent beside it, in order and as far as the cluster takes them.
-    func sendingEvents<Value: Sendable>(_ work: @escaping @Sendable () async -> Value) async -> Value {
+    func sending<Value: Sendable>(_ work: @escaping @Sendable () async -> Value) async -> Value {
         guard let recorder else { return await work() }
         return await withTaskGroup(of: Void.self) { group in
             group.addTask { await send(recorder.events) }
@@ -56,7 +68,7 @@ extension Migrator {
                 continue
             }
             do {
-                try await client.create(.events, in: namespace, event)
+                try await source.create(.events, in: namespace, event)
             } catch let error as APIError where error.reason == .forbidden {
                 // Preflight has said so; or the namespace is being deleted.
                 refused.insert(namespace)
@@ -104,12 +116,7 @@ extension Migrator {
         _ details: [String?]
     ) {
         guard let recorder, let namespace = metadata.namespace else { return }
-        let task =
-            switch options.goal {
-            case .migrate: "Migration"
-            case .stage: "Staging"
-            case .rollback: "Rollback"
-            }
+        let task = options.pipeline.title
         let way = "\(task)\(claims) from StorageClass \(options.sourceClass) to \(options.destinationClass)"
         let (reason, text): (String, String) =
             switch moment {

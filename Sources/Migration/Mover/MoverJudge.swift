@@ -1,6 +1,11 @@
 import Kubernetes
 
-extension Migrator {
+/// Judges movers that have ended by what their containers say.
+struct MoverJudge: Sendable {
+    private let client: Client
+
+    init(_ context: Context) { client = context.destination }
+
     /// What a mover that has ended says of its copy.
     ///
     /// - Throws: `Failure` where another attempt would fail too.
@@ -26,13 +31,10 @@ extension Migrator {
                         + "--rsync-flags silence it, or does the kubelet keep too little of it (containerLogMaxSize)?"
                 )
             }
-            if !options.rollsBack, let why = content.whyFinal(differences) {
-                let advice = MoverExit.adviceOnRoot(in: pod.metadata.namespace ?? "")
-                throw Failure(place: pod.title, reason: "\(why)\n  advice: \(advice)")
-            }
             if mover.task == .compare {
                 return .done(differences.isEmpty ? .equal(content.statistics(in: check)) : .different(differences))
             }
+            try checkFinal(differences, content, at: pod.title, in: pod.metadata.namespace)
             if differences.isEmpty { return .done(.equal(try await ofCopy() ?? content.statistics(in: check))) }
             return .again(Self.stillDifferent(differences))
         }
@@ -60,6 +62,17 @@ extension Migrator {
         let details = (tail.isEmpty ? "" : ". It says:\n    \(tail)") + advice
         if exit.isWorthRepeating || end != nil { return .again(why, details: details) }
         throw Failure(place: pod.title, reason: why + details)
+    }
+
+    /// - Throws: `Failure` where another copy would leave the same differences.
+    func checkFinal(
+        _ differences: [String],
+        _ content: any MoverContent,
+        at place: String,
+        in namespace: String?
+    ) throws {
+        guard let why = content.whyFinal(differences) else { return }
+        throw Failure(place: place, reason: "\(why)\n  advice: \(MoverExit.adviceOnRoot(in: namespace ?? ""))")
     }
 
     /// What a container that failed has said; where it never ran, what the kubelet says of it.

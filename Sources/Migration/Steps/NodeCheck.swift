@@ -1,10 +1,20 @@
 import Kubernetes
 
-extension Migrator {
+/// Makes sure that the pods of units find a node with their new volumes.
+struct NodeCheck: Sendable {
+    private let options: Options
+    private let findings: Findings
+    private let nodes: Nodes
+
+    init(_ context: Context) {
+        (options, findings) = (context.options, context.findings)
+        nodes = Nodes(context)
+    }
+
     /// Refuses the units with a pod that could run nowhere with new volumes, as far as that is known before they are
     /// made. What an earlier run has made does not count: at the wrong place it is removed in the unit's turn.
     func nameMisplacements(of discovery: inout Discovery, in inventory: Inventory) async throws {
-        let storageClass = options.rollsBack ? nil : discovery.storageClass(options.destinationClass)
+        let storageClass = discovery.classOfNewVolumes(options)
         func destination(of state: ClaimState) -> DestinationSites.Destination {
             guard let volume = state.destination else { return state.staging == nil ? .new : .any }
             return volume.isKept ? .volume(volume) : .any
@@ -15,7 +25,9 @@ extension Migrator {
         }
         guard !bound.isEmpty else { return }
         // For the routes they were read just now.
-        guard let sites = discovery.routes.isEmpty ? try await readSites() : try await sites() else { return }
+        guard let sites = discovery.routes.isEmpty ? try await nodes.readSites() : try await nodes.sites() else {
+            return
+        }
         let place = DestinationSites(
             sites: sites,
             storageClass: storageClass,
@@ -37,9 +49,9 @@ extension Migrator {
     /// the staging claims whose volumes are at the wrong place are not kept for the next run.
     ///
     /// - Parameter isStopped: true where the workload waits meanwhile: then nodes are not listed anew.
-    func checkNodes(_ progress: inout Progress, isStopped: Bool) async throws {
+    func check(_ progress: inout Progress, isStopped: Bool) async throws {
         let unit = progress.unit
-        let storageClass = options.rollsBack ? nil : findings.all.destinationClass
+        let storageClass = findings.all.destinationClass
         func destination(of state: ClaimState) -> DestinationSites.Destination {
             state.destination.map { .volume($0) } ?? .new
         }
@@ -47,12 +59,28 @@ extension Migrator {
         let isBound = unit.isBound(to: storageClass, destination)
         // What is made after the stop may be bound to nodes, too.
         guard isBound || unit.claims.contains(where: { $0.destination == nil }) else { return }
-        let known = isBound && !isStopped ? try await readSites() : try await sites()
+        let known = isBound && !isStopped ? try await nodes.readSites() : try await nodes.sites()
         guard let known else { return }
         let place = DestinationSites(sites: known, storageClass: storageClass)
         guard let found = unit.misplacement(in: place, destination) else { return }
         progress.misplaced = found.claims ?? []
         throw Failure(place: found.pod.title, reason: found.inWords(storageClass))
+    }
+}
+
+/// The check before passes of hours; others make it before the workloads stop.
+///
+/// - Before: the staging claims are there.
+/// - After: nothing.
+/// - Safe to repeat because: it only reads.
+/// - Undone by: nothing.
+struct PlacementCheck: UnitAction {
+    private let nodes: NodeCheck
+
+    init(_ context: Context) { nodes = NodeCheck(context) }
+
+    func perform(_ progress: inout Progress) async throws {
+        try await nodes.check(&progress, isStopped: !progress.unit.isRunning)
     }
 }
 

@@ -1,39 +1,57 @@
 import Kubernetes
 
-extension Migrator {
-    /// Has the staging claims bound and the image pulled while the workloads run, so that it is not part of their outage:
-    /// by a pod at each mover's place that copies nothing. With passes it is done already.
-    ///
-    /// Where it fails, the mover would fail later, with the workload stopped for nothing: so it is not stopped.
-    func makeReady(_ progress: inout Progress) async throws {
+/// Has the staging claims bound and the image pulled while the workloads run, so that it is not part of their outage: by a
+/// pod at each mover's place that copies nothing. With passes it is done already.
+///
+/// Where it fails, the mover would fail later, with the workload stopped for nothing: so it is not stopped.
+///
+/// - Before: the staging claims are there.
+/// - After: nothing but that they are bound, and the image is on the nodes.
+/// - Safe to repeat because: it copies nothing.
+/// - Undone by: nothing.
+struct MakeReady: UnitAction {
+    private let journal: Journal
+    private let findings: Findings
+    private let observer: Observer
+    private let movers: Movers
+    private let nodes: Nodes
+
+    init(_ context: Context) {
+        (journal, findings) = (context.journal, context.findings)
+        observer = Observer(context)
+        movers = Movers(context)
+        nodes = Nodes(context)
+    }
+
+    func perform(_ progress: inout Progress) async throws {
         let unit = progress.unit
-        guard !options.makesPasses, unit.isRunning else { return }
+        guard unit.isRunning else { return }
         let nodesWithImage = findings.all.nodesWithImage
         let open = unit.claims.filter { state in
             guard state.seal == nil, state.next == .copy, let node = state.nodeOfUse else { return false }
             return state.staging?.phase != "Bound" || !nodesWithImage.contains(node)
         }
-        let ready = try await sideBySide(open) { try await makeReady($0) }
+        let ready = try await open.allAtOnce { try await makeReady($0) }
         progress.unit.claims = unit.claims.map { state in ready.first { $0.id == state.id } ?? state }
     }
 
     private func makeReady(_ state: ClaimState) async throws -> ClaimState {
-        let route = state.route(in: try await surroundings(of: state, isInUse: true), isInUse: true)
+        let route = state.route(in: try await nodes.routeSites(of: state, isInUse: true), isInUse: true)
         // Without the source nothing but the route keeps the destination where both can be mounted; the pods of a copy over
         // the network are elsewhere anyway.
         guard route.source == nil, route.mover.onlyThere || !state.hasBoundSource else { return state }
         var made: Pod?
         do {
-            let (pod, mover) = try await createMover(for: state, content(of: state), route, nil, .nothing)
+            let (pod, mover) = try await movers.create(for: state, movers.content(of: state), route, nil, .nothing)
             made = pod
-            let node = try await awaitStart(of: pod, mover)?.spec.nodeName
-            try await remove(pod)
+            let node = try await movers.pods.awaitStart(of: pod, mover)?.spec.nodeName
+            try await movers.pods.remove(pod)
             if let node { journal.info(state.title, "made ready to be copied on node \(node)") }
-            return try await client.observe(state)
+            return try await observer.observe(state)
         } catch {
             // Whoever cancelled removes the movers.
             guard !Task.isCancelled else { throw error }
-            if let made { await orWarn(state.title) { try await remove(made) } }
+            if let made { await journal.orWarn(state.title) { try await movers.pods.remove(made) } }
             guard Self.isWantOfRoom("\(error)") else {
                 throw Failure(place: state.title, reason: "could not be made ready to be copied: \(error)")
             }
@@ -46,20 +64,6 @@ extension Migrator {
     private static func isWantOfRoom(_ reason: String) -> Bool {
         ["Insufficient ", "Too many pods", "exceed max volume count", "exceeded quota"].contains(where: reason.contains)
     }
-
-    /// Asks for the nodes, and which have the movers' image; where that may not be asked, none is known to.
-    func learnImages() async {
-        do {
-            let nodes = try await client.list(Node.self)
-            let withImage = nodes.filter { $0.hasImage(options.rsyncImage) }.map(\.metadata.name)
-            findings.note {
-                $0.sites = Sites(nodes: nodes)
-                $0.nodesWithImage.formUnion(withImage)
-            }
-        } catch {
-            // A pod pulls it, or finds it there.
-        }
-    }
 }
 
 extension ClaimState {
@@ -68,12 +72,5 @@ extension ClaimState {
         // As it was when its volume was protected; where that is another than when it was discovered, it is on its way.
         let node = source?.metadata.annotation(Marks.sourceNode)
         return node == transfer.consumer?.nodeName ? node : nil
-    }
-}
-
-extension Node {
-    /// True where the kubelet says that the image is there; it only tells of the largest.
-    fileprivate func hasImage(_ image: String) -> Bool {
-        status?.images?.contains { $0.names?.contains { $0 == image || $0.hasSuffix("/" + image) } == true } == true
     }
 }

@@ -1,8 +1,18 @@
 import Kubernetes
 
-extension Migrator {
+/// Checks that passes can read what they are to read.
+struct StandInCheck: Sendable {
+    private let source: Client
+    private let options: Options
+    private let standIns: StandIns
+
+    init(_ context: Context) {
+        (source, options) = (context.source, context.options)
+        standIns = StandIns(context)
+    }
+
     /// What `--copy-from` asks for can be made of each source volume, as far as the API tells.
-    func checkCopySources(_ discovery: Discovery) async throws -> [Obstacle] {
+    func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
         guard options.makesPasses, options.copySource == .snapshot || options.copySource == .clone else { return [] }
         let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil }
         guard !states.isEmpty else { return [] }
@@ -38,11 +48,11 @@ extension Migrator {
     private func obstacles(toSnapshotsBy driver: String) async throws -> [Obstacle] {
         let resource = VolumeSnapshotClass.resource
         var message: String?
-        if try await client.served(resource.kind, resource.apiVersion) == nil {
+        if try await source.served(resource.kind, resource.apiVersion) == nil {
             message = "is not served (\(resource.apiVersion)): the cluster has no snapshot controller"
         } else {
             do {
-                _ = try VolumeSnapshotClass.chosen(of: try await snapshotClasses(), for: driver)
+                _ = try VolumeSnapshotClass.chosen(of: try await standIns.snapshotClasses(), for: driver)
             } catch let error as Refusal {
                 message = error.description
             } catch let error as APIError where error.reason == .forbidden {

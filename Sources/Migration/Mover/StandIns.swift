@@ -1,13 +1,13 @@
 import FoundationEssentials
 import Kubernetes
 
-/// A copy of a source volume that a pass reads instead of the volume itself.
+/// A snapshot's or a clone's claim, which a pass reads in the source claim's place.
 struct StandIn: Sendable, Equatable {
-    /// Of the source class, with the copy as its volume.
+    /// Of the source class.
     var claim: PersistentVolumeClaim
     /// What was written after this moment is not in it, or not whole, in seconds since 1970.
     ///
-    /// The copy holds what was on the disk: a file's time may be newer there than its content, as what is written gets
+    /// It holds what was on the disk: a file's time may be newer there than its content, as what is written gets
     /// to the disk up to 35 s later, and minutes later where the disk is slower than its writers. Clocks may differ by the
     /// rest.
     var since: Int
@@ -28,14 +28,26 @@ enum PassSource: Sendable, Equatable {
     case clone
 }
 
-/// One mover that has ended, well or not.
-struct MoverAttempt: Sendable {
-    var outcome: MoverOutcome
-    /// From its creation to its removal; not what it takes to make a copy for it.
-    var duration: Duration
-}
+/// Makes snapshots and clones that passes read in the source volume's place, and removes them.
+struct StandIns: Sendable {
+    private let source: Client
+    private let options: Options
+    private let limits: Limits
+    private let journal: Journal
+    private let findings: Findings
+    private let pods: MoverPods
+    private let reviews: AccessReviews
+    private let volumes: Volumes
+    private var time: TimeSource { source.time }
 
-extension Migrator {
+    init(_ context: Context) {
+        (source, options, limits) = (context.source, context.options, context.limits)
+        (journal, findings) = (context.journal, context.findings)
+        pods = MoverPods(context)
+        reviews = AccessReviews(context)
+        volumes = Volumes(context, context.source)
+    }
+
     /// Decides what the passes over a claim read.
     ///
     /// - Throws: `Refusal` where a snapshot is asked for and none can be taken.
@@ -45,7 +57,9 @@ extension Migrator {
         case .clone: return .clone
         case .snapshot: return .snapshot(try await snapshotClass(of: state))
         case .auto:
-            guard state.isExclusive, state.source?.spec.csi != nil, await may(.snapshots) else { return .volume }
+            guard state.isExclusive, state.source?.spec.csi != nil, await reviews.may(.snapshots) else {
+                return .volume
+            }
             do { return .snapshot(try await snapshotClass(of: state)) } catch is Refusal { return .volume }
         }
     }
@@ -63,51 +77,40 @@ extension Migrator {
     /// All there are; none where the cluster knows no snapshots.
     func snapshotClasses() async throws -> [VolumeSnapshotClass] {
         do {
-            return try await client.list(VolumeSnapshotClass.self)
+            return try await source.list(VolumeSnapshotClass.self)
         } catch let error as APIError where error.reason == .notFound {
             return []
         }
     }
 
-    /// Runs one mover as `runMover`, over a copy of the source where it is not to read the volume. The copy goes afterwards.
-    func runMover(
+    /// Does something with a stand-in, where one is to be read, which goes afterwards.
+    ///
+    /// - Parameter work: is given the state as the mover of a pass is to see it.
+    func with<Value>(
+        _ what: PassSource,
         for state: ClaimState,
-        _ content: any MoverContent,
-        task: MoverPod.Task,
-        reading source: PassSource
-    ) async throws -> MoverAttempt {
-        guard source != .volume else { return try await attempt(for: state, content, task) }
-        try await removeEarlierCopy(of: state)
-        let attempted: MoverAttempt
+        _ work: (ClaimState) async throws -> Value
+    ) async throws -> Value {
+        guard what != .volume else { return try await work(state) }
+        try await removeEarlier(of: state)
+        let value: Value
         do {
-            attempted = try await attempt(for: try await copy(sourceOf: state, source), content, task)
+            value = try await work(try await make(what, for: state))
         } catch let error as CancellationError {
-            // Whoever cancelled removes the copy: requests of this task would be cancelled too.
+            // Whoever cancelled removes the stand-in: requests of this task would be cancelled too.
             throw error
         } catch {
-            await orWarn(state.title) { try await removeCopy(of: state) }
+            await journal.orWarn(state.title) { try await remove(of: state) }
             throw error
         }
-        try await removeCopy(of: state)
-        return attempted
+        try await remove(of: state)
+        return value
     }
 
-    private func attempt(
-        for state: ClaimState,
-        _ content: any MoverContent,
-        _ task: MoverPod.Task
-    ) async throws -> MoverAttempt {
-        let began = time.now()
-        let outcome = try await runMover(for: state, content, task: task)
-        return MoverAttempt(outcome: outcome, duration: time.now() - began)
-    }
+    // MARK: Making one
 
-    // MARK: Making a copy
-
-    /// Makes a copy of a claim's volume.
-    ///
-    /// - Returns: the state as the mover of a pass is to see it, with the copy in the volume's place.
-    private func copy(sourceOf state: ClaimState, _ source: PassSource) async throws -> ClaimState {
+    /// - Returns: the state as the mover of a pass is to see it, with the stand-in in the volume's place.
+    private func make(_ what: PassSource, for state: ClaimState) async throws -> ClaimState {
         guard let claim = state.claim, let original = state.source, let namespace = state.name.namespace else {
             throw Refusal("the claim is gone")
         }
@@ -116,7 +119,7 @@ extension Migrator {
         var size = [state.sourceSize, claim.status?.capacity?["storage"]].compactMap(\.self).max()
         var origin: JSON = ["kind": "PersistentVolumeClaim", "name": .string(state.name.name)]
         var taken: String?
-        if case .snapshot(let snapshotClass) = source {
+        if case .snapshot(let snapshotClass) = what {
             let snapshot = try await takeSnapshot(of: state, claim, name, snapshotClass)
             size = [size, snapshot.restoreSize].compactMap(\.self).max()
             origin = [
@@ -126,26 +129,27 @@ extension Migrator {
             taken = snapshot.metadata.creationTimestamp
         }
         let manifest: JSON = [
-            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": state.copyMetadata(name, of: claim),
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "metadata": state.metadata(ofStandIn: name, for: claim),
             "spec": [
                 "accessModes": .array((claim.spec.accessModes ?? []).map(JSON.string)), "dataSource": origin,
                 "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
                 "storageClassName": .string(options.sourceClass), "volumeMode": .string(claim.volumeMode),
             ],
         ]
-        var made = try await client.create(PersistentVolumeClaim.self, in: namespace, manifest)
-        _ = try await client.annotate(original, [Marks.copyUID: .string(made.metadata.uid)])
+        var made = try await source.create(PersistentVolumeClaim.self, in: namespace, manifest)
+        _ = try await volumes.annotate(original, [Marks.copyUID: .string(made.metadata.uid)])
         findings.note { $0.standIns[state.id] = nil }
-        let storageClass = try await client.list(StorageClass.self).first { $0.metadata.name == options.sourceClass }
-        var copied = state
-        copied.transfer.ownerOfPods = state.owner
-        copied.source = nil
+        let storageClass = try await source.list(StorageClass.self).first { $0.metadata.name == options.sourceClass }
+        var passed = state
+        passed.transfer.ownerOfPods = state.owner
+        passed.source = nil
         if storageClass?.waitsForFirstConsumer != true {
             made = try await awaitBound(made)
-            copied.source = try await volume(ofCopy: made)
+            passed.source = try await volume(of: made)
         }
-        copied.memory.standIn = try StandIn(claim: made, taken: taken ?? made.metadata.creationTimestamp)
-        return copied
+        passed.memory.standIn = try StandIn(claim: made, taken: taken ?? made.metadata.creationTimestamp)
+        return passed
     }
 
     private func takeSnapshot(
@@ -155,12 +159,12 @@ extension Migrator {
         _ snapshotClass: VolumeSnapshotClass
     ) async throws -> VolumeSnapshot {
         let began = time.now()
-        let made = try await client.create(
+        let made = try await source.create(
             VolumeSnapshot.self,
             in: state.name.namespace,
             [
                 "apiVersion": .string(VolumeSnapshot.resource.apiVersion), "kind": "VolumeSnapshot",
-                "metadata": state.copyMetadata(name, of: claim),
+                "metadata": state.metadata(ofStandIn: name, for: claim),
                 "spec": [
                     "volumeSnapshotClassName": .string(snapshotClass.metadata.name),
                     "source": ["persistentVolumeClaimName": .string(state.name.name)],
@@ -168,7 +172,7 @@ extension Migrator {
             ]
         )
         if let volume = state.source {
-            _ = try await client.annotate(volume, [Marks.snapshotUID: .string(made.metadata.uid)])
+            _ = try await volumes.annotate(volume, [Marks.snapshotUID: .string(made.metadata.uid)])
         }
         var last = made
         do {
@@ -192,18 +196,18 @@ extension Migrator {
         do {
             return try await wait(for: claim, toBe: "Bound") { $0.phase == "Bound" }
         } catch let timeout as WaitTimeout {
-            let why = await client.lastWarning(about: "PersistentVolumeClaim", claim.name)
+            let why = await Complaints(source).lastWarning(about: "PersistentVolumeClaim", claim.name)
             throw Failure(place: claim.title, reason: "\(timeout)\(why.map { ": \($0)" } ?? "")")
         }
     }
 
-    /// Waits until what was made for a copy is as it has to be; its storage may take as long as any.
+    /// Waits until what was made is as it has to be; its storage may take as long as any.
     private func wait<Object: KubernetesObject>(
         for made: Object,
         toBe what: String,
         _ isSo: (Object) -> Bool
     ) async throws -> Object {
-        try await client.wait(
+        try await source.wait(
             for: Object.self,
             in: made.metadata.namespace,
             named: made.metadata.name,
@@ -217,40 +221,42 @@ extension Migrator {
         }
     }
 
-    /// The volume that was made for a copy, which goes with its claim.
+    /// The volume that was made for a stand-in, which goes with its claim.
     ///
     /// - Throws: `Refusal` where it was there before, since it holds something else then.
-    private func volume(ofCopy claim: PersistentVolumeClaim) async throws -> PersistentVolume {
+    private func volume(of claim: PersistentVolumeClaim) async throws -> PersistentVolume {
         let name = ObjectName(claim.spec.volumeName ?? "", in: nil)
-        let volume = try await client.get(PersistentVolume.self, name)
+        let volume = try await source.get(PersistentVolume.self, name)
         guard volume.isProvisioned(for: claim) else {
             throw Refusal("\(claim.title) was given the volume \(name), which was not made for it and is no copy")
         }
-        return try await makeDisposable(volume, of: claim)
+        return try await volumes.makeDisposable(volume, of: claim)
     }
 
     // MARK: Removing it
 
     /// Removes what an earlier pass has left.
-    private func removeEarlierCopy(of state: ClaimState) async throws {
+    private func removeEarlier(of state: ClaimState) async throws {
         let marks = [Marks.copyUID, Marks.snapshotUID].compactMap { state.source?.metadata.annotation($0) }
         guard !marks.isEmpty else { return }
         // A mover that an earlier run left behind would hold on to it.
         if let uid = state.sourceClaim?.metadata.uid, let mover = state.moverName {
-            try await removeLeftover(mover)
-            try await removeLeftover(ObjectName(Marks.serverName(of: state.name.name, uid: uid), in: mover.namespace))
+            try await pods.removeLeftover(mover)
+            try await pods.removeLeftover(
+                ObjectName(Marks.serverName(of: state.name.name, uid: uid), in: mover.namespace)
+            )
         }
-        try await removeCopy(of: state)
+        try await remove(of: state)
     }
 
-    /// Deletes the copy of a claim's source, where its volume bears the UID of one.
+    /// Deletes the stand-in of a claim, where its volume bears the UID of one.
     ///
     /// The deletion is not waited for: storage may take its time. What is missed goes with the source claim.
     ///
     /// - Returns: the source volume as it is then; nil where it was not changed.
     @discardableResult
-    func removeCopy(of state: ClaimState) async throws -> PersistentVolume? {
-        guard let name = state.source?.name, let volume = try await client.find(PersistentVolume.self, name),
+    func remove(of state: ClaimState) async throws -> PersistentVolume? {
+        guard let name = state.source?.name, let volume = try await source.find(PersistentVolume.self, name),
             volume.claim == state.name
         else { return nil }
         // By its name one is known that this process has made and not written down: nobody has known that before, but may by
@@ -260,36 +266,36 @@ extension Migrator {
             volume.metadata.annotation(Marks.copyUID), volume.metadata.annotation(Marks.snapshotUID)
         )
         guard made != nil || claimUID != nil || snapshotUID != nil else { return nil }
-        let claims = try await client.list(PersistentVolumeClaim.self, in: state.name.namespace)
+        let claims = try await source.list(PersistentVolumeClaim.self, in: state.name.namespace)
         for claim in claims where claim.metadata.uid == claimUID || claim.name == made {
-            try await remove(copy: claim, isProven: claim.metadata.uid == claimUID)
+            try await remove(claim, isProven: claim.metadata.uid == claimUID)
         }
         for snapshot in try await snapshots(in: state.name.namespace)
         where snapshot.metadata.uid == snapshotUID || snapshot.name == made {
             guard !snapshot.metadata.isTerminating else { continue }
-            try await client.delete(VolumeSnapshot.resource, snapshot.name, uid: snapshot.metadata.uid)
+            try await source.delete(VolumeSnapshot.resource, snapshot.name, uid: snapshot.metadata.uid)
         }
         guard claimUID != nil || snapshotUID != nil else { return nil }
-        return try await client.annotate(volume, [Marks.copyUID: .null, Marks.snapshotUID: .null])
+        return try await volumes.annotate(volume, [Marks.copyUID: .null, Marks.snapshotUID: .null])
     }
 
     /// None where they may not even be looked at: then none was taken.
     private func snapshots(in namespace: String?) async throws -> [VolumeSnapshot] {
         do {
-            return try await client.list(VolumeSnapshot.self, in: namespace)
+            return try await source.list(VolumeSnapshot.self, in: namespace)
         } catch let error as APIError where error.reason == .forbidden || error.reason == .notFound {
             return []
         }
     }
 
-    private func remove(copy claim: PersistentVolumeClaim, isProven: Bool) async throws {
+    private func remove(_ claim: PersistentVolumeClaim, isProven: Bool) async throws {
         guard !claim.metadata.isTerminating else { return }
         if isProven, let name = claim.spec.volumeName,
-            let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
+            let volume = try await source.find(PersistentVolume.self, ObjectName(name, in: nil))
         {
-            _ = try await makeDisposable(volume, of: claim)
+            _ = try await volumes.makeDisposable(volume, of: claim)
         }
-        try await client.delete(.claims, claim.name, uid: claim.metadata.uid)
+        try await source.delete(.claims, claim.name, uid: claim.metadata.uid)
     }
 }
 
@@ -299,10 +305,10 @@ extension ClaimState {
         ((claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])).contains("ReadWriteOncePod")
     }
 
-    /// What a copy is known by. It belongs to the source claim: whatever happens, it goes with that.
-    fileprivate func copyMetadata(_ copy: ObjectName, of claim: PersistentVolumeClaim) -> JSON {
+    /// What a stand-in is known by. It belongs to the source claim: whatever happens, it goes with that.
+    fileprivate func metadata(ofStandIn standIn: ObjectName, for claim: PersistentVolumeClaim) -> JSON {
         [
-            "name": .string(copy.name), "namespace": copy.namespace.map(JSON.string) ?? .null,
+            "name": .string(standIn.name), "namespace": standIn.namespace.map(JSON.string) ?? .null,
             "annotations": .object([
                 Marks.claim: .string(name.name), Marks.kind: .string(Marks.Kind.copy),
                 Marks.sourceUID: .string(claim.metadata.uid),

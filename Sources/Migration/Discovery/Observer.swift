@@ -5,7 +5,15 @@ extension ClaimState {
     enum Part: CaseIterable { case claim, staging, source, destination }
 }
 
-extension Client {
+/// Reads anew what both ends say of transfers.
+struct Observer: Sendable {
+    private let source: Client
+    private let destination: Client
+
+    init(_ context: Context) {
+        (source, destination) = (context.source, context.destination)
+    }
+
     /// Reads anew what the cluster says of a claim's migration.
     ///
     /// - Parameter parts: those that are read; the others stay as they were read before.
@@ -16,15 +24,16 @@ extension Client {
     ) async throws -> ClaimState {
         var new = state
         async let claim =
-            parts.contains(.claim) ? try find(PersistentVolumeClaim.self, state.name) : state.claim
+            parts.contains(.claim) ? try source.find(PersistentVolumeClaim.self, state.name) : state.claim
         async let staging =
-            parts.contains(.staging) ? try find(PersistentVolumeClaim.self, state.stagingName) : state.staging
+            parts.contains(.staging)
+            ? try destination.find(PersistentVolumeClaim.self, state.stagingName) : state.staging
         (new.claim, new.staging) = (try await claim, try await staging)
         let sourceName = state.seal?.sourceVolume ?? state.source?.metadata.name ?? new.claim?.spec.volumeName
         let destinationName = state.destination?.metadata.name ?? new.staging?.spec.volumeName
-        async let source = parts.contains(.source) ? try volume(sourceName) : state.source
-        async let destination = parts.contains(.destination) ? try volume(destinationName) : state.destination
-        (new.source, new.destination) = (try await source, try await destination)
+        async let from = parts.contains(.source) ? try volume(sourceName, source) : state.source
+        async let to = parts.contains(.destination) ? try volume(destinationName, destination) : state.destination
+        (new.source, new.destination) = (try await from, try await to)
         if let destination = new.destination { new.seal = Seal(of: destination) ?? new.seal }
         if let seal = new.seal, let destination = new.destination,
             !seal.counts(on: destination, claim: new.claim, source: new.source, isCopied: new.copied)
@@ -42,12 +51,14 @@ extension Client {
         var taken: Set<ObjectName> = [stranger.name]
         while taken.contains(state.stagingName) {
             state.stagingName = state.firstStagingName { !taken.contains($0) }
-            if try await find(PersistentVolumeClaim.self, state.stagingName) != nil { taken.insert(state.stagingName) }
+            if try await destination.find(PersistentVolumeClaim.self, state.stagingName) != nil {
+                taken.insert(state.stagingName)
+            }
         }
     }
 
-    private func volume(_ name: String?) async throws -> PersistentVolume? {
+    private func volume(_ name: String?, _ client: Client) async throws -> PersistentVolume? {
         guard let name else { return nil }
-        return try await find(PersistentVolume.self, ObjectName(name, in: nil))
+        return try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
     }
 }

@@ -1,6 +1,16 @@
 import Kubernetes
 
-extension Migrator {
+/// Shows what movers say while they run.
+struct MoverOutput: Sendable {
+    private let client: Client
+    private let isVerbose: Bool
+    private let journal: Journal
+    private var time: TimeSource { client.time }
+
+    init(_ context: Context) {
+        (client, isVerbose, journal) = (context.destination, context.options.verboseCopy, context.journal)
+    }
+
     /// A copy of a moment is not worth a connection to watch it.
     private static let delay: Duration = .seconds(1)
     /// How long output may be missing after the mover's end.
@@ -21,7 +31,7 @@ extension Migrator {
         _ mover: MoverPod,
         until wait: @escaping @Sendable () async throws -> Pod?
     ) async throws -> Pod? {
-        guard mover.task != .compare, options.verboseCopy || journal.watch != nil else { return try await wait() }
+        guard mover.task != .compare, isVerbose || journal.watch != nil else { return try await wait() }
         return try await withThrowingTaskGroup(of: Shown.self) { group in
             group.addTask { .moverEnded(try await wait()) }
             group.addTask {
@@ -29,7 +39,7 @@ extension Migrator {
                 return .outputEnded
             }
             defer { group.cancelAll() }
-            var isShown = !options.verboseCopy
+            var isShown = !isVerbose
             var last: Pod??
             while last == nil || !isShown, let next = try await group.next() {
                 switch next {
@@ -49,14 +59,14 @@ extension Migrator {
     /// Where following fails, the copy goes on unseen.
     private func show(_ pod: Pod, of state: ClaimState, _ content: any MoverContent) async throws {
         do {
-            if !options.verboseCopy { try await time.sleep(time.now() + Self.delay) }
+            if !isVerbose { try await time.sleep(time.now() + Self.delay) }
             var pace = CopyPace()
             try await client.followLog(
                 of: pod.name,
                 container: MoverPod.copyContainer,
                 silence: .seconds(3600)
             ) { line in
-                if options.verboseCopy { journal.output(state.title, line) }
+                if isVerbose { journal.output(state.title, line) }
                 if let amount = content.amount(in: line[...]), let progress = pace.add(amount, at: time.now()) {
                     journal.watch?(state.name, progress)
                 }

@@ -1,0 +1,26 @@
+import Kubernetes
+
+/// What a command works with. It does nothing itself: each step, check and command takes out of it what it needs.
+struct Context: Sendable {
+    var ends: Ends
+    let options: Options
+    let limits: Limits
+    let journal: Journal
+    let findings = Findings()
+    /// Nil where no Events are wanted.
+    let recorder: EventRecorder?
+
+    init(ends: Ends, options: Options, limits: Limits = Limits(), journal: Journal) {
+        (self.ends, self.options, self.limits, self.journal) = (ends, options, limits, journal)
+        recorder = options.recordsEvents ? EventRecorder() : nil
+    }
+
+    /// The same for other options, and with nothing found out yet.
+    func asked(for options: Options) -> Context {
+        Context(ends: ends, options: options, limits: limits, journal: journal)
+    }
+
+    var source: Client { ends.source.client }
+    var destination: Client { ends.destination.client }
+    var time: TimeSource { source.time }
+}

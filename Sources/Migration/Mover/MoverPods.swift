@@ -1,0 +1,135 @@
+import Kubernetes
+
+/// The pods of copies: looked after from their creation to their removal.
+struct MoverPods: Sendable {
+    private let client: Client
+    private let limits: Limits
+    private let findings: Findings
+    /// How long a mover that is deleted may take to be gone: it has nothing to finish.
+    private static let end: Duration = .seconds(60)
+
+    init(_ context: Context) {
+        (client, limits, findings) = (context.destination, context.limits, context.findings)
+    }
+
+    private init(_ pods: MoverPods, _ client: Client) {
+        (self.client, limits, findings) = (client, pods.limits, pods.findings)
+    }
+
+    /// The same with another client.
+    func using(_ client: Client) -> MoverPods { MoverPods(self, client) }
+
+    /// Removes a pod of a copy that an earlier run left behind.
+    func removeLeftover(_ name: ObjectName) async throws {
+        guard let leftover = try await client.find(Pod.self, name) else { return }
+        guard leftover.isOfCopy else {
+            throw Failure(
+                place: leftover.title,
+                reason: "has the name of a mover and is none; it is left untouched. Delete it, and run again"
+            )
+        }
+        try await remove(leftover)
+    }
+
+    /// Gives advice where a pod of a copy is refused.
+    func explaining<Value>(_ state: ClaimState, _ create: () async throws -> Value) async throws -> Value {
+        do {
+            return try await create()
+        } catch let error as APIError where error.reason == .forbidden {
+            let advice = MoverExit.advice(refusal: error.message, namespace: state.name.namespace ?? "")
+            throw Failure(place: state.title, reason: "\(error)" + (advice.map { "\n  advice: \($0)" } ?? ""))
+        }
+    }
+
+    /// Waits until the mover's first container has started; it may have ended by then.
+    ///
+    /// - Returns: the mover as it is then; where somebody deletes it, it is terminating, or nil.
+    func awaitStart(of pod: Pod, _ mover: MoverPod) async throws -> Pod? {
+        var last: Pod = pod
+        do {
+            let started: Pod? = try await client.wait(
+                for: Pod.self,
+                in: pod.name.namespace,
+                named: pod.name.name,
+                limit: limits.moverStart,
+                what: "\(pod.title) to start"
+            ) { snapshot -> Pod?? in
+                guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
+                last = now
+                let state = now.state(of: mover.nameOfFirstContainer)
+                let isOver = now.isFinished || now.metadata.isTerminating
+                return isOver || state?.running != nil || state?.terminated != nil ? .some(now) : nil
+            }
+            if let node = started?.spec.nodeName { findings.note { $0.nodesWithImage.insert(node) } }
+            return started
+        } catch let timeout as WaitTimeout {
+            let why = await Complaints(client).hindrance(of: last)
+            let isImage = why?.contains("Image") == true
+            throw Failure(
+                place: pod.title,
+                reason: "\(timeout)\(why.map { ": \($0)" } ?? "")"
+                    + (isImage ? "\n  advice: another image can be given with --rsync-image" : "")
+            )
+        }
+    }
+
+    /// Deletes a mover and waits until it is gone, so that its claims are free.
+    ///
+    /// - Throws: `Failure` where it is not gone in time. It may be writing still: nothing may use the staging claim
+    ///   then.
+    func remove(_ pod: Pod, limit: Duration? = nil) async throws {
+        // What has ended writes no more: to wait for the kubelet would only prolong the outage.
+        try await client.delete(.pods, pod.name, uid: pod.metadata.uid, grace: pod.hasEnded ? 0 : 1)
+        var last: Pod = pod
+        do {
+            try await client.wait(
+                for: Pod.self,
+                in: pod.name.namespace,
+                named: pod.name.name,
+                limit: limit ?? Self.end,
+                what: "\(pod.title) to be gone"
+            ) { snapshot in
+                guard let now = snapshot.objects[pod.metadata.uid] else { return () }
+                last = now
+                return nil
+            }
+        } catch let timeout as WaitTimeout {
+            let finalizers = last.metadata.finalizers ?? []
+            let node = last.spec.nodeName ?? "?"
+            throw Failure(
+                place: pod.title,
+                reason: "\(timeout): "
+                    + (finalizers.isEmpty
+                        ? "its node \(node) doesn't say that it has ended. It may be writing still, so no other one is "
+                            + "started. Bring the node back, or make sure that it is off and `kubectl delete node "
+                            + "\(node)`; then run again"
+                        : "it is held by its finalizers \(finalizers.joined(separator: ", ")); run again when they are gone")
+            )
+        }
+    }
+
+    /// Removes whatever movers of a unit there are.
+    func removeAll(of unit: Unit, limit: Duration? = nil) async throws {
+        let names = Set(unit.claims.map(\.name.name))
+        for pod in try await client.list(Pod.self, in: unit.namespace)
+        where pod.isMover(unit.uid(ofClaim:)) || pod.isGoToolsMover(of: names) {
+            try await remove(pod, limit: limit)
+        }
+    }
+}
+
+extension Pod {
+    /// True of movers, and of what serves them their source.
+    fileprivate var isOfCopy: Bool {
+        [Marks.Kind.mover, Marks.Kind.server].contains(metadata.annotation(Marks.kind))
+    }
+
+    /// True of a mover whose own containers have ended. One that others put beside them may keep it running for ever; and
+    /// the kubelet says of the pod only later that it is finished.
+    var hasEnded: Bool {
+        isFinished
+            || status?.containerStatuses?.contains {
+                [MoverPod.copyContainer, MoverPod.checkContainer].contains($0.name) && $0.state?.terminated != nil
+            } == true
+    }
+}

@@ -1,0 +1,34 @@
+import Kubernetes
+
+/// Takes a unit as it is now, before it is stopped: during passes of hours somebody may have begun to use its claims.
+///
+/// - Before: passes were made.
+/// - After: nothing.
+/// - Safe to repeat because: it only reads.
+/// - Undone by: nothing.
+struct LookAgain: UnitAction {
+    let context: Context
+
+    /// - Throws: `Failure` where the claims can't be stopped together any more as was planned.
+    func perform(_ progress: inout Progress) async throws {
+        let unit = progress.unit
+        // Where no pass was made, no time has gone by.
+        guard !progress.passes.isEmpty else { return }
+        let names = Set(unit.claims.map(\.name))
+        var narrowed = context.options
+        narrowed.selection = Selection()
+        narrowed.selection.namespaces = Set(names.compactMap(\.namespace))
+        narrowed.selection.claims = names
+        let discovery = try await Discover(context.asked(for: narrowed)).discover()
+        guard let now = discovery.units.first, discovery.units.count == 1,
+            Set(now.claims.map(\.id)) == Set(unit.claims.map(\.id))
+        else {
+            throw Failure(
+                place: unit.title,
+                reason: "its claims are used in another way than when the passes began; run again"
+            )
+        }
+        if let obstacle = now.obstacles.first { throw Failure(place: obstacle.resource, reason: obstacle.message) }
+        progress.unit = now
+    }
+}

@@ -1,0 +1,109 @@
+import Kubernetes
+
+/// What is done to the volumes of one end.
+struct Volumes: Sendable {
+    private let client: Client
+    private let journal: Journal
+    private let limits: Limits
+
+    /// - Parameter client: that of the end.
+    init(_ context: Context, _ client: Client) {
+        (self.client, journal, limits) = (client, context.journal, context.limits)
+    }
+
+    /// Writes marks on a volume that are right for each of its versions.
+    func annotate(_ volume: PersistentVolume, _ marks: [String: JSON]) async throws -> PersistentVolume {
+        try await client.patch(
+            PersistentVolume.self,
+            volume.name,
+            .merge(["metadata": ["uid": .string(volume.metadata.uid), "annotations": .object(marks)]])
+        )
+    }
+
+    /// Gives a volume its reclaim policy back and takes our marks off it, in one patch.
+    ///
+    /// - Parameters:
+    ///   - kept: the marks that stay.
+    ///   - claimUID: what its claimRef gets as a UID.
+    func giveBack(
+        _ volume: PersistentVolume,
+        policy: String,
+        keeping kept: Set<String> = [],
+        claimUID: String? = nil
+    ) async throws -> PersistentVolume {
+        let dropped = Marks.onVolumes.filter { !kept.contains($0) && volume.metadata.annotation($0) != nil }
+        let marks: JSON = .object(Dictionary(uniqueKeysWithValues: dropped.map { ($0, JSON.null) }))
+        var change: JSON = ["metadata": ["annotations": marks]]
+        if volume.reclaimPolicy != policy { change[path: ["spec", "persistentVolumeReclaimPolicy"]] = .string(policy) }
+        if let claimUID { change[path: ["spec", "claimRef", "uid"]] = .string(claimUID) }
+        return try await client.patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))
+    }
+
+    /// Reserves a volume for a claim: a claimRef without a UID keeps it for that name only. It is never cleared, since
+    /// then any waiting claim of the class could take it.
+    func reserve(
+        _ volume: PersistentVolume,
+        for claim: ObjectName,
+        accessModes: [String]? = nil
+    ) async throws -> PersistentVolume {
+        let reference: JSON = [
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+            "namespace": claim.namespace.map(JSON.string) ?? .null, "name": .string(claim.name),
+            "uid": .null, "resourceVersion": .null,
+        ]
+        var spec: JSON = ["claimRef": reference]
+        spec["accessModes"] = accessModes.map { .array($0.map(JSON.string)) }
+        return try await client.patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, ["spec": spec]))
+    }
+
+    /// Has a volume go with a claim that this or an earlier run has made, whatever the class says: it holds nothing but a
+    /// copy that nobody wants. A volume that was there before the claim is left as it is.
+    ///
+    /// - Parameter claim: one that is proven to be ours.
+    func makeDisposable(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws -> PersistentVolume {
+        guard volume.reclaimPolicy != "Delete" else { return volume }
+        guard volume.isProvisioned(for: claim) else {
+            journal.info(
+                volume.title,
+                "was not made for \(claim.title), and keeps its policy \(volume.reclaimPolicy); it is Released now"
+            )
+            return volume
+        }
+        return try await client.patch(
+            PersistentVolume.self,
+            volume.name,
+            .merge(
+                onto: volume.metadata,
+                [
+                    "metadata": ["annotations": .object([Marks.reclaimPolicy: .string(volume.reclaimPolicy)])],
+                    "spec": ["persistentVolumeReclaimPolicy": "Delete"],
+                ]
+            )
+        )
+    }
+
+    /// Waits until a reserved volume is Available, or bound to a claim that somebody made meanwhile.
+    func awaitAvailable(_ name: String) async throws -> PersistentVolume {
+        try await client.wait(
+            for: PersistentVolume.self,
+            in: nil,
+            named: name,
+            limit: limits.rebinding,
+            what: "PersistentVolume \(name) to be Available"
+        ) { snapshot in
+            guard let volume = snapshot.object(named: name) else { throw Refusal("the volume \(name) is gone") }
+            return volume.phase == "Available" || !(volume.spec.claimRef?.uid ?? "").isEmpty ? volume : nil
+        }
+    }
+
+    /// Waits until a volume that is to be reclaimed is gone.
+    func awaitFreed(_ volume: PersistentVolume) async throws {
+        try await client.wait(
+            for: PersistentVolume.self,
+            in: nil,
+            named: volume.metadata.name,
+            limit: limits.rebinding,
+            what: "\(volume.title) to be deleted"
+        ) { $0.objects[volume.metadata.uid] == nil ? () : nil }
+    }
+}
