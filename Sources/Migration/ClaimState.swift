@@ -70,35 +70,35 @@ public struct ClaimState: Sendable, Equatable {
     /// The access modes that the claim shall have afterwards.
     ///
     /// - Throws: `Refusal` where its owner's annotation names none that exists.
-    public func accessModes() throws(Refusal) -> [String] {
+    public func accessModes() throws(Refusal) -> [AccessMode] {
         guard let claim else { return seal?.accessModes ?? [] }
-        guard let wanted = claim.metadata.annotation(Marks.accessMode) else { return claim.spec.accessModes ?? [] }
+        guard let wanted = claim.wantedAccessMode else { return claim.spec.accessModes ?? [] }
         guard Self.knownAccessModes.contains(wanted) else {
             throw Refusal(
-                "the annotation \(Marks.accessMode) is \"\(wanted.shortened(to: 100))\"; it must be one of "
-                    + Self.knownAccessModes.joined(separator: ", ")
+                "the annotation \(Marks.accessMode) is \"\(wanted.rawValue.shortened(to: 100))\"; it must be one of "
+                    + Self.knownAccessModes.map(\.rawValue).joined(separator: ", ")
             )
         }
         return [wanted]
     }
 
-    static let knownAccessModes = ["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"]
+    static let knownAccessModes: [AccessMode] = [.readWriteOnce, .readWriteMany, .readOnlyMany, .readWriteOncePod]
 
     /// The reclaim policy that the source volume had before it was protected.
-    public var originalPolicy: String {
-        guard let source else { return seal?.reclaimPolicy ?? "Retain" }
+    public var originalPolicy: ReclaimPolicy {
+        guard let source else { return seal?.reclaimPolicy ?? .retain }
         // The UID is that of the claim that was protected; one that was deleted and got back has another one.
-        if source.reclaimPolicy == "Retain", source.metadata.annotation(Marks.sourceUID) != nil,
-            let policy = source.metadata.annotation(Marks.reclaimPolicy)
+        if source.reclaimPolicy == .retain, source.metadata.annotation(Marks.sourceUID) != nil,
+            let policy = source.markedPolicy
         {
             return policy
         }
         if let seal { return seal.reclaimPolicy }
         // The Go tool keeps it on the volume that it migrates to.
-        if source.reclaimPolicy == "Retain", let destination,
+        if source.reclaimPolicy == .retain, let destination,
             destination.metadata.annotation(Marks.sourceClaim) == name.name,
             destination.metadata.annotation(Marks.sourceNamespace) == name.namespace,
-            let policy = destination.metadata.annotation(Marks.reclaimPolicy)
+            let policy = destination.markedPolicy
         {
             return policy
         }
@@ -107,7 +107,7 @@ public struct ClaimState: Sendable, Equatable {
 
     /// The reclaim policy that the destination volume is to have at last: the source volume's, where it was made for the
     /// migration. One that was there before keeps its own.
-    var destinationPolicy: String {
+    var destinationPolicy: ReclaimPolicy {
         if let kept = destination.flatMap({ KeptVolume($0) }) { return kept.reclaimPolicy }
         if let seal { return seal.reclaimPolicy }
         guard let destination, let staging, !destination.isProvisioned(for: staging) else { return originalPolicy }
@@ -117,9 +117,14 @@ public struct ClaimState: Sendable, Equatable {
     /// True when nothing will reclaim the source volume, and its former policy is written down.
     public var isProtected: Bool {
         guard let source, let uid = sourceClaim?.metadata.uid ?? seal?.uid else { return false }
-        return source.reclaimPolicy == "Retain" && source.metadata.annotation(Marks.sourceUID) == uid
-            && source.metadata.annotation(Marks.reclaimPolicy) != nil
+        return source.reclaimPolicy == .retain && source.metadata.annotation(Marks.sourceUID) == uid
+            && source.markedPolicy != nil
     }
+}
+
+extension PersistentVolumeClaim {
+    /// The access mode that its owner asks for, be it one that exists or not.
+    var wantedAccessMode: AccessMode? { metadata.annotation(Marks.accessMode).map(AccessMode.init(rawValue:)) }
 }
 
 /// A plain reason why something is not done.
@@ -134,7 +139,7 @@ public struct Seal: Sendable, Equatable {
     /// The source claim as it was, less what the server sets anew.
     public var manifest: JSON
     /// The reclaim policy that the destination volume is to have at last.
-    public var reclaimPolicy: String
+    public var reclaimPolicy: ReclaimPolicy
     /// What the successor is to ask for, where that is another size than the source claim's.
     public var size: Quantity?
     /// True once a run has set about deleting the source claim.
@@ -150,10 +155,13 @@ public struct Seal: Sendable, Equatable {
         let annotation = ["metadata", "annotations", PersistentVolumeClaim.betaClassAnnotation]
         return (manifest[path: ["spec", "storageClassName"]] ?? manifest[path: annotation])?.string ?? ""
     }
-    var accessModes: [String] { (manifest[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string) }
+    var accessModes: [AccessMode] {
+        (manifest[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string).map(AccessMode.init(rawValue:))
+    }
     /// Those that the claim has afterwards: its own, or the one that its owner asks for.
-    var laterAccessModes: [String] {
-        manifest[path: ["metadata", "annotations", Marks.accessMode]]?.string.map { [$0] } ?? accessModes
+    var laterAccessModes: [AccessMode] {
+        manifest[path: ["metadata", "annotations", Marks.accessMode]]?.string.map { [AccessMode(rawValue: $0)] }
+            ?? accessModes
     }
     public var name: ObjectName {
         ObjectName(

@@ -49,13 +49,13 @@ extension ClaimState {
         }
         if isLost { return .blocked(Refusal("somebody deleted the claim, and another one has its name")) }
         if let otherMigration { return .blocked(otherMigration) }
-        guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == "Bound" else {
+        guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == .bound else {
             return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
         }
         if staleSeal != nil || destination?.metadata.annotation(Marks.manifest) != nil { return .unseal }
         guard isProtected else { return .protect }
         if let action = staging(bindsAtOnce: stagingBindsAtOnce) { return action }
-        return copied && staging?.phase == "Bound" ? .seal : .copy
+        return copied && staging?.phase == .bound ? .seal : .copy
     }
 
     /// What is still to be done for a mover to find the destination volume; nil where nothing is.
@@ -65,11 +65,11 @@ extension ClaimState {
             guard given.claim == stagingName, (given.spec.claimRef?.uid ?? "").isEmpty else {
                 return .reserveForStaging
             }
-            return given.phase == "Available" ? .stage : .awaitAvailable
+            return given.phase == .available ? .stage : .awaitAvailable
         }
         if !isRecorded(staging) { return .recordStaging }
         if staging.metadata.isTerminating { return .awaitDeletion }
-        if staging.phase == "Lost" { return .blocked(Refusal("the staging claim \(stagingName) has lost its volume")) }
+        if staging.phase == .lost { return .blocked(Refusal("the staging claim \(stagingName) has lost its volume")) }
         if let given = givenDestination, let bound = staging.spec.volumeName, bound != given.metadata.name {
             return .blocked(
                 Refusal(
@@ -78,7 +78,7 @@ extension ClaimState {
                 )
             )
         }
-        if staging.phase == "Bound" { return nil }
+        if staging.phase == .bound { return nil }
         return bindsAtOnce || givenDestination != nil ? .awaitStaging : nil
     }
 
@@ -89,11 +89,11 @@ extension ClaimState {
             if claim.metadata.uid == seal.uid {
                 if claim.metadata.isTerminating, seal.isDeleting { return .awaitDeletion }
                 guard copied else { return .unseal }
-                return destination.reclaimPolicy == "Retain" ? .deleteClaims : .seal
+                return destination.reclaimPolicy == .retain ? .deleteClaims : .seal
             }
             guard claim.spec.volumeName == destination.metadata.name else {
                 // A controller that found the claim missing: what was never bound has never held anything.
-                if claim.phase == "Pending", (claim.spec.volumeName ?? "").isEmpty { return .removeUsurper }
+                if claim.phase == .pending, (claim.spec.volumeName ?? "").isEmpty { return .removeUsurper }
                 return .blocked(
                     Refusal(
                         "somebody made a new claim of this name, which is bound to "
@@ -121,7 +121,7 @@ extension ClaimState {
         if destination.metadata.annotation(Marks.manifest) == nil { return .seal }
         if stagingRemains { return staging?.metadata.isTerminating == true ? .awaitDeletion : .deleteClaims }
         guard destination.claim == name, (destination.spec.claimRef?.uid ?? "").isEmpty else { return .reserve }
-        return destination.phase == "Available" ? .create : .awaitAvailable
+        return destination.phase == .available ? .create : .awaitAvailable
     }
 
     /// True while the source volume is there, is the one that the seal speaks of, and was not given back yet.

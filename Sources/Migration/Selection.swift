@@ -240,7 +240,7 @@ extension Inventory {
                 && $0.metadata.controller?.kind != "Pod"
         }
         let unseen = volumes.values.filter { volume in
-            volume.spec.storageClassName == options.sourceClass && volume.phase == "Bound"
+            volume.spec.storageClassName == options.sourceClass && volume.phase == .bound
                 && !options.selection.includes(namespace: volume.claim?.namespace)
         }
         return Set(seen.map(\.name) + unseen.compactMap(\.claim))

@@ -11,7 +11,7 @@ extension Migrator {
         let nodesWithImage = findings.all.nodesWithImage
         let open = unit.claims.filter { state in
             guard state.seal == nil, progress.next(state) == .copy, let node = state.nodeOfUse else { return false }
-            return state.staging?.phase != "Bound" || !nodesWithImage.contains(node)
+            return state.staging?.phase != .bound || !nodesWithImage.contains(node)
         }
         let ready = try await sideBySide(open) { try await makeReady($0) }
         progress.unit.claims = unit.claims.map { state in ready.first { $0.name == state.name } ?? state }

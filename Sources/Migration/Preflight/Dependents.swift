@@ -5,7 +5,7 @@ extension Migrator {
     ///
     /// Nothing of it stands in the way, and where snapshots may not be listed nothing is said.
     func warnOfSnapshots(_ discovery: Discovery) async throws {
-        let states = discovery.units.flatMap(\.claims).filter { $0.sourceClaim != nil && $0.originalPolicy == "Delete" }
+        let states = discovery.units.flatMap(\.claims).filter { $0.sourceClaim != nil && $0.originalPolicy == .delete }
         guard !options.keepSource, !states.isEmpty else { return }
         let claims = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let snapshots: [VolumeSnapshot]

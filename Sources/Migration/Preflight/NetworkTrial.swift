@@ -81,7 +81,7 @@ extension Migrator {
                 last = pod
                 return pod.isFinished ? pod : nil
             }
-            return pod.phase == "Failed" ? await client.failure(of: pod, RsyncFlags()) : nil
+            return pod.phase == .failed ? await client.failure(of: pod, RsyncFlags()) : nil
         } catch is WaitTimeout {
             let runs = last?.state(of: Trial.container)?.running != nil
             var why = "does anything cut connections between pods, such as a policy of the network itself?"

@@ -29,7 +29,7 @@ extension Client {
         do {
             let found = try await find(PersistentVolumeClaim.self, claim)
             // Without a volume the scheduler and the kubelet only wait for the provisioner.
-            if found?.phase != "Bound", let words = Self.words(try await events(of: "PersistentVolumeClaim", claim)) {
+            if found?.phase != .bound, let words = Self.words(try await events(of: "PersistentVolumeClaim", claim)) {
                 return words
             }
             if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }
@@ -43,7 +43,7 @@ extension Client {
                 ($0.metadata.creationTimestamp ?? "") < ($1.metadata.creationTimestamp ?? "")
             }
             if let last { return "\(last.reason ?? ""): \(last.message ?? "")" }
-            return "it is \(pod.phase), its claim \(found?.phase ?? "gone"), and nothing says why"
+            return "it is \(pod.phase), its claim \(found?.phase.rawValue ?? "gone"), and nothing says why"
         } catch {
             if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }
             return "it is \(pod.phase), and the reasons could not be read: \(error)"

@@ -97,7 +97,7 @@ extension Migrator {
         do {
             if volume.isProvisioned(for: claim) {
                 _ = try await makeDisposable(volume, of: claim)
-            } else if volume.reclaimPolicy == "Retain", volume.phase == "Released" {
+            } else if volume.reclaimPolicy == .retain, volume.phase == .released {
                 try await client.patch(
                     PersistentVolume.self,
                     volume.name,

@@ -23,7 +23,7 @@ extension Migrator {
     private func usage(of states: [ClaimState]) async throws -> [ObjectName: VolumeUsage] {
         let claims = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
         var nodes: [ObjectName: String] = [:]
-        for pod in try await client.listReadable(Pod.self, in: options.selection).items where pod.phase == "Running" {
+        for pod in try await client.listReadable(Pod.self, in: options.selection).items where pod.phase == .running {
             for name in pod.claimNames { nodes[ObjectName(name, in: pod.metadata.namespace)] = pod.spec.nodeName }
         }
         nodes = nodes.filter { claims[$0.key] != nil }
@@ -78,7 +78,7 @@ extension ClaimState {
     /// is to be no smaller.
     fileprivate func misfit(_ usage: VolumeUsage) -> String? {
         guard let size, let sourceSize else { return nil }
-        if isToShrink, claim?.volumeMode == "Block" {
+        if isToShrink, claim?.volumeMode == .block {
             return
                 "is a block device, which can't become smaller (\(size) instead of \(sourceSize)); ask for \(sourceSize) or more"
         }

@@ -20,12 +20,14 @@ extension Migrator {
             guard action == .protect, let source = state.source, let claim = state.claim else { return nil }
             var state = state
             var annotations: JSON = [:]
-            annotations[Marks.reclaimPolicy] = .string(state.originalPolicy)
+            annotations[Marks.reclaimPolicy] = JSON(state.originalPolicy)
             annotations[Marks.sourceUID] = .string(claim.metadata.uid)
             annotations[Marks.owner] = state.ownerOfPods.map { .string($0.mark) }
             if let node = nodes[state.name] { annotations[Marks.sourceNode] = .string(node) }
             var change: JSON = ["metadata": ["annotations": annotations]]
-            if source.reclaimPolicy != "Retain" { change["spec"] = ["persistentVolumeReclaimPolicy": "Retain"] }
+            if source.reclaimPolicy != .retain {
+                change["spec"] = ["persistentVolumeReclaimPolicy": JSON(ReclaimPolicy.retain)]
+            }
             state.source = try await client.patch(
                 PersistentVolume.self,
                 source.name,
@@ -67,14 +69,14 @@ extension Client {
     ///   - claimUID: what its claimRef gets as a UID.
     func giveBack(
         _ volume: PersistentVolume,
-        policy: String,
+        policy: ReclaimPolicy,
         keeping kept: Set<String> = [],
         claimUID: String? = nil
     ) async throws -> PersistentVolume {
         let dropped = Marks.onVolumes.filter { !kept.contains($0) && volume.metadata.annotation($0) != nil }
         let marks: JSON = .object(Dictionary(uniqueKeysWithValues: dropped.map { ($0, JSON.null) }))
         var change: JSON = ["metadata": ["annotations": marks]]
-        if volume.reclaimPolicy != policy { change[path: ["spec", "persistentVolumeReclaimPolicy"]] = .string(policy) }
+        if volume.reclaimPolicy != policy { change[path: ["spec", "persistentVolumeReclaimPolicy"]] = JSON(policy) }
         if let claimUID { change[path: ["spec", "claimRef", "uid"]] = .string(claimUID) }
         return try await patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))
     }

@@ -246,9 +246,9 @@ extension Migrator {
         ) { snapshot in
             guard let volume = snapshot.object(named: name) else { throw Refusal("the volume \(name) is gone") }
             // With a UID it is bound: somebody made the claim meanwhile.
-            return volume.phase == "Available" || !(volume.spec.claimRef?.uid ?? "").isEmpty ? volume : nil
+            return volume.phase == .available || !(volume.spec.claimRef?.uid ?? "").isEmpty ? volume : nil
         }
-        guard volume.phase == "Available" else { return try await client.observe(state) }
+        guard volume.phase == .available else { return try await client.observe(state) }
         state.destination = volume
         return state
     }
@@ -273,7 +273,7 @@ extension Migrator {
                     guard let claim = snapshot.object(named: state.name.name) else {
                         throw Refusal("the claim was deleted by somebody; its data is safe, run again to finish")
                     }
-                    return claim.phase == "Bound" ? claim : nil
+                    return claim.phase == .bound ? claim : nil
                 }
                 state.claim = bound
                 break
@@ -287,7 +287,7 @@ extension Migrator {
                     )
                 }
                 state = try await client.observe(state)
-                if let claim = state.claim, claim.phase != "Bound",
+                if let claim = state.claim, claim.phase != .bound,
                     state.destination?.spec.claimRef?.uid == claim.metadata.uid
                 {
                     touched = !touched
@@ -320,7 +320,7 @@ extension Client {
     func reserve(
         _ volume: PersistentVolume,
         for claim: ObjectName,
-        accessModes: [String]? = nil
+        accessModes: [AccessMode]? = nil
     ) async throws -> PersistentVolume {
         let reference: JSON = [
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
@@ -328,7 +328,7 @@ extension Client {
             "uid": .null, "resourceVersion": .null,
         ]
         var spec: JSON = ["claimRef": reference]
-        spec["accessModes"] = accessModes.map { .array($0.map(JSON.string)) }
+        spec["accessModes"] = accessModes.map { .array($0.map { JSON($0) }) }
         return try await patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, ["spec": spec]))
     }
 }

@@ -54,8 +54,8 @@ extension Migrator {
         }
         if options.keepSource || readiness != .seen || state.sharesSource || !isFlushed {
             state.source = try await keep(source, of: state, for: readiness == .seen ? nil : .unready)
-        } else if state.originalPolicy == "Delete" {
-            state.source = try await client.giveBack(source, policy: "Delete")
+        } else if state.originalPolicy == .delete {
+            state.source = try await client.giveBack(source, policy: .delete)
         } else {
             try await client.delete(.volumes, source.name, uid: source.metadata.uid)
             journal.info(
@@ -115,7 +115,7 @@ extension Migrator {
     /// Waits until the storage of the source volumes is freed; one that takes longer is a warning.
     func awaitFreedStorage(_ progress: Progress) async throws {
         for state in progress.unit.claims {
-            guard let source = state.source, source.reclaimPolicy == "Delete", state.isReleased else { continue }
+            guard let source = state.source, source.reclaimPolicy == .delete, state.isReleased else { continue }
             do {
                 try await awaitFreed(source)
             } catch let timeout as WaitTimeout {

@@ -11,7 +11,7 @@ extension Seal {
             return nil
         }
         self.manifest = manifest
-        reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
+        reclaimPolicy = volume.markedPolicy ?? .retain
         size = volume.metadata.annotation(Marks.size).flatMap { Quantity($0) }
         isDeleting = volume.metadata.annotation(Marks.deleting) == uid
         users = volume.metadata.annotation(Marks.users)?.split(separator: ",").map(String.init) ?? []
@@ -32,7 +32,7 @@ extension Seal {
         if isCopied { return true }
         if let claim, claim.metadata.uid == uid, !claim.metadata.isTerminating { return false }
         if isDeleting { return true }
-        if let claim, claim.metadata.uid != uid, claim.phase == "Bound", claim.spec.volumeName != volume.metadata.name {
+        if let claim, claim.metadata.uid != uid, claim.phase == .bound, claim.spec.volumeName != volume.metadata.name {
             return false
         }
         guard let source, !source.metadata.isTerminating else { return true }
@@ -100,7 +100,7 @@ extension Migrator {
                 onto: destination.metadata,
                 [
                     "metadata": ["annotations": try state.sealMarks(try await manifest(toSeal: state), users: users)],
-                    "spec": ["persistentVolumeReclaimPolicy": "Retain"],
+                    "spec": ["persistentVolumeReclaimPolicy": JSON(ReclaimPolicy.retain)],
                 ]
             )
         )
@@ -131,8 +131,8 @@ extension Migrator {
         var change: JSON = [:]
         // A volume that is kept still belongs to the claim.
         if !sealed.isKept {
-            let policy = sealed.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
-            change["spec"] = ["persistentVolumeReclaimPolicy": .string(policy)]
+            let policy = sealed.markedPolicy ?? .retain
+            change["spec"] = ["persistentVolumeReclaimPolicy": JSON(policy)]
             for mark in [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy, Marks.size] {
                 marks[mark] = .null
             }
@@ -164,7 +164,7 @@ extension ClaimState {
         annotations[Marks.manifest] = .string(text)
         annotations[Marks.sourceNamespace] = name.namespace.map(JSON.string)
         annotations[Marks.sourceClaim] = .string(name.name)
-        annotations[Marks.reclaimPolicy] = .string(destinationPolicy)
+        annotations[Marks.reclaimPolicy] = JSON(destinationPolicy)
         if sourceClaim == nil { annotations[Marks.deleting] = manifest[path: ["metadata", "uid"]] ?? "" }
         if !users.isEmpty { annotations[Marks.users] = .string(users.joined(separator: ",")) }
         // That of a volume that was kept is right already.

@@ -70,14 +70,14 @@ extension Migrator {
     /// - Throws: `Refusal` where the claim's annotation asks for an access mode that does not exist.
     static func stagingManifest(of state: ClaimState, class destinationClass: String) throws(Refusal) -> JSON {
         let given = state.givenDestination
-        var modes: [String]
+        var modes: [AccessMode]
         if let given {
             modes = given.spec.accessModes ?? []
         } else {
             modes = try state.accessModes()
             // The destination has to be written to while it is filled. Not with both modes: external attachers refuse
             // volumes that have them (kubernetes-csi/external-attacher#153).
-            if modes == ["ReadOnlyMany"] { modes = ["ReadWriteOnce"] }
+            if modes == [.readOnlyMany] { modes = [.readWriteOnce] }
         }
         let size = given?.spec.capacity?["storage"] ?? state.size
         var annotations: JSON = [:]
@@ -87,10 +87,10 @@ extension Migrator {
         if given == nil { annotations[Marks.size] = state.sizeWanted.map { .string($0.text) } }
         annotations[Marks.sourceUID] = (state.claim?.metadata.uid ?? state.seal?.uid).map(JSON.string)
         var spec: JSON = [
-            "accessModes": .array(modes.map(JSON.string)),
+            "accessModes": .array(modes.map { JSON($0) }),
             "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
             "storageClassName": .string(destinationClass),
-            "volumeMode": .string(state.claim?.volumeMode ?? "Filesystem"),
+            "volumeMode": JSON(state.claim?.volumeMode ?? .filesystem),
         ]
         spec["volumeName"] = given.map { .string($0.metadata.name) }
         return [
@@ -123,7 +123,7 @@ extension Migrator {
             ) { snapshot in
                 guard let claim = snapshot.object(named: name.name), claim.metadata.uid == state.staging?.metadata.uid
                 else { throw Refusal("the staging claim \(name) was deleted by somebody") }
-                return claim.phase == "Bound" ? claim : nil
+                return claim.phase == .bound ? claim : nil
             }
             state.staging = bound
         } catch let timeout as WaitTimeout {
@@ -150,7 +150,7 @@ extension Migrator {
     ///
     /// - Parameter claim: one that is proven to be ours.
     func makeDisposable(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws -> PersistentVolume {
-        guard volume.reclaimPolicy != "Delete" else { return volume }
+        guard volume.reclaimPolicy != .delete else { return volume }
         guard volume.isProvisioned(for: claim) else {
             journal.info(
                 volume.title,
@@ -164,8 +164,8 @@ extension Migrator {
             .merge(
                 onto: volume.metadata,
                 [
-                    "metadata": ["annotations": .object([Marks.reclaimPolicy: .string(volume.reclaimPolicy)])],
-                    "spec": ["persistentVolumeReclaimPolicy": "Delete"],
+                    "metadata": ["annotations": .object([Marks.reclaimPolicy: JSON(volume.reclaimPolicy)])],
+                    "spec": ["persistentVolumeReclaimPolicy": JSON(ReclaimPolicy.delete)],
                 ]
             )
         )
