@@ -39,7 +39,7 @@ struct ClassLock: Sendable {
     var classes: String
 
     var name: ObjectName {
-        ObjectName(String((Migrator.lockPrefix + storageClass).prefix(253)), in: Migrator.lockNamespace)
+        ObjectName(String((Marks.lockPrefix + storageClass).prefix(253)), in: Migrator.lockNamespace)
     }
     var title: String { "Lease \(name)" }
 }
@@ -57,8 +57,6 @@ extension Options {
 extension Migrator {
     /// All runs look in the same place, whatever namespace they migrate.
     public static let lockNamespace = "default"
-    /// What a lock's name begins with; the class follows.
-    static let lockPrefix = "pvmigrate-"
     static let lease: Duration = .seconds(15)
     private static let renewal: Duration = .seconds(5)
 

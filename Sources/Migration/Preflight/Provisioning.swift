@@ -127,14 +127,14 @@ struct Trial: Sendable {
         return try sorted.enumerated().compactMap { index, entry in
             let (need, states) = entry
             guard let smallest = states.min(by: { $0.size?.bytes ?? 0 < $1.size?.bytes ?? 0 }) else { return nil }
-            let claimName = ObjectName("pf-pvc-\(run)-\(index)", in: need.namespace)
+            let claimName = ObjectName(Marks.trialClaimName(run: run, index: index), in: need.namespace)
             var claim = try Migrator.stagingManifest(of: smallest, class: options.destinationClass)
             claim[path: ["metadata", "name"]] = .string(claimName.name)
             claim[path: ["metadata", "annotations"]] = .object([Marks.kind: .string(Marks.Kind.preflight)])
             return Trial(
                 namespace: need.namespace,
                 claimName: claimName,
-                podName: ObjectName("pf-pod-\(run)-\(index)", in: need.namespace),
+                podName: ObjectName(Marks.trialPodName(run: run, index: index), in: need.namespace),
                 claim: claim,
                 image: options.rsyncImage,
                 content: smallest.content(options),
