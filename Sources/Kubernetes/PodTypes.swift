@@ -59,7 +59,7 @@ extension [PodSpec.Volume] {
 
 /// A pod, as far as it is read.
 public protocol PodObject: KubernetesObject {
-    var phase: String { get }
+    var phase: PodPhase { get }
     /// Where it runs, or is to run.
     var nodeName: String? { get }
     /// The names of the claims that the pod mounts, all in its own namespace.
@@ -68,7 +68,7 @@ public protocol PodObject: KubernetesObject {
 
 extension PodObject {
     public static var resource: APIResource { .pods }
-    public var isFinished: Bool { phase == "Succeeded" || phase == "Failed" }
+    public var isFinished: Bool { phase == .succeeded || phase == .failed }
     /// True of a pod that is being deleted and has no node: it never gets one (`BindingREST`), so it never mounts anything,
     /// and holds no claim (the controller behind the finalizer `pvc-protection`), however long finalizers keep it.
     public var neverRuns: Bool { metadata.isTerminating && (nodeName ?? "").isEmpty }
@@ -81,13 +81,13 @@ public struct MountingPod: PodObject {
         public var nodeName: String?
         public var volumes: [PodSpec.Volume]?
     }
-    public struct Status: Decodable, Sendable { public var phase: String? }
+    public struct Status: Decodable, Sendable { public var phase: PodPhase? }
 
     public var metadata: ObjectMeta
     public var spec: Spec
     public var status: Status?
 
-    public var phase: String { status?.phase ?? "Pending" }
+    public var phase: PodPhase { status?.phase ?? .pending }
     public var nodeName: String? { spec.nodeName }
     public var claimNames: [String] { (spec.volumes ?? []).claimNames(ofPod: metadata.name) }
 }
@@ -121,7 +121,7 @@ public struct Pod: PodObject, Equatable {
     }
 
     public struct Status: Decodable, Sendable, Equatable {
-        public var phase: String?
+        public var phase: PodPhase?
         public var reason: String?
         public var message: String?
         public var conditions: [Condition]?
@@ -134,7 +134,7 @@ public struct Pod: PodObject, Equatable {
     public var spec: PodSpec
     public var status: Status?
 
-    public var phase: String { status?.phase ?? "Pending" }
+    public var phase: PodPhase { status?.phase ?? .pending }
     public var nodeName: String? { spec.nodeName }
     public var isReady: Bool { status?.conditions?.contains { $0.type == "Ready" && $0.status == "True" } ?? false }
     public var claimNames: [String] { spec.claimNames(ofPod: metadata.name) }

@@ -66,16 +66,16 @@ public struct PersistentVolumeClaim: KubernetesObject, Equatable {
             public var requests: Amounts?
         }
 
-        public var accessModes: [String]?
+        public var accessModes: [AccessMode]?
         public var storageClassName: String?
-        public var volumeMode: String?
+        public var volumeMode: VolumeMode?
         public var volumeName: String?
         public var volumeAttributesClassName: String?
         public var resources: Resources?
     }
 
     public struct Status: Decodable, Sendable, Equatable {
-        public var phase: String?
+        public var phase: ClaimPhase?
         public var capacity: Amounts?
     }
 
@@ -83,8 +83,8 @@ public struct PersistentVolumeClaim: KubernetesObject, Equatable {
     public var spec: Spec
     public var status: Status?
 
-    public var phase: String { status?.phase ?? "Pending" }
-    public var volumeMode: String { spec.volumeMode ?? "Filesystem" }
+    public var phase: ClaimPhase { status?.phase ?? .pending }
+    public var volumeMode: VolumeMode { spec.volumeMode ?? .filesystem }
     /// The annotation by which old manifests name the class.
     public static let betaClassAnnotation = "volume.beta.kubernetes.io/storage-class"
     /// The class, which old manifests name in an annotation.
@@ -115,11 +115,11 @@ public struct PersistentVolume: KubernetesObject, Equatable {
         }
 
         public var capacity: Amounts?
-        public var accessModes: [String]?
+        public var accessModes: [AccessMode]?
         public var claimRef: ClaimReference?
-        public var persistentVolumeReclaimPolicy: String?
+        public var persistentVolumeReclaimPolicy: ReclaimPolicy?
         public var storageClassName: String?
-        public var volumeMode: String?
+        public var volumeMode: VolumeMode?
         public var nodeAffinity: JSON?
         public var hostPath: Path?
         public var local: Path?
@@ -131,15 +131,15 @@ public struct PersistentVolume: KubernetesObject, Equatable {
     }
 
     public struct Status: Decodable, Sendable, Equatable {
-        public var phase: String?
+        public var phase: VolumePhase?
     }
 
     public var metadata: ObjectMeta
     public var spec: Spec
     public var status: Status?
 
-    public var phase: String { status?.phase ?? "Pending" }
-    public var reclaimPolicy: String { spec.persistentVolumeReclaimPolicy ?? "Retain" }
+    public var phase: VolumePhase { status?.phase ?? .pending }
+    public var reclaimPolicy: ReclaimPolicy { spec.persistentVolumeReclaimPolicy ?? .retain }
     /// The namespace and name of the claim that the volume is bound to or reserved for.
     public var claim: ObjectName? {
         guard let reference = spec.claimRef, let name = reference.name else { return nil }
@@ -163,15 +163,15 @@ public struct StorageClass: KubernetesObject {
 
     public var metadata: ObjectMeta
     public var provisioner: String
-    public var reclaimPolicy: String?
-    public var volumeBindingMode: String?
+    public var reclaimPolicy: ReclaimPolicy?
+    public var volumeBindingMode: VolumeBindingMode?
     public var allowedTopologies: [JSON]?
 
     public var isDefault: Bool {
         metadata.annotation(Self.defaultAnnotation) == "true"
             || metadata.annotation(Self.betaDefaultAnnotation) == "true"
     }
-    public var waitsForFirstConsumer: Bool { volumeBindingMode == "WaitForFirstConsumer" }
+    public var waitsForFirstConsumer: Bool { volumeBindingMode == .waitForFirstConsumer }
 }
 
 public struct PodTemplate: Decodable, Sendable {

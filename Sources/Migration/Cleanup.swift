@@ -75,8 +75,8 @@ struct Cleanup: Sendable {
                 // With the version that was looked at: a rollback that has begun meanwhile has changed it.
                 // One that a rollback has reserved is Available: with a UID that no claim has, the controller takes it for
                 // Released, and frees it.
-                let uid = volume.phase == "Available" ? volume.metadata.uid : nil
-                _ = try await volumes.giveBack(volume, policy: "Delete", claimUID: uid)
+                let uid = volume.phase == .available ? volume.metadata.uid : nil
+                _ = try await volumes.giveBack(volume, policy: .delete, claimUID: uid)
             } else {
                 try await source.delete(
                     .volumes,
@@ -97,7 +97,7 @@ struct Cleanup: Sendable {
 extension KeptVolume {
     /// What becomes of it when it is no longer kept.
     fileprivate var fate: Cleaned.Result {
-        reclaimPolicy == "Delete" ? .freed : .forgotten(handle: volume.handle)
+        reclaimPolicy == .delete ? .freed : .forgotten(handle: volume.handle)
     }
 
     /// Why it is not to be removed; nil where it may be, as far as no pods need be looked at.
@@ -122,7 +122,7 @@ extension KeptVolume {
                 + "nobody needs that: kubectl delete pv \(volume.metadata.name), and free \(volume.handle)"
         }
         if claim?.metadata.isTerminating == true { return "the claim that took its place is being deleted" }
-        guard let claim, claim.metadata.uid == successor, claim.phase == "Bound",
+        guard let claim, claim.metadata.uid == successor, claim.phase == .bound,
             claim.spec.volumeName != volume.metadata.name
         else {
             return "the claim that took its place is gone"
@@ -135,7 +135,7 @@ extension KeptVolume {
 
     /// What uses it, or may: the claim that it names. A rollback that has failed leaves it with its staging claim's name.
     private func use(by claims: [ObjectName: PersistentVolumeClaim]) -> String? {
-        guard volume.phase == "Released" || volume.phase == "Available", let holder = volume.claim else {
+        guard volume.phase == .released || volume.phase == .available, let holder = volume.claim else {
             return "it is in use (\(volume.phase))"
         }
         let names = [claim.name] + (1...9).map { Marks.stagingName(of: claim.name, number: $0) }

@@ -130,14 +130,14 @@ struct Events: Sendable {
         if case .failed = moment { isWarning = true }
         recorder.record([
             "apiVersion": "v1", "kind": "Event",
-            "metadata": ["generateName": "pvmigrate-", "namespace": .string(namespace)],
+            "metadata": ["generateName": .string(Marks.eventPrefix), "namespace": .string(namespace)],
             "involvedObject": [
                 "apiVersion": .string(resource.apiVersion), "kind": .string(resource.kind),
                 "namespace": .string(namespace), "name": .string(metadata.name), "uid": .string(metadata.uid),
             ],
             "reason": .string(task + reason), "message": .string(text.shortened(to: 1000)),
-            "type": isWarning ? "Warning" : "Normal", "source": ["component": "pvmigrate"],
-            "reportingComponent": "pvmigrate", "firstTimestamp": now, "lastTimestamp": now, "count": 1,
+            "type": isWarning ? "Warning" : "Normal", "source": ["component": .string(Marks.component)],
+            "reportingComponent": .string(Marks.component), "firstTimestamp": now, "lastTimestamp": now, "count": 1,
         ])
     }
 }

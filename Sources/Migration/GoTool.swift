@@ -7,7 +7,7 @@ struct GoMarks {
     /// The claim that is, or was, migrated.
     let claim: ObjectName
     /// The reclaim policy that its source volume had.
-    let reclaimPolicy: String?
+    let reclaimPolicy: ReclaimPolicy?
 
     /// Reads them; nil where a volume bears none, or those of this program.
     init?(_ volume: PersistentVolume) {
@@ -17,7 +17,7 @@ struct GoMarks {
         else { return nil }
         self.volume = volume
         claim = ObjectName(name, in: namespace)
-        reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy)
+        reclaimPolicy = volume.markedPolicy
     }
 
     /// How far the run that wrote them came.
@@ -35,7 +35,7 @@ struct GoMarks {
             return boundAgain(to: successor, in: inventory)
         }
         // The source claim lives: an ordinary claim to migrate. Or it is another one, which was bound meanwhile.
-        if let successor, successor.phase != "Pending" || successor.spec.volumeName != nil { return .finished }
+        if let successor, successor.phase != .pending || successor.spec.volumeName != nil { return .finished }
 
         let isReleased = volume.claim == ObjectName(Marks.stagingName(of: claim.name), in: claim.namespace)
         let isCleared = volume.claim == nil
@@ -45,8 +45,8 @@ struct GoMarks {
         // Until that run gave the volume its policy back, it was not done, and its source volume was there; a tenant's
         // workload alone says nothing.
         let hasSource = inventory.volumes.values.contains {
-            sources.admits($0) && $0.claim == nil && $0.phase == "Available"
-                && $0.reclaimPolicy == "Retain" && !$0.metadata.isTerminating
+            sources.admits($0) && $0.claim == nil && $0.phase == .available
+                && $0.reclaimPolicy == .retain && !$0.metadata.isTerminating
         }
         let isOpen = hasSource && reclaimPolicy.map { $0 != volume.reclaimPolicy } ?? false
         guard isReleased || isOpen && inventory.isStopped(whatMounts: claim) else {
@@ -64,12 +64,12 @@ struct GoMarks {
             )
         }
         let source = inventory.volumes.values.first {
-            sources.admits($0) && $0.claim == claim && $0.phase == "Released"
+            sources.admits($0) && $0.claim == claim && $0.phase == .released
         }
         return .halfDone(
             Seal(
                 manifest: manifest(source: source, class: sources.name ?? ""),
-                reclaimPolicy: reclaimPolicy ?? "Retain"
+                reclaimPolicy: reclaimPolicy ?? .retain
             ),
             note: note(
                 "the Go tool has deleted the claim \(claim) and not created it anew: that is done now. The claim's labels "
@@ -83,7 +83,7 @@ struct GoMarks {
     /// The claim has its name back. Before the Go tool starts the workloads again, it gives the volume its policy back.
     private func boundAgain(to successor: PersistentVolumeClaim, in inventory: Inventory) -> Progress {
         // Any other policy is none, and not for anybody to paste.
-        guard let reclaimPolicy, ["Delete", "Retain"].contains(reclaimPolicy), reclaimPolicy != volume.reclaimPolicy,
+        guard let reclaimPolicy, [.delete, .retain].contains(reclaimPolicy), reclaimPolicy != volume.reclaimPolicy,
             inventory.isStopped(whatMounts: claim)
         else {
             return .finished
@@ -106,8 +106,8 @@ struct GoMarks {
         let modes = volume.spec.accessModes ?? []
         let capacity = source?.spec.capacity?["storage"] ?? volume.spec.capacity?["storage"]
         var spec: JSON = [
-            "accessModes": .array(modes.map(JSON.string)), "storageClassName": .string(sourceClass),
-            "volumeMode": .string(volume.spec.volumeMode ?? "Filesystem"),
+            "accessModes": .array(modes.map { JSON($0) }), "storageClassName": .string(sourceClass),
+            "volumeMode": JSON(volume.spec.volumeMode ?? .filesystem),
             "resources": ["requests": ["storage": .string(capacity?.text ?? "0")]],
         ]
         spec["volumeName"] = source.map { .string($0.metadata.name) }

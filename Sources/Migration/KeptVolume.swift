@@ -11,7 +11,7 @@ public struct KeptVolume: Sendable, Equatable {
     /// Since when it is kept; nil where somebody wrote something else there.
     public var since: Date?
     /// The reclaim policy that it had before.
-    public var reclaimPolicy: String
+    public var reclaimPolicy: ReclaimPolicy
 
     /// Why it is kept, where nobody asked for it.
     var reason: Reason?
@@ -33,7 +33,7 @@ public struct KeptVolume: Sendable, Equatable {
         successor = volume.metadata.annotation(Marks.successor) ?? ""
         since = Date(api: kept)
         reason = volume.metadata.annotation(Marks.keptFor).flatMap(Reason.init)
-        reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
+        reclaimPolicy = volume.markedPolicy ?? .retain
     }
 
     /// What it holds room for.
@@ -43,4 +43,6 @@ public struct KeptVolume: Sendable, Equatable {
 extension PersistentVolume {
     /// True for a source volume that is kept for a rollback: it is never reclaimed but by `cleanup`.
     var isKept: Bool { metadata.annotation(Marks.kept) != nil }
+    /// The reclaim policy that its mark names.
+    var markedPolicy: ReclaimPolicy? { metadata.annotation(Marks.reclaimPolicy).map(ReclaimPolicy.init(rawValue:)) }
 }

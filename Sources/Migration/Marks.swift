@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Every name and annotation that a migration writes.
+/// Every name, annotation and label of our own that a migration writes.
 ///
 /// The annotations without a comment on their own are those of the Go tool of the same name, so that a run which it
 /// left half done can be picked up.
@@ -75,6 +75,9 @@ public enum Marks {
     /// bear a mark (`StoppedRecord` as JSON).
     public static let stopped = "kurl.sh/pvcmigrate-stopped-"
 
+    /// Ours, a label. On each of our pods: what network policies and people know them all by.
+    static let mover = (label: "kurl.sh/pvcmigrate", value: "mover")
+
     /// All that volumes bear of their own migration; what they bear of a stopped workload stays until that is started.
     static let onVolumes = [
         sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, stagingUID, copyUID, snapshotUID, users,
@@ -116,6 +119,33 @@ public enum Marks {
 
     /// The name of the pod that serves a mover its source volume.
     static func serverName(of claim: String, uid: String) -> String { name(Kind.server, claim, uid) }
+
+    /// A name for the Secret of such a pod and the mover, which is another one for each copy: so one that is still being
+    /// deleted is no obstacle.
+    static func newSecretName(of server: String) -> String {
+        "\(server)-\(String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16))"
+    }
+
+    /// The name of a claim that preflight makes on the destination class.
+    static func trialClaimName(run: String, index: Int) -> String { "pf-pvc-\(run)-\(index)" }
+
+    /// The name of the pod that mounts such a claim.
+    static func trialPodName(run: String, index: Int) -> String { "pf-pod-\(run)-\(index)" }
+
+    /// The name of the pod that copies in preflight's trial of the network.
+    static func trialClientName(run: String) -> String { "pf-copy-\(run)" }
+
+    /// The name of the pod that serves that one.
+    static func trialServerName(run: String) -> String { "pf-serve-\(run)" }
+
+    /// What the name of a Lease begins with that locks a class; the class follows.
+    static let lockPrefix = "pvmigrate-"
+
+    /// What the name of an Event of ours begins with; the API server completes it.
+    static let eventPrefix = "pvmigrate-"
+
+    /// On an Event of ours: the component that reports it.
+    static let component = "pvmigrate"
 
     private static func name(_ kind: String, _ claim: String, _ uid: String) -> String {
         let readable = String(claim.prefix(40)).replacing(".", with: "-")

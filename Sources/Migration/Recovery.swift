@@ -173,7 +173,7 @@ struct Recovery: Sendable {
             state.source = try await standIns.remove(of: state) ?? state.source
         }
         if let staging = state.staging {
-            if staging.phase == "Bound", keepingStaging, !pipeline.goesToKept, !state.isLost {
+            if staging.phase == .bound, keepingStaging, !pipeline.goesToKept, !state.isLost {
                 journal.info(
                     state.title,
                     "the staging claim \(state.stagingName.name) is kept, so that the next run goes on from there"
@@ -196,6 +196,6 @@ extension ClaimState {
         guard let seal, !isReleased else { return false }
         guard let claim else { return true }
         if claim.metadata.uid == seal.uid { return claim.metadata.isTerminating }
-        return claim.spec.volumeName != destination?.metadata.name || claim.phase != "Bound"
+        return claim.spec.volumeName != destination?.metadata.name || claim.phase != .bound
     }
 }

@@ -193,7 +193,7 @@ extension Inventory {
                 && $0.metadata.controller?.kind != "Pod"
         }
         let unseen = volumes.values.filter { volume in
-            options.sources.admits(volume) && volume.phase == "Bound"
+            options.sources.admits(volume) && volume.phase == .bound
                 && !options.selection.includes(namespace: volume.claim?.namespace)
         }
         return Set(seen.map(\.name) + unseen.compactMap(\.claim))

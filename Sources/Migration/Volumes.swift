@@ -27,14 +27,14 @@ struct Volumes: Sendable {
     ///   - claimUID: what its claimRef gets as a UID.
     func giveBack(
         _ volume: PersistentVolume,
-        policy: String,
+        policy: ReclaimPolicy,
         keeping kept: Set<String> = [],
         claimUID: String? = nil
     ) async throws -> PersistentVolume {
         let dropped = Marks.onVolumes.filter { !kept.contains($0) && volume.metadata.annotation($0) != nil }
         let marks: JSON = .object(Dictionary(uniqueKeysWithValues: dropped.map { ($0, JSON.null) }))
         var change: JSON = ["metadata": ["annotations": marks]]
-        if volume.reclaimPolicy != policy { change[path: ["spec", "persistentVolumeReclaimPolicy"]] = .string(policy) }
+        if volume.reclaimPolicy != policy { change[path: ["spec", "persistentVolumeReclaimPolicy"]] = JSON(policy) }
         if let claimUID { change[path: ["spec", "claimRef", "uid"]] = .string(claimUID) }
         return try await client.patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))
     }
@@ -44,7 +44,7 @@ struct Volumes: Sendable {
     func reserve(
         _ volume: PersistentVolume,
         for claim: ObjectName,
-        accessModes: [String]? = nil
+        accessModes: [AccessMode]? = nil
     ) async throws -> PersistentVolume {
         let reference: JSON = [
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
@@ -52,7 +52,7 @@ struct Volumes: Sendable {
             "uid": .null, "resourceVersion": .null,
         ]
         var spec: JSON = ["claimRef": reference]
-        spec["accessModes"] = accessModes.map { .array($0.map(JSON.string)) }
+        spec["accessModes"] = accessModes.map { .array($0.map { JSON($0) }) }
         return try await client.patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, ["spec": spec]))
     }
 
@@ -61,7 +61,7 @@ struct Volumes: Sendable {
     ///
     /// - Parameter claim: one that is proven to be ours.
     func makeDisposable(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws -> PersistentVolume {
-        guard volume.reclaimPolicy != "Delete" else { return volume }
+        guard volume.reclaimPolicy != .delete else { return volume }
         guard volume.isProvisioned(for: claim) else {
             journal.info(
                 volume.title,
@@ -75,8 +75,8 @@ struct Volumes: Sendable {
             .merge(
                 onto: volume.metadata,
                 [
-                    "metadata": ["annotations": .object([Marks.reclaimPolicy: .string(volume.reclaimPolicy)])],
-                    "spec": ["persistentVolumeReclaimPolicy": "Delete"],
+                    "metadata": ["annotations": .object([Marks.reclaimPolicy: JSON(volume.reclaimPolicy)])],
+                    "spec": ["persistentVolumeReclaimPolicy": JSON(ReclaimPolicy.delete)],
                 ]
             )
         )
@@ -92,7 +92,7 @@ struct Volumes: Sendable {
             what: "PersistentVolume \(name) to be Available"
         ) { snapshot in
             guard let volume = snapshot.object(named: name) else { throw Refusal("the volume \(name) is gone") }
-            return volume.phase == "Available" || !(volume.spec.claimRef?.uid ?? "").isEmpty ? volume : nil
+            return volume.phase == .available || !(volume.spec.claimRef?.uid ?? "").isEmpty ? volume : nil
         }
     }
 

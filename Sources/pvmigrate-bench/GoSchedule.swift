@@ -136,12 +136,12 @@ struct GoSchedule {
             )
         )
         try await sleep(.seconds(1))
-        while try await client.get(Pod.self, name).phase == "Pending" { try await sleep(.seconds(1)) }
+        while try await client.get(Pod.self, name).phase == .pending { try await sleep(.seconds(1)) }
         try await client.followLog(of: name, container: "pvmigrate", silence: .seconds(600)) { _ in }
         while true {
             let phase = try await client.get(Pod.self, name).phase
-            if phase == "Succeeded" { break }
-            guard phase == "Running" else { throw BenchError("the mover \(name) is \(phase)") }
+            if phase == .succeeded { break }
+            guard phase == .running else { throw BenchError("the mover \(name) is \(phase)") }
             try await sleep(.seconds(1))
         }
         try await client.delete(.pods, name, uid: uid(of: pod))
@@ -228,7 +228,7 @@ struct GoSchedule {
 
     private func claimSpec(_ claim: PersistentVolumeClaim, size: String) -> JSON {
         [
-            "accessModes": .array((claim.spec.accessModes ?? []).map(JSON.string)),
+            "accessModes": .array((claim.spec.accessModes ?? []).map { JSON($0) }),
             "storageClassName": .string(World.destinationClass),
             "resources": ["requests": ["storage": .string(size)]],
         ]

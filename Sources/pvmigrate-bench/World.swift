@@ -41,7 +41,7 @@ struct World: Sendable {
         try await waitUntilReady()
         let claims = try await client.list(PersistentVolumeClaim.self, in: Self.namespace)
         guard claims.count == self.claims,
-            claims.allSatisfy({ $0.storageClassName == Self.destinationClass && $0.phase == "Bound" })
+            claims.allSatisfy({ $0.storageClassName == Self.destinationClass && $0.phase == .bound })
         else { throw BenchError("not every claim is bound on \(Self.destinationClass)") }
     }
 

@@ -18,7 +18,7 @@ struct BlockTests {
             scene.expect(run, exit: 0)
             #expect(run.errors.contains("copied: a device of"))
             try await scene.expectMigrated("disk")
-            #expect(try await scene.claim("disk").volumeMode == "Block")
+            #expect(try await scene.claim("disk").volumeMode == .block)
             #expect(try await scene.sum(of: "disk") == before)
             scene.expect(try await scene.rollback(), exit: 0)
             try await scene.expectBound("disk", to: scene.sourceClass)
@@ -59,7 +59,7 @@ extension Scene {
             let log = try await client.log(of: pod.name, container: "main", tail: 10)
             try await client.delete(.pods, pod.name, uid: pod.metadata.uid)
             try await waitUntilGone(pod)
-            #expect(pod.phase == "Succeeded", "\(log)")
+            #expect(pod.phase == .succeeded, "\(log)")
             return log
         } catch let timeout as WaitTimeout where writing && cluster.sandbox == nil {
             try Test.cancel("this cluster's storage makes no block volumes: \(timeout)")

@@ -55,7 +55,7 @@ struct ClaimTests {
             scene.expect(try await scene.migrate(), exit: 0)
             let volume = try await scene.volume(of: "data")
             #expect(volume.metadata.uid != source.metadata.uid)
-            #expect(volume.reclaimPolicy == "Delete")
+            #expect(volume.reclaimPolicy == .delete)
             #expect(try await scene.volumes().map(\.metadata.uid) == [volume.metadata.uid])
             if let directories = scene.directories(of: source) { #expect(directories.isEmpty, "storage is left") }
         }
@@ -73,7 +73,7 @@ struct ClaimTests {
             scene.expect(run, exit: 0)
             #expect((run.output + run.errors).contains(source.handle))
             let volume = try await scene.volume(of: "data")
-            #expect(volume.reclaimPolicy == "Retain")
+            #expect(volume.reclaimPolicy == .retain)
             #expect(try await scene.volumes().map(\.metadata.uid) == [volume.metadata.uid])
             if let directories = scene.directories(of: source) { #expect(!directories.isEmpty, "its storage is gone") }
             try await scene.expectRestarted(deployment, on: before)
@@ -88,11 +88,11 @@ struct ClaimTests {
             try await scene.createClaim("data", metadata: ["annotations": annotations])
             let deployment = try await scene.deploy("app", claims: ["/data": "data"])
             let before = try await scene.contents(of: deployment)
-            #expect(try await scene.claim("data").spec.accessModes == ["ReadWriteOnce"])
+            #expect(try await scene.claim("data").spec.accessModes == [.readWriteOnce])
             scene.expect(try await scene.migrateWherePossible(), exit: 0)
             try await scene.expectMigrated("data")
-            #expect(try await scene.claim("data").spec.accessModes == ["ReadWriteMany"])
-            #expect(try await scene.volume(of: "data").spec.accessModes == ["ReadWriteMany"])
+            #expect(try await scene.claim("data").spec.accessModes == [.readWriteMany])
+            #expect(try await scene.volume(of: "data").spec.accessModes == [.readWriteMany])
             try await scene.expectRestarted(deployment, on: before)
         }
     }

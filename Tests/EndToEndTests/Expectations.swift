@@ -29,7 +29,7 @@ extension Scene {
     ) async throws {
         let claim = try await claim(name, in: namespace)
         #expect(claim.storageClassName == className, sourceLocation: location)
-        #expect(claim.phase == "Bound", sourceLocation: location)
+        #expect(claim.phase == .bound, sourceLocation: location)
         let volume = try await volume(of: name, in: namespace)
         #expect(volume.spec.storageClassName == className, sourceLocation: location)
         #expect(volume.spec.claimRef?.uid == claim.metadata.uid, sourceLocation: location)

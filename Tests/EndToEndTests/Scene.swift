@@ -233,10 +233,10 @@ struct Scene: Sendable {
         for namespace in namespaces { try await waitUntilGone(namespace) }
         for volume in try await volumes() {
             do {
-                if volume.phase == "Available" {
+                if volume.phase == .available {
                     // Reserved for a claim that never came: nobody reclaims it.
                     try await client.delete(.volumes, volume.name, uid: volume.metadata.uid)
-                } else if volume.reclaimPolicy != "Delete" {
+                } else if volume.reclaimPolicy != .delete {
                     // It was to be retained, but its storage is the test's own.
                     let policy: JSON = ["persistentVolumeReclaimPolicy": "Delete"]
                     try await client.patch(PersistentVolume.self, volume.name, .merge(["spec": policy]))

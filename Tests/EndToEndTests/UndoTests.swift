@@ -85,7 +85,7 @@ struct UndoTests {
             )
             try await scene.expectRestarted(deployment, on: before)
             try await scene.expectNothingLeft()
-            #expect(try await scene.volumes().allSatisfy { $0.reclaimPolicy == "Delete" })
+            #expect(try await scene.volumes().allSatisfy { $0.reclaimPolicy == .delete })
         }
     }
 
@@ -196,7 +196,7 @@ struct UndoTests {
                 try await scene.waitUntilGone(volume)
             }
             try await scene.expectNothingLeft()
-            #expect(try await scene.volumes().allSatisfy { $0.reclaimPolicy == "Delete" })
+            #expect(try await scene.volumes().allSatisfy { $0.reclaimPolicy == .delete })
             scene.expect(try await scene.status(), exit: 0)
         }
     }
@@ -218,7 +218,7 @@ extension Scene {
         for volume in old.values {
             let now = try await client.get(PersistentVolume.self, volume.name)
             #expect(now.metadata.uid == volume.metadata.uid, sourceLocation: location)
-            #expect(now.phase == "Released" && now.reclaimPolicy == "Retain", sourceLocation: location)
+            #expect(now.phase == .released && now.reclaimPolicy == .retain, sourceLocation: location)
         }
     }
 }

@@ -46,7 +46,7 @@ struct StreamFuzzTests {
                     in: "shop",
                     limit: .seconds(3),
                     what: "a claim to be Bound"
-                ) { $0.objects.values.first { $0.phase == "Bound" }?.metadata.resourceVersion }
+                ) { $0.objects.values.first { $0.phase == .bound }?.metadata.resourceVersion }
                 try hold(!version.isEmpty, "it waited for nothing")
             } catch is WaitTimeout {
             } catch let error as APIError {

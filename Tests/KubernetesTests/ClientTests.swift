@@ -134,7 +134,7 @@ struct WatchTests {
             limit: limit,
             what: "data to be Bound"
         ) { snapshot in
-            guard let claim = snapshot.object(named: "data"), claim.phase == "Bound" else { return nil }
+            guard let claim = snapshot.object(named: "data"), claim.phase == .bound else { return nil }
             return claim.metadata.resourceVersion
         }
     }

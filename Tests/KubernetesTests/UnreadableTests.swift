@@ -67,7 +67,7 @@ struct UnreadableTests {
             limit: .seconds(3600),
             what: "data to be Bound"
         ) { snapshot in
-            guard let claim = snapshot.object(named: "data"), claim.phase == "Bound" else { return nil }
+            guard let claim = snapshot.object(named: "data"), claim.phase == .bound else { return nil }
             return claim.metadata.resourceVersion
         }
     }

@@ -39,9 +39,9 @@ struct RollbackTests {
         let kept = try world.keptVolumes()
         #expect(Set(kept.map(\.claim)) == world.claims)
         for volume in kept {
-            #expect(volume.volume.phase == "Released")
-            #expect(volume.volume.reclaimPolicy == "Retain")
-            #expect(volume.reclaimPolicy == "Delete")
+            #expect(volume.volume.phase == .released)
+            #expect(volume.volume.reclaimPolicy == .retain)
+            #expect(volume.reclaimPolicy == .delete)
             #expect(volume.since != nil)
             let successor = world.object(.persistentVolumeClaims, volume.claim)
             #expect(successor?[path: ["metadata", "uid"]]?.string == volume.successor)

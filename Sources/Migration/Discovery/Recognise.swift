@@ -180,7 +180,7 @@ struct Recognition {
         where options.sources.admits(claim) {
             guard inventory.includes(claim.name, options.selection), !busy.contains(claim.name),
                 !inventory.madeByRuns.contains(claim.metadata.uid),
-                claim.phase != "Bound" || claim.spec.volumeName == nil || claim.metadata.isTerminating
+                claim.phase != .bound || claim.spec.volumeName == nil || claim.metadata.isTerminating
             else { continue }
             if claim.isMarked {
                 notes.append(claim.noteOfUnproven)

@@ -135,6 +135,6 @@ extension PersistentVolume {
     var isAttachedToOneNode: Bool {
         let modes = spec.accessModes ?? []
         return spec.hostPath == nil && spec.local == nil && spec.nfs == nil
-            && !modes.contains { $0 == "ReadWriteMany" || $0 == "ReadOnlyMany" }
+            && !modes.contains { $0 == .readWriteMany || $0 == .readOnlyMany }
     }
 }

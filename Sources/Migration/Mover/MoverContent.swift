@@ -79,7 +79,7 @@ extension ClaimState {
         return options.moverTemplate?.leavesRoot == false ? flags.withoutRoot : flags
     }
 
-    var isBlock: Bool { (claim?.volumeMode ?? source?.spec.volumeMode) == "Block" }
+    var isBlock: Bool { (claim?.volumeMode ?? source?.spec.volumeMode) == .block }
 }
 
 extension RsyncFlags: MoverContent {

@@ -51,7 +51,8 @@ struct MoverPod {
         "kuma.io/sidecar-injection": "disabled", "consul.hashicorp.com/connect-inject": "false",
     ]
     static let labels: JSON = [
-        "kurl.sh/pvcmigrate": "mover", "sidecar.istio.io/inject": "false", "kuma.io/sidecar-injection": "disabled",
+        Marks.mover.label: .string(Marks.mover.value), "sidecar.istio.io/inject": "false",
+        "kuma.io/sidecar-injection": "disabled",
     ]
     /// What of root's capabilities a copy needs: to give files away, to read and change those of others with their
     /// set-user-ID bits and file capabilities, and to make devices. The baseline Pod Security standard allows them.

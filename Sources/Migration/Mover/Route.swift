@@ -97,11 +97,11 @@ extension ClaimState {
 
     /// True of a volume made by hand that the staging claim may be bound to.
     func canBeDestination(_ volume: PersistentVolume) -> Bool {
-        guard volume.phase == "Available", let size, let capacity = volume.spec.capacity?["storage"] else {
+        guard volume.phase == .available, let size, let capacity = volume.spec.capacity?["storage"] else {
             return false
         }
         return capacity >= size && (volume.claim == nil || volume.claim == stagingName)
-            && (volume.spec.volumeMode ?? "Filesystem") == claim?.volumeMode
+            && (volume.spec.volumeMode ?? .filesystem) == claim?.volumeMode
     }
 }
 

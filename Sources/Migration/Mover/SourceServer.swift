@@ -13,7 +13,7 @@ struct SourceServer {
     private static let program = "/usr/sbin/sshd"
 
     var name: ObjectName
-    /// The name of the Secret, which is another one for each copy: so one that is still being deleted is no obstacle.
+    /// The name of the Secret.
     var secret: String
     var image: String
     var annotations: [String: JSON]
@@ -40,7 +40,7 @@ struct SourceServer {
         self.placement = placement
         self.deadline = deadline
         self.template = template
-        secret = "\(name.name)-\(String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16))"
+        secret = Marks.newSecretName(of: name.name)
     }
 
     // MARK: The pod

@@ -132,9 +132,9 @@ struct StandIns: Sendable {
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": state.metadata(ofStandIn: name, for: claim),
             "spec": [
-                "accessModes": .array((claim.spec.accessModes ?? []).map(JSON.string)), "dataSource": origin,
+                "accessModes": .array((claim.spec.accessModes ?? []).map { JSON($0) }), "dataSource": origin,
                 "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
-                "storageClassName": .string(options.sourceClass), "volumeMode": .string(claim.volumeMode),
+                "storageClassName": .string(options.sourceClass), "volumeMode": JSON(claim.volumeMode),
             ],
         ]
         var made = try await source.create(PersistentVolumeClaim.self, in: namespace, manifest)
@@ -194,7 +194,7 @@ struct StandIns: Sendable {
 
     private func awaitBound(_ claim: PersistentVolumeClaim) async throws -> PersistentVolumeClaim {
         do {
-            return try await wait(for: claim, toBe: "Bound") { $0.phase == "Bound" }
+            return try await wait(for: claim, toBe: "Bound") { $0.phase == .bound }
         } catch let timeout as WaitTimeout {
             let why = await Complaints(source).lastWarning(about: "PersistentVolumeClaim", claim.name)
             throw Failure(place: claim.title, reason: "\(timeout)\(why.map { ": \($0)" } ?? "")")
@@ -302,7 +302,7 @@ struct StandIns: Sendable {
 extension ClaimState {
     /// True where no second pod can mount the source claim.
     var isExclusive: Bool {
-        ((claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])).contains("ReadWriteOncePod")
+        ((claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])).contains(.readWriteOncePod)
     }
 
     /// What a stand-in is known by. It belongs to the source claim: whatever happens, it goes with that.

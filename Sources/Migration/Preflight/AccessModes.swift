@@ -36,8 +36,8 @@ struct AccessModeCheck: Sendable {
 
 extension ClaimState {
     /// The access mode that the claim's owner asks for, where the claim has others now.
-    fileprivate var newAccessMode: String? {
-        guard let claim, let wanted = claim.metadata.annotation(Marks.accessMode),
+    fileprivate var newAccessMode: AccessMode? {
+        guard let claim, let wanted = claim.wantedAccessMode,
             claim.spec.accessModes != [wanted]
         else { return nil }
         return wanted
@@ -48,9 +48,9 @@ extension ClaimState {
         guard let mode = newAccessMode, pods > 1 else { return nil }
         let advice = "; scale to one pod, or change the annotation \(Marks.accessMode)"
         switch mode {
-        case "ReadWriteOncePod":
+        case .readWriteOncePod:
             return "is to be \(mode), but \(pods) pods use it, of which only one could start again\(advice)"
-        case "ReadWriteOnce":
+        case .readWriteOnce:
             let places = nodes.count > 1 ? " on the nodes \(nodes.joined(separator: ", "))" : ""
             return "is to be \(mode), which is for one node, but \(pods) pods use it\(places)\(advice)"
         default: return nil

@@ -15,7 +15,7 @@ struct SnapshotWarning: Sendable {
     ///
     /// Nothing of it stands in the way, and where snapshots may not be listed nothing is said.
     func warn(_ discovery: Discovery) async throws {
-        let states = discovery.units.flatMap(\.claims).filter { $0.sourceClaim != nil && $0.originalPolicy == "Delete" }
+        let states = discovery.units.flatMap(\.claims).filter { $0.sourceClaim != nil && $0.originalPolicy == .delete }
         guard !keepsAll, !states.isEmpty else { return }
         let claims = Dictionary(states.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         let snapshots: [VolumeSnapshot]

@@ -103,7 +103,7 @@ struct NetworkCheck: Sendable {
                 last = pod
                 return pod.isFinished ? pod : nil
             }
-            return pod.phase == "Failed" ? await TrialFailure(destination).failure(of: pod, RsyncFlags()) : nil
+            return pod.phase == .failed ? await TrialFailure(destination).failure(of: pod, RsyncFlags()) : nil
         } catch is WaitTimeout {
             let runs = last?.state(of: Trial.container)?.running != nil
             var why = "does anything cut connections between pods, such as a policy of the network itself?"
@@ -124,13 +124,13 @@ struct NetworkTrial: Sendable {
     init(_ state: ClaimState, _ route: Route, _ options: Options) {
         let run = String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16)
         namespace = state.name.namespace ?? ""
-        clientName = ObjectName("pf-copy-\(run)", in: namespace)
+        clientName = ObjectName(Marks.trialClientName(run: run), in: namespace)
         // Any node that the destination volume can be on.
         let node = route.to?.min()
         placement = node.map { Placement(node: $0, onlyThere: true) } ?? route.mover
         nodes = "\(route.from?.min() ?? "?") to \(node ?? "?")"
         server = SourceServer(
-            name: ObjectName("pf-serve-\(run)", in: namespace),
+            name: ObjectName(Marks.trialServerName(run: run), in: namespace),
             image: options.rsyncImage,
             annotations: [Marks.kind: .string(Marks.Kind.preflight)],
             volume: ["emptyDir": [:]],

@@ -128,7 +128,7 @@ public struct Preflight: Sendable {
 extension Discovery {
     /// The claims that are yet to be deleted and made anew.
     var claimsToSwap: [ClaimState] {
-        units.flatMap(\.claims).filter { $0.sourceClaim?.phase == "Bound" && !$0.isPastReturn }
+        units.flatMap(\.claims).filter { $0.sourceClaim?.phase == .bound && !$0.isPastReturn }
     }
 
     /// The claims that staging claims are yet to be created for, as far as their own state allows it, and there is room

@@ -89,7 +89,7 @@ struct ProvisioningCheck: Sendable {
                 last = pod
                 return pod.isFinished || pod.isReady ? pod : nil
             }
-            return pod.phase == "Failed" ? await TrialFailure(client).failure(of: pod, trial.content) : nil
+            return pod.phase == .failed ? await TrialFailure(client).failure(of: pod, trial.content) : nil
         } catch is WaitTimeout {
             var reason = "its pod did not run within \(options.podReadyTimeout.inWords)"
             if let last {
@@ -116,13 +116,13 @@ struct Trial: Sendable {
     var template: MoverTemplate?
     /// As whom the pod may run where it may not be root.
     var owner: DataOwner?
-    var accessModes: [String]
+    var accessModes: [AccessMode]
     /// The names of the claims that it stands for.
     var claims: [String]
 
     private struct Need: Hashable {
         var namespace: String
-        var accessModes: [String]
+        var accessModes: [AccessMode]
         var isBlock: Bool
     }
 
@@ -137,26 +137,26 @@ struct Trial: Sendable {
         for state in valid {
             let need = Need(
                 namespace: state.name.namespace ?? "",
-                accessModes: try state.accessModes().sorted(),
+                accessModes: try state.accessModes().sorted { $0.rawValue < $1.rawValue },
                 isBlock: state.isBlock
             )
             needs[need, default: []].append(state)
         }
         let sorted = needs.sorted {
-            ($0.key.namespace, "\($0.key.accessModes)", $0.key.isBlock ? 1 : 0)
-                < ($1.key.namespace, "\($1.key.accessModes)", $1.key.isBlock ? 1 : 0)
+            ($0.key.namespace, "\($0.key.accessModes.map(\.rawValue))", $0.key.isBlock ? 1 : 0)
+                < ($1.key.namespace, "\($1.key.accessModes.map(\.rawValue))", $1.key.isBlock ? 1 : 0)
         }
         return try sorted.enumerated().compactMap { index, entry in
             let (need, states) = entry
             guard let smallest = states.min(by: { $0.size?.bytes ?? 0 < $1.size?.bytes ?? 0 }) else { return nil }
-            let claimName = ObjectName("pf-pvc-\(run)-\(index)", in: need.namespace)
+            let claimName = ObjectName(Marks.trialClaimName(run: run, index: index), in: need.namespace)
             var claim = try Stage.stagingManifest(of: smallest, class: options.destinationClass)
             claim[path: ["metadata", "name"]] = .string(claimName.name)
             claim[path: ["metadata", "annotations"]] = .object([Marks.kind: .string(Marks.Kind.preflight)])
             return Trial(
                 namespace: need.namespace,
                 claimName: claimName,
-                podName: ObjectName("pf-pod-\(run)-\(index)", in: need.namespace),
+                podName: ObjectName(Marks.trialPodName(run: run, index: index), in: need.namespace),
                 claim: claim,
                 image: options.rsyncImage,
                 content: smallest.content(options),
@@ -207,7 +207,8 @@ struct Trial: Sendable {
     private var title: String {
         let kind = content is DeviceScript ? "Block, " : ""
         let others = claims.count > 1 ? " and \(claims.count - 1) more" : ""
-        return "a trial of \(kind)\(accessModes.joined(separator: ", ")), for \(claims.first ?? "?")\(others),"
+        let modes = accessModes.map(\.rawValue).joined(separator: ", ")
+        return "a trial of \(kind)\(modes), for \(claims.first ?? "?")\(others),"
     }
 
     func passed(in duration: Duration) -> String { "\(title) passed in \(namespace) (\(duration.inWords))" }

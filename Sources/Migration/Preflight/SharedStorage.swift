@@ -83,7 +83,7 @@ extension PersistentVolume {
         let common = identities.intersection(other.identities).map(\.text).sorted().joined(separator: ", ")
         let patch = #"--patch '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'"#
         var words = "its volume \(own) and the volume \(name) are the same storage (\(common)). "
-        if let user = other.claim, other.phase == "Bound" {
+        if let user = other.claim, other.phase == .bound {
             words +=
                 "The claim \(user) uses it by \(name): its pods could write to it during the copy, and its data would be "
                 + "freed with \(own). Where only one of the two claims is needed, stop what uses the other one; set both "

@@ -34,7 +34,7 @@ struct TrialFailure: Sendable {
         do {
             let found = try await client.find(PersistentVolumeClaim.self, claim)
             // Without a volume the scheduler and the kubelet only wait for the provisioner.
-            if found?.phase != "Bound", let words = Self.words(try await events(of: "PersistentVolumeClaim", claim)) {
+            if found?.phase != .bound, let words = Self.words(try await events(of: "PersistentVolumeClaim", claim)) {
                 return words
             }
             if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }
@@ -48,7 +48,7 @@ struct TrialFailure: Sendable {
                 ($0.metadata.creationTimestamp ?? "") < ($1.metadata.creationTimestamp ?? "")
             }
             if let last { return "\(last.reason ?? ""): \(last.message ?? "")" }
-            return "it is \(pod.phase), its claim \(found?.phase ?? "gone"), and nothing says why"
+            return "it is \(pod.phase), its claim \(found?.phase.rawValue ?? "gone"), and nothing says why"
         } catch {
             if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }
             return "it is \(pod.phase), and the reasons could not be read: \(error)"

@@ -111,7 +111,7 @@ struct TrialRemoval: Sendable {
         do {
             if volume.isProvisioned(for: claim) {
                 _ = try await volumes.makeDisposable(volume, of: claim)
-            } else if volume.reclaimPolicy == "Retain", volume.phase == "Released" {
+            } else if volume.reclaimPolicy == .retain, volume.phase == .released {
                 try await client.patch(
                     PersistentVolume.self,
                     volume.name,

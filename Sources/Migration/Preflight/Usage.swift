@@ -31,7 +31,7 @@ struct UsageCheck: Sendable {
     /// What the kubelets say of the claims that running pods mount.
     private func usage(of states: [ClaimState]) async throws -> [Transfer.ID: VolumeUsage] {
         var nodesOfClaims: [ObjectName: String] = [:]
-        for pod in try await lists.listReadable(Pod.self).items where pod.phase == "Running" {
+        for pod in try await lists.listReadable(Pod.self).items where pod.phase == .running {
             for name in pod.claimNames {
                 nodesOfClaims[ObjectName(name, in: pod.metadata.namespace)] = pod.spec.nodeName
             }
@@ -86,7 +86,7 @@ extension ClaimState {
     /// is to be no smaller.
     fileprivate func misfit(_ usage: VolumeUsage) -> String? {
         guard let size, let sourceSize else { return nil }
-        if isToShrink, claim?.volumeMode == "Block" {
+        if isToShrink, claim?.volumeMode == .block {
             return
                 "is a block device, which can't become smaller (\(size) instead of \(sourceSize)); ask for \(sourceSize) or more"
         }

@@ -67,7 +67,7 @@ extension ClaimState {
         }
         guard let staging else { return "its source volume is protected; nothing is copied yet" }
         if staging.metadata.isTerminating { return "its staging claim is being deleted" }
-        if staging.phase != "Bound" { return "its staging claim is \(staging.phase); nothing is copied yet" }
+        if staging.phase != .bound { return "its staging claim is \(staging.phase); nothing is copied yet" }
         if staging.metadata.annotation(Marks.sourceUID) == nil, !isProtected {
             return "the Go tool has made its staging claim; whether all is copied is not known"
         }
@@ -105,7 +105,7 @@ extension MigrationStatus.Claim {
         state +=
             volume.metadata.annotation(Marks.manifest) == nil
             ? " (left so by the Go tool)" : " (its seal can't be read)"
-        if let holder = volume.claim, holder != name, volume.phase == "Bound" {
+        if let holder = volume.claim, holder != name, volume.phase == .bound {
             state += "; \(holder) holds that volume"
         }
     }

@@ -125,7 +125,7 @@ struct Leftovers {
                 volume,
                 "is protected, with the data of the claim \(volume.claim.map { "\($0)" } ?? "?"), which was deleted "
                     + "before it was migrated; its policy was "
-                    + "\(volume.metadata.annotation(Marks.reclaimPolicy) ?? volume.reclaimPolicy)"
+                    + "\(volume.markedPolicy ?? volume.reclaimPolicy)"
             )
         }
     }

@@ -32,7 +32,7 @@ extension MigrationStatus {
         unseen = survey.unseen
         let names = Set((begun + cutOff).map(\.name))
         toMigrate = scope.sourceClass.map { survey.migratable(of: $0, scope).count { !names.contains($0.name) } }
-        onDestination = scope.destinationClass.map { survey.migratable(of: $0, scope).count { $0.phase == "Bound" } }
+        onDestination = scope.destinationClass.map { survey.migratable(of: $0, scope).count { $0.phase == .bound } }
         commands = survey.commands(finishing: self, scope)
     }
 }
@@ -94,7 +94,7 @@ extension Survey {
     private func progress(of marks: GoMarks, _ scope: MigrationStatus.Scope) -> GoMarks.Progress {
         // The source volume tells the source class, as long as it bears the claim's name.
         let released = volumes.filter {
-            $0.claim == marks.claim && $0.phase == "Released" && $0.metadata.uid != marks.volume.metadata.uid
+            $0.claim == marks.claim && $0.phase == .released && $0.metadata.uid != marks.volume.metadata.uid
         }
         let classes = Set(released.compactMap(\.spec.storageClassName))
         return marks.progress(
@@ -240,8 +240,8 @@ extension PersistentVolume {
     /// True where nothing uses the volume and nothing will delete it.
     fileprivate var isAbandoned: Bool {
         switch phase {
-        case "Available", "Failed": true
-        case "Released": reclaimPolicy != "Delete"
+        case .available, .failed: true
+        case .released: reclaimPolicy != .delete
         default: false
         }
     }

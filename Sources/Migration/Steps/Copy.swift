@@ -140,7 +140,7 @@ struct Copy: UnitAction {
     /// A claim that was copied; of a class that waits for the first consumer, it is bound by now.
     private func afterCopy(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        if state.staging?.phase != "Bound" || state.destination == nil {
+        if state.staging?.phase != .bound || state.destination == nil {
             state = try await observer.observe(state, [.staging, .destination])
         }
         state.copied = true

@@ -29,7 +29,7 @@ struct MakeReady: UnitAction {
         let nodesWithImage = findings.all.nodesWithImage
         let open = unit.claims.filter { state in
             guard state.seal == nil, state.next == .copy, let node = state.nodeOfUse else { return false }
-            return state.staging?.phase != "Bound" || !nodesWithImage.contains(node)
+            return state.staging?.phase != .bound || !nodesWithImage.contains(node)
         }
         let ready = try await open.allAtOnce { try await makeReady($0) }
         progress.unit.claims = unit.claims.map { state in ready.first { $0.id == state.id } ?? state }

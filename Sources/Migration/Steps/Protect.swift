@@ -45,12 +45,14 @@ struct Protect: UnitAction {
         guard let volume = start.source, let claim = start.claim else { return start }
         var state = start
         var annotations: JSON = [:]
-        annotations[Marks.reclaimPolicy] = .string(state.originalPolicy)
+        annotations[Marks.reclaimPolicy] = JSON(state.originalPolicy)
         annotations[Marks.sourceUID] = .string(claim.metadata.uid)
         annotations[Marks.owner] = state.transfer.ownerOfPods.map { .string($0.mark) }
         annotations[Marks.sourceNode] = node.map(JSON.string)
         var change: JSON = ["metadata": ["annotations": annotations]]
-        if volume.reclaimPolicy != "Retain" { change["spec"] = ["persistentVolumeReclaimPolicy": "Retain"] }
+        if volume.reclaimPolicy != .retain {
+            change["spec"] = ["persistentVolumeReclaimPolicy": JSON(ReclaimPolicy.retain)]
+        }
         state.source = try await source.patch(
             PersistentVolume.self,
             volume.name,

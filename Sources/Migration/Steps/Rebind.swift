@@ -209,7 +209,7 @@ struct Rebind: UnitAction {
     private func awaitAvailable(_ start: ClaimState) async throws -> ClaimState {
         guard let volume = start.destination else { return start }
         let now = try await volumes.awaitAvailable(volume.metadata.name)
-        guard now.phase == "Available" else { return try await observer.observe(start) }
+        guard now.phase == .available else { return try await observer.observe(start) }
         var state = start
         state.destination = now
         return state
@@ -235,7 +235,7 @@ struct Rebind: UnitAction {
                     guard let claim = snapshot.object(named: state.name.name) else {
                         throw Refusal("the claim was deleted by somebody; its data is safe, run again to finish")
                     }
-                    return claim.phase == "Bound" ? claim : nil
+                    return claim.phase == .bound ? claim : nil
                 }
                 state.claim = bound
                 break
@@ -249,7 +249,7 @@ struct Rebind: UnitAction {
                     )
                 }
                 state = try await observer.observe(state)
-                if let claim = state.claim, claim.phase != "Bound",
+                if let claim = state.claim, claim.phase != .bound,
                     state.destination?.spec.claimRef?.uid == claim.metadata.uid
                 {
                     touched = !touched

@@ -87,8 +87,8 @@ struct Release: UnitAction {
         }
         if keepsAll || readiness != .seen || state.transfer.sharesSource || !isFlushed {
             state.source = try await kept.keep(volume, of: state, for: readiness == .seen ? nil : .unready)
-        } else if state.originalPolicy == "Delete" {
-            state.source = try await sourceVolumes.giveBack(volume, policy: "Delete")
+        } else if state.originalPolicy == .delete {
+            state.source = try await sourceVolumes.giveBack(volume, policy: .delete)
         } else {
             try await source.delete(.volumes, volume.name, uid: volume.metadata.uid)
             journal.info(
@@ -112,7 +112,7 @@ struct Release: UnitAction {
     /// Waits until the storage of the source volumes is freed; one that takes longer is a warning.
     func awaitFreedStorage(_ progress: Progress) async throws {
         for state in progress.unit.claims {
-            guard let volume = state.source, volume.reclaimPolicy == "Delete", state.isReleased else { continue }
+            guard let volume = state.source, volume.reclaimPolicy == .delete, state.isReleased else { continue }
             do {
                 try await sourceVolumes.awaitFreed(volume)
             } catch let timeout as WaitTimeout {

@@ -223,7 +223,7 @@ extension Workload {
         pods.contains { pod in
             guard isMaker(of: pod) else { return false }
             let endsByItself = resource == .jobs || resource == .pods
-            return pod.isReady && !pod.metadata.isTerminating || endsByItself && pod.phase == "Succeeded"
+            return pod.isReady && !pod.metadata.isTerminating || endsByItself && pod.phase == .succeeded
         }
     }
 

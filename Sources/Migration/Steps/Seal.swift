@@ -58,7 +58,7 @@ struct Sealing: UnitAction {
                 onto: volume.metadata,
                 [
                     "metadata": ["annotations": try state.sealMarks(try await manifest(toSeal: state), users: users)],
-                    "spec": ["persistentVolumeReclaimPolicy": "Retain"],
+                    "spec": ["persistentVolumeReclaimPolicy": JSON(ReclaimPolicy.retain)],
                 ]
             )
         )
@@ -89,8 +89,8 @@ struct Sealing: UnitAction {
         var change: JSON = [:]
         // A volume that is kept still belongs to the claim.
         if !sealed.isKept {
-            let policy = sealed.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
-            change["spec"] = ["persistentVolumeReclaimPolicy": .string(policy)]
+            let policy = sealed.markedPolicy ?? .retain
+            change["spec"] = ["persistentVolumeReclaimPolicy": JSON(policy)]
             for mark in [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy, Marks.size] {
                 marks[mark] = .null
             }
@@ -122,7 +122,7 @@ extension ClaimState {
         annotations[Marks.manifest] = .string(text)
         annotations[Marks.sourceNamespace] = name.namespace.map(JSON.string)
         annotations[Marks.sourceClaim] = .string(name.name)
-        annotations[Marks.reclaimPolicy] = .string(destinationPolicy)
+        annotations[Marks.reclaimPolicy] = JSON(destinationPolicy)
         if sourceClaim == nil { annotations[Marks.deleting] = manifest[path: ["metadata", "uid"]] ?? "" }
         if !users.isEmpty { annotations[Marks.users] = .string(users.joined(separator: ",")) }
         // That of a volume that was kept is right already.

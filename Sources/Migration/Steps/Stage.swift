@@ -68,7 +68,7 @@ struct Stage: UnitAction {
     private func awaitAvailable(_ start: ClaimState) async throws -> ClaimState {
         guard let volume = start.destination else { return start }
         let now = try await volumes.awaitAvailable(volume.metadata.name)
-        guard now.phase == "Available" else { return try await observer.observe(start) }
+        guard now.phase == .available else { return try await observer.observe(start) }
         var state = start
         state.destination = now
         return state
@@ -104,14 +104,14 @@ struct Stage: UnitAction {
     /// - Throws: `Refusal` where the claim's annotation asks for an access mode that does not exist.
     static func stagingManifest(of state: ClaimState, class destinationClass: String) throws(Refusal) -> JSON {
         let given = state.givenDestination
-        var modes: [String]
+        var modes: [AccessMode]
         if let given {
             modes = given.spec.accessModes ?? []
         } else {
             modes = try state.accessModes()
             // The destination has to be written to while it is filled. Not with both modes: external attachers refuse
             // volumes that have them (kubernetes-csi/external-attacher#153).
-            if modes == ["ReadOnlyMany"] { modes = ["ReadWriteOnce"] }
+            if modes == [.readOnlyMany] { modes = [.readWriteOnce] }
         }
         let size = given?.spec.capacity?["storage"] ?? state.size
         var annotations: JSON = [:]
@@ -121,10 +121,10 @@ struct Stage: UnitAction {
         if given == nil { annotations[Marks.size] = state.transfer.sizeWanted.map { .string($0.text) } }
         annotations[Marks.sourceUID] = (state.claim?.metadata.uid ?? state.seal?.uid).map(JSON.string)
         var spec: JSON = [
-            "accessModes": .array(modes.map(JSON.string)),
+            "accessModes": .array(modes.map { JSON($0) }),
             "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
             "storageClassName": .string(destinationClass),
-            "volumeMode": .string(state.claim?.volumeMode ?? "Filesystem"),
+            "volumeMode": JSON(state.claim?.volumeMode ?? .filesystem),
         ]
         spec["volumeName"] = given.map { .string($0.metadata.name) }
         return [
@@ -157,7 +157,7 @@ struct Stage: UnitAction {
             ) { snapshot in
                 guard let claim = snapshot.object(named: name.name), claim.metadata.uid == state.staging?.metadata.uid
                 else { throw Refusal("the staging claim \(name) was deleted by somebody") }
-                return claim.phase == "Bound" ? claim : nil
+                return claim.phase == .bound ? claim : nil
             }
             state.staging = bound
         } catch let timeout as WaitTimeout {

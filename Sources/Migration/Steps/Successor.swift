@@ -65,9 +65,9 @@ struct Successor: Sendable {
         }
         claim[path: ["metadata", "finalizers"]] = finalizers.isEmpty ? nil : .array(finalizers)
         let modes = seal.laterAccessModes
-        claim[path: ["spec", "accessModes"]] = .array(modes.map(JSON.string))
+        claim[path: ["spec", "accessModes"]] = .array(modes.map { JSON($0) })
         if let offered = volume?.spec.accessModes, !Set(modes).isSubset(of: offered) {
-            claim[path: ["spec", "accessModes"]] = .array(offered.map(JSON.string))
+            claim[path: ["spec", "accessModes"]] = .array(offered.map { JSON($0) })
         }
         let request = ["spec", "resources", "requests", "storage"]
         if let size = seal.size { claim[path: request] = .string(size.text) }
@@ -116,7 +116,7 @@ struct Successor: Sendable {
         }
         guard claim[path: ["metadata", "uid"]]?.string == uid else { return nil }
         if let why = Self.hold(of: claim[path: ["metadata", "finalizers"]]?.array?.compactMap(\.string)) { return why }
-        let seal = Seal(manifest: Seal.manifest(of: claim), reclaimPolicy: "", size: state.transfer.sizeWanted)
+        let seal = Seal(manifest: Seal.manifest(of: claim), reclaimPolicy: .retain, size: state.transfer.sizeWanted)
         let manifest = Self.manifest(
             of: seal,
             name: state.transfer.destination,

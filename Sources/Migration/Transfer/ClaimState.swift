@@ -76,35 +76,35 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     /// The access modes that the claim shall have afterwards.
     ///
     /// - Throws: `Refusal` where its owner's annotation names none that exists.
-    public func accessModes() throws(Refusal) -> [String] {
+    public func accessModes() throws(Refusal) -> [AccessMode] {
         guard let claim else { return seal?.accessModes ?? [] }
-        guard let wanted = claim.metadata.annotation(Marks.accessMode) else { return claim.spec.accessModes ?? [] }
+        guard let wanted = claim.wantedAccessMode else { return claim.spec.accessModes ?? [] }
         guard Self.knownAccessModes.contains(wanted) else {
             throw Refusal(
-                "the annotation \(Marks.accessMode) is \"\(wanted.shortened(to: 100))\"; it must be one of "
-                    + Self.knownAccessModes.joined(separator: ", ")
+                "the annotation \(Marks.accessMode) is \"\(wanted.rawValue.shortened(to: 100))\"; it must be one of "
+                    + Self.knownAccessModes.map(\.rawValue).joined(separator: ", ")
             )
         }
         return [wanted]
     }
 
-    static let knownAccessModes = ["ReadWriteOnce", "ReadWriteMany", "ReadOnlyMany", "ReadWriteOncePod"]
+    static let knownAccessModes: [AccessMode] = [.readWriteOnce, .readWriteMany, .readOnlyMany, .readWriteOncePod]
 
     /// The reclaim policy that the source volume had before it was protected.
-    public var originalPolicy: String {
-        guard let source else { return seal?.reclaimPolicy ?? "Retain" }
+    public var originalPolicy: ReclaimPolicy {
+        guard let source else { return seal?.reclaimPolicy ?? .retain }
         // The UID is that of the claim that was protected; one that was deleted and got back has another one.
-        if source.reclaimPolicy == "Retain", source.metadata.annotation(Marks.sourceUID) != nil,
-            let policy = source.metadata.annotation(Marks.reclaimPolicy)
+        if source.reclaimPolicy == .retain, source.metadata.annotation(Marks.sourceUID) != nil,
+            let policy = source.markedPolicy
         {
             return policy
         }
         if let seal { return seal.reclaimPolicy }
         // The Go tool keeps it on the volume that it migrates to.
-        if source.reclaimPolicy == "Retain", let destination,
+        if source.reclaimPolicy == .retain, let destination,
             destination.metadata.annotation(Marks.sourceClaim) == name.name,
             destination.metadata.annotation(Marks.sourceNamespace) == name.namespace,
-            let policy = destination.metadata.annotation(Marks.reclaimPolicy)
+            let policy = destination.markedPolicy
         {
             return policy
         }
@@ -113,7 +113,7 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
 
     /// The reclaim policy that the destination volume is to have at last: the source volume's, where it was made for the
     /// migration. One that was there before keeps its own.
-    var destinationPolicy: String {
+    var destinationPolicy: ReclaimPolicy {
         if let kept = destination.flatMap({ KeptVolume($0) }) { return kept.reclaimPolicy }
         if let seal { return seal.reclaimPolicy }
         guard let destination, let staging, !destination.isProvisioned(for: staging) else { return originalPolicy }
@@ -123,7 +123,12 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     /// True when nothing will reclaim the source volume, and its former policy is written down.
     public var isProtected: Bool {
         guard let source, let uid = sourceClaim?.metadata.uid ?? seal?.uid else { return false }
-        return source.reclaimPolicy == "Retain" && source.metadata.annotation(Marks.sourceUID) == uid
-            && source.metadata.annotation(Marks.reclaimPolicy) != nil
+        return source.reclaimPolicy == .retain && source.metadata.annotation(Marks.sourceUID) == uid
+            && source.markedPolicy != nil
     }
+}
+
+extension PersistentVolumeClaim {
+    /// The access mode that its owner asks for, be it one that exists or not.
+    var wantedAccessMode: AccessMode? { metadata.annotation(Marks.accessMode).map(AccessMode.init(rawValue:)) }
 }

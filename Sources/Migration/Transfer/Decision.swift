@@ -90,7 +90,7 @@ extension ClaimState {
         }
         if isLost { return .blocked(Refusal("somebody deleted the claim, and another one has its name")) }
         if let otherMigration { return .blocked(otherMigration) }
-        guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == "Bound" else {
+        guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == .bound else {
             return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
         }
         if observation.staleSeal != nil || destination?.metadata.annotation(Marks.manifest) != nil {
@@ -98,7 +98,7 @@ extension ClaimState {
         }
         guard isProtected else { return .protect(.protect) }
         if let action = stagingAction { return action }
-        return copied && staging?.phase == "Bound" ? .seal : .copy
+        return copied && staging?.phase == .bound ? .seal : .copy
     }
 
     /// What is still to be done for a mover to find the destination volume; nil where nothing is.
@@ -108,11 +108,11 @@ extension ClaimState {
             guard given.claim == stagingName, (given.spec.claimRef?.uid ?? "").isEmpty else {
                 return .stage(.reserve)
             }
-            return given.phase == "Available" ? .stage(.create) : .stage(.awaitAvailable)
+            return given.phase == .available ? .stage(.create) : .stage(.awaitAvailable)
         }
         if !isRecorded(staging) { return .stage(.record) }
         if staging.metadata.isTerminating { return .stage(.awaitDeletion) }
-        if staging.phase == "Lost" { return .blocked(Refusal("the staging claim \(stagingName) has lost its volume")) }
+        if staging.phase == .lost { return .blocked(Refusal("the staging claim \(stagingName) has lost its volume")) }
         if let given = givenDestination, let bound = staging.spec.volumeName, bound != given.metadata.name {
             return .blocked(
                 Refusal(
@@ -121,7 +121,7 @@ extension ClaimState {
                 )
             )
         }
-        if staging.phase == "Bound" { return nil }
+        if staging.phase == .bound { return nil }
         return transfer.bindsAtOnce || givenDestination != nil ? .stage(.awaitBound) : nil
     }
 
@@ -132,11 +132,11 @@ extension ClaimState {
             if claim.metadata.uid == seal.uid {
                 if claim.metadata.isTerminating, seal.isDeleting { return .rebind(.awaitDeletion) }
                 guard copied else { return .protect(.unseal) }
-                return destination.reclaimPolicy == "Retain" ? .rebind(.deleteClaims) : .seal
+                return destination.reclaimPolicy == .retain ? .rebind(.deleteClaims) : .seal
             }
             guard claim.spec.volumeName == destination.metadata.name else {
                 // A controller that found the claim missing: what was never bound has never held anything.
-                if claim.phase == "Pending", (claim.spec.volumeName ?? "").isEmpty { return .rebind(.removeUsurper) }
+                if claim.phase == .pending, (claim.spec.volumeName ?? "").isEmpty { return .rebind(.removeUsurper) }
                 return .blocked(
                     Refusal(
                         "somebody made a new claim of this name, which is bound to "
@@ -168,7 +168,7 @@ extension ClaimState {
         guard destination.claim == transfer.destination, (destination.spec.claimRef?.uid ?? "").isEmpty else {
             return .rebind(.reserve)
         }
-        return destination.phase == "Available" ? .rebind(.create) : .rebind(.awaitAvailable)
+        return destination.phase == .available ? .rebind(.create) : .rebind(.awaitAvailable)
     }
 
     /// True while the source volume is there, is the one that the seal speaks of, and was not given back yet.

@@ -16,9 +16,9 @@ extension ClaimState {
         let volume = source.metadata.name
         let namespace = name.namespace ?? "default"
         var spec: JSON = [
-            "accessModes": .array((source.spec.accessModes ?? []).map(JSON.string)),
+            "accessModes": .array((source.spec.accessModes ?? []).map { JSON($0) }),
             "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
-            "volumeName": .string(volume), "volumeMode": .string(source.spec.volumeMode ?? "Filesystem"),
+            "volumeName": .string(volume), "volumeMode": JSON(source.spec.volumeMode ?? .filesystem),
         ]
         spec["storageClassName"] = source.spec.storageClassName.map(JSON.string)
         let manifest: JSON = [

@@ -70,7 +70,7 @@ extension ClaimState {
     /// True where the source claim's successor is bound to the destination volume.
     var isRebound: Bool {
         guard let seal, let claim, let destination, claim.metadata.uid != seal.uid else { return false }
-        return claim.phase == "Bound" && claim.spec.volumeName == destination.metadata.name
+        return claim.phase == .bound && claim.spec.volumeName == destination.metadata.name
             && destination.spec.claimRef?.uid == claim.metadata.uid && isSuccessor(claim)
     }
 }

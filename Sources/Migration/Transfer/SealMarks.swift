@@ -5,7 +5,7 @@ public struct Seal: Sendable, Equatable {
     /// The source claim as it was, less what the server sets anew.
     public var manifest: JSON
     /// The reclaim policy that the destination volume is to have at last.
-    public var reclaimPolicy: String
+    public var reclaimPolicy: ReclaimPolicy
     /// What the successor is to ask for, where that is another size than the source claim's.
     public var size: Quantity?
     /// True once a run has set about deleting the source claim.
@@ -21,10 +21,13 @@ public struct Seal: Sendable, Equatable {
         let annotation = ["metadata", "annotations", PersistentVolumeClaim.betaClassAnnotation]
         return (manifest[path: ["spec", "storageClassName"]] ?? manifest[path: annotation])?.string ?? ""
     }
-    var accessModes: [String] { (manifest[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string) }
+    var accessModes: [AccessMode] {
+        (manifest[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string).map(AccessMode.init(rawValue:))
+    }
     /// Those that the claim has afterwards: its own, or the one that its owner asks for.
-    var laterAccessModes: [String] {
-        manifest[path: ["metadata", "annotations", Marks.accessMode]]?.string.map { [$0] } ?? accessModes
+    var laterAccessModes: [AccessMode] {
+        manifest[path: ["metadata", "annotations", Marks.accessMode]]?.string.map { [AccessMode(rawValue: $0)] }
+            ?? accessModes
     }
     public var name: ObjectName {
         ObjectName(
@@ -45,7 +48,7 @@ extension Seal {
             return nil
         }
         self.manifest = manifest
-        reclaimPolicy = volume.metadata.annotation(Marks.reclaimPolicy) ?? "Retain"
+        reclaimPolicy = volume.markedPolicy ?? .retain
         size = volume.metadata.annotation(Marks.size).flatMap { Quantity($0) }
         isDeleting = volume.metadata.annotation(Marks.deleting) == uid
         users = volume.metadata.annotation(Marks.users)?.split(separator: ",").map(String.init) ?? []
@@ -66,7 +69,7 @@ extension Seal {
         if isCopied { return true }
         if let claim, claim.metadata.uid == uid, !claim.metadata.isTerminating { return false }
         if isDeleting { return true }
-        if let claim, claim.metadata.uid != uid, claim.phase == "Bound", claim.spec.volumeName != volume.metadata.name {
+        if let claim, claim.metadata.uid != uid, claim.phase == .bound, claim.spec.volumeName != volume.metadata.name {
             return false
         }
         guard let source, !source.metadata.isTerminating else { return true }

@@ -203,7 +203,7 @@ extension StatusOutcome {
             "volume": .string(kept.volume.metadata.name), "namespace": .text(kept.claim.namespace),
             "name": .string(kept.claim.name), "storageClass": .text(kept.volume.spec.storageClassName),
             "size": .text(kept.size?.text), "bytes": kept.size.map { .integer($0.bytes) } ?? .null,
-            "since": .text(kept.since?.formatted(.iso8601)), "reclaimPolicy": .string(kept.reclaimPolicy),
+            "since": .text(kept.since?.formatted(.iso8601)), "reclaimPolicy": JSON(kept.reclaimPolicy),
             "successorExists": .bool(status.hasSuccessor),
         ]
     }
