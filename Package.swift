@@ -53,7 +53,12 @@ let package = Package(
             ],
             swiftSettings: optimised
         ),
-        .target(name: "Migration", dependencies: ["Kubernetes", "Ed25519"], swiftSettings: optimised),
+        .target(
+            name: "Migration",
+            dependencies: ["Kubernetes", "Ed25519"],
+            resources: [.embedInCode("Mover/copy.sh"), .embedInCode("Mover/device.sh")],
+            swiftSettings: optimised
+        ),
         .executableTarget(
             name: "pvmigrate",
             dependencies: [
