@@ -32,7 +32,7 @@ struct HeldLock: Sendable {
 
 /// The lock of a class, as a run takes it.
 struct ClassLock: Sendable, Identifiable {
-    var cluster: Cluster
+    var cluster: ClusterEnd
     var storageClass: String
     /// How others see who holds it.
     var identity: String
@@ -51,7 +51,7 @@ struct ClassLock: Sendable, Identifiable {
 extension Options {
     /// The locks of a run: one for each of its classes in a cluster, and in an order that all runs keep, so that of two runs one
     /// always has all that both need.
-    func locks(as identity: String, in cluster: Cluster) -> [ClassLock] {
+    func locks(as identity: String, in cluster: ClusterEnd) -> [ClassLock] {
         Set([sourceClass, destinationClass]).sorted().map {
             ClassLock(
                 cluster: cluster,
@@ -65,7 +65,7 @@ extension Options {
 
 /// The locks of a run.
 struct Locks: Sendable {
-    private let clusters: [Cluster]
+    private let clusters: [ClusterEnd]
     private let options: Options
     let journal: Journal
     private let findings: Findings

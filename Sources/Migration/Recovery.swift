@@ -7,7 +7,7 @@ struct Recovery: Sendable {
     private let journal: Journal
     private let time: TimeSource
     private let runner: UnitRunner
-    private let observer: Observer
+    private let reader: StateReader
     private let movers: MoverPods
     private let standIns: StandIns
     private let workloads: Workloads
@@ -21,7 +21,7 @@ struct Recovery: Sendable {
         (self.context, pipeline) = (context, context.options.pipeline)
         (journal, time) = (context.journal, context.time)
         runner = UnitRunner(context: context)
-        observer = Observer(context)
+        reader = StateReader(context)
         movers = MoverPods(context)
         standIns = StandIns(context)
         workloads = Workloads(context)
@@ -120,7 +120,7 @@ struct Recovery: Sendable {
         var unseen: [ClaimState] = []
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
-            if let now = await journal.orWarn(state.title, { try await observer.observe(state) }) {
+            if let now = await journal.orWarn(state.title, { try await reader.read(state) }) {
                 progress.unit.claims[index] = now
             } else if state.seal != nil {
                 unseen.append(state)

@@ -231,7 +231,7 @@ struct Command: Sendable {
     /// stopped but not started again.
     private func obstacles(_ discovery: Discovery) -> [Obstacle] {
         // A rollback makes no new volumes, and a class that was deleted has none to make.
-        var names = options.rollsBack ? [] : [options.destinationClass]
+        var names = options.pipeline.goesToKept ? [] : [options.destinationClass]
         if !options.skipSourceValidation { names.insert(options.sourceClass, at: 0) }
         let missing = names.filter { discovery.storageClass($0) == nil }.map {
             Obstacle(namespace: nil, resource: "StorageClass \($0)", message: "does not exist")
@@ -296,14 +296,14 @@ struct Command: Sendable {
             return (discovery, await migrator.migrate(discovery, interruption: interruption))
         }
         return outcome(
-            await checkingStopped(report, discovery, migrator.client),
+            await checkingStopped(report, discovery, migrator),
             discovery,
             took: surroundings.time.now() - began
         )
     }
 
     /// Adds what an earlier run has stopped, and this one has not come to start again.
-    private func checkingStopped(_ report: Report, _ discovery: Discovery, _ client: Client) async -> Report {
+    private func checkingStopped(_ report: Report, _ discovery: Discovery, _ migrator: Migrator) async -> Report {
         var report = report
         report.stopped += discovery.leftStopped.filter(\.isStoppedByMigration).map(\.title)
         let skipped = Set(report.claims.filter { $0.result == .skipped }.map(\.name))
@@ -313,7 +313,7 @@ struct Command: Sendable {
                 do {
                     // Not for long: whoever interrupts a run does not wait for a server that is away.
                     let isStopped = try await surroundings.time.within(.seconds(5), what: "the API server") {
-                        try await client.isStoppedByMigration(workload)
+                        try await migrator.current(workload)?.isStoppedByMigration == true
                     }
                     if isStopped { report.stopped.append(workload.title) }
                 } catch {
@@ -331,14 +331,6 @@ struct Command: Sendable {
         let isKnown = gethostname(&name, name.count) == 0
         let host = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
         return "\(isKnown ? host : "unknown host") process \(getpid()) \(UUID().uuidString.prefix(8).lowercased())"
-    }
-}
-
-extension Client {
-    /// Reads anew whether a workload is at zero because of a migration.
-    fileprivate func isStoppedByMigration(_ workload: Workload) async throws -> Bool {
-        let now = try await current(workload)
-        return now?.isStoppedByMigration == true
     }
 }
 

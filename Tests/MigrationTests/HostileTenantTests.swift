@@ -41,7 +41,7 @@ enum HostileCommand: String, CaseIterable, Sendable {
             _ = await migrator.preflight(try await migrator.discover(), interruption: interruption)
         case .abort: return try await migrator.abort()
         case .cleanup: _ = try await migrator.cleanup(olderThan: .zero, dryRun: false)
-        case .status: _ = try await migrator.client.status(MigrationStatus.Scope())
+        case .status: _ = try await StatusReader(migrator.context.source).status(MigrationStatus.Scope())
         }
         return Report()
     }

@@ -30,7 +30,7 @@ struct InterruptTests {
             },
             observer: observer,
             work: { migrator, interruption in
-                clock.withLock { $0 = migrator.time }
+                clock.withLock { $0 = migrator.context.time }
                 var report = Report()
                 do {
                     let discovery = try await interruption.cancelling { try await migrator.discover() }
@@ -38,7 +38,7 @@ struct InterruptTests {
                 } catch is CancellationError {
                     report.wasInterrupted = true
                 }
-                moments.withLock { $0.end = migrator.time.now() }
+                moments.withLock { $0.end = migrator.context.time.now() }
                 return report
             }
         )

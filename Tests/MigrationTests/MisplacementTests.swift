@@ -115,7 +115,9 @@ struct MisplacementTests {
     ) throws -> [String]? {
         let place = DestinationSites(sites: try sites(), storageClass: storageClass)
         let found = unit.misplacement(in: place) { volumes[$0.name.name].map { .volume($0) } ?? .new }
-        return found.map { $0.claims.map { $0.map(\.name).sorted() } ?? ["others"] }
+        return found.map { found in
+            found.claims.map { ids in unit.claims.filter { ids.contains($0.id) }.map(\.name.name) } ?? ["others"]
+        }
     }
 
     @Test("are those whose volumes have no node in common")

@@ -62,7 +62,7 @@ struct NetworkCopyTests {
             _ = await slow.value
             let secrets = await scene.simulator.snapshot.list(.secrets, namespace: "shop")
             #expect(secrets.count == 1)
-            let status = try await scene.client.status(MigrationStatus.Scope())
+            let status = try await StatusReader(scene.client).status(MigrationStatus.Scope())
             #expect(status.leftovers.isEmpty, "\(status.leftovers)")
             let run = await scene.migrate()
             #expect(run.report?.succeeded == true, "\(run.messages.joined(separator: "\n"))")

@@ -30,13 +30,13 @@ struct OthersLockTests {
         let run = Scenario.deployment.world(alone: true).migrate(
             as: "machine-1 process 7",
             work: { first, interruption in
-                let second = Migrator(client: first.client, options: options, journal: first.journal)
+                let second = Migrator(client: first.context.source, options: options, journal: first.context.journal)
                 do {
                     try await second.exclusively(as: "machine-2 process 8", interruption: Interruption()) {}
                 } catch {
                     refusal.withLock { $0 = "\(error)" }
                 }
-                let left = try await first.client.list(Lease.self, in: Migrator.lockNamespace)
+                let left = try await first.context.source.list(Lease.self, in: Migrator.lockNamespace)
                 #expect(left.map(\.metadata.name) == ["pvmigrate-fast", "pvmigrate-slow"])
                 return await first.migrate(try await first.discover(), interruption: interruption)
             }
@@ -144,11 +144,11 @@ struct OthersLockTests {
             work: { migrator, _ in
                 for isTaken in [false, true] {
                     if isTaken {
-                        let lock = try await migrator.client.get(
+                        let lock = try await migrator.context.source.get(
                             Lease.self,
                             ObjectName("pvmigrate-fast", in: "default")
                         )
-                        try await migrator.client.patch(
+                        try await migrator.context.source.patch(
                             Lease.self,
                             lock.name,
                             .merge([
@@ -157,12 +157,12 @@ struct OthersLockTests {
                         )
                     }
                     // As it is after a pause that the process did not notice.
-                    let then = migrator.time.now() - .seconds(60)
-                    migrator.findings.note { found in
+                    let then = migrator.context.time.now() - .seconds(60)
+                    migrator.context.findings.note { found in
                         for name in found.locks.keys { found.locks[name]?.renewed = then }
                     }
                     do {
-                        try await migrator.confirmLocks()
+                        try await Locks(migrator.context).confirm()
                         refused.withLock { $0.append(false) }
                     } catch let error as Migration.Refusal {
                         #expect("\(error)".contains("another has taken its lock of the class fast"))

@@ -59,7 +59,7 @@ struct PreflightNameTests {
         let start = String(repeating: "a", count: 105)
         let end = String(repeating: "z", count: 145)
         let names = [start + "1" + end, start + "2" + end]
-        let rows = Migrator.collisions(of: try names.map { try claim($0) } + [try claim("data")])
+        let rows = NameCheck.collisions(of: try names.map { try claim($0) } + [try claim("data")])
         #expect(Set(rows.map(\.resource)) == Set(names.map { "PersistentVolumeClaim shop/\($0)" }))
         for (row, other) in zip(rows.sorted { $0.resource < $1.resource }, names.reversed()) {
             #expect(row.message.contains(other))
@@ -70,7 +70,7 @@ struct PreflightNameTests {
     func twoNamespaces() throws {
         let name = String(repeating: "a", count: 253)
         let states = [try claim(name, namespace: "shop"), try claim(name, namespace: "blog")]
-        #expect(Migrator.collisions(of: states).isEmpty)
+        #expect(NameCheck.collisions(of: states).isEmpty)
     }
 }
 
@@ -80,7 +80,7 @@ struct PreflightClaimTests {
     func unknownMode() throws {
         let state = try claim("data", annotations: [Marks.accessMode: "ReadWriteAlways"])
         #expect(
-            Migrator.refusals(of: state).map(\.description) == [
+            NameCheck.refusals(of: state).map(\.description) == [
                 "the annotation kurl.sh/pvcmigrate-destinationaccessmode is \"ReadWriteAlways\"; it must be one of "
                     + "ReadWriteOnce, ReadWriteMany, ReadOnlyMany, ReadWriteOncePod"
             ]
@@ -141,7 +141,7 @@ struct PreflightTrialTests {
 @Suite("Reasons in events")
 struct PreflightReasonTests {
     private func words(_ events: (type: String, reason: String, message: String)...) throws -> String? {
-        Client.words(
+        TrialFailure.words(
             try events.map { event in
                 let text: JSON = [
                     "metadata": ["name": "e", "uid": "e", "resourceVersion": "1"], "involvedObject": [:],
@@ -275,7 +275,7 @@ struct PreflightQuotaTests {
         ]
         // 3 GiB are left. That of c is to become smaller by 2 GiB, so that there is room for b then.
         var shrinking = try claim("c", size: "3Gi")
-        shrinking.sizeWanted = Quantity("1Gi")
+        shrinking.transfer.sizeWanted = Quantity("1Gi")
         let units = [try claim("a", size: "6Gi"), try claim("b", size: "5Gi"), shrinking, try claim("d", size: "2Gi")]
         let plan = QuotaPlan(
             units.map { Unit(claims: [$0], workloads: [], obstacles: []) },
@@ -283,7 +283,7 @@ struct PreflightQuotaTests {
             destinationClass: "fast"
         )
         #expect(plan.units.flatMap(\.claims).map(\.name.name) == ["c", "b", "d", "a"])
-        #expect(plan.later == [ObjectName("b", in: "shop")])
+        #expect(plan.later == [try claim("b").id])
         #expect(
             plan.shortages.map(\.message) == [
                 "leaves 5.0 GiB of requests.storage, but the staging claims of PersistentVolumeClaim shop/a need 6.0 GiB "

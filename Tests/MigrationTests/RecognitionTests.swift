@@ -110,7 +110,7 @@ struct RecognitionTests {
         try alive.addVolume("new", of: "fast", claim: "data-pvcmigrate", uid: "s1", marks: Lists.seal())
         let unsealed = alive.recognise().states
         #expect(unsealed.map { $0.seal == nil } == [true])
-        #expect(unsealed.first?.staleSeal?.metadata.name == "new")
+        #expect(unsealed.first?.observation.staleSeal?.metadata.name == "new")
         #expect(unsealed.first?.next == .protect(.unseal))
 
         var deleted = Lists()

@@ -24,7 +24,7 @@ extension World {
                     try await simulator.run()
                     return nil
                 }
-                group.addTask { try await client.status(scope) }
+                group.addTask { try await StatusReader(client).status(scope) }
                 defer { group.cancelAll() }
                 while let next = try await group.next() {
                     if let next { return next }

@@ -169,7 +169,7 @@ struct UnreadableObjectTests {
         var scope = MigrationStatus.Scope()
         scope.sourceClass = World.source
         let client = Client(transport: transport, time: time.source)
-        let status = try time.run { [scope] in try await client.status(scope) }
+        let status = try time.run { [scope] in try await StatusReader(client).status(scope) }
         #expect(
             status.unseen.map(\.resource).sorted()
                 == ["PersistentVolumeClaim shop/odd", "Deployment bank/web"].sorted()

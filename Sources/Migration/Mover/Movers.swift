@@ -43,7 +43,7 @@ struct Movers: Sendable {
     private let limits: Limits
     private let journal: Journal
     private let findings: Findings
-    private let observer: Observer
+    private let reader: StateReader
     private let standIns: StandIns
     private let nodes: Nodes
     private let detachment: Detachment
@@ -57,7 +57,7 @@ struct Movers: Sendable {
         (destination, options, limits) = (context.destination, context.options, context.limits)
         (journal, findings) = (context.journal, context.findings)
         pods = MoverPods(context)
-        observer = Observer(context)
+        reader = StateReader(context)
         standIns = StandIns(context)
         nodes = Nodes(context)
         detachment = Detachment(context)
@@ -105,7 +105,7 @@ struct Movers: Sendable {
                         reason: "\(attempt) movers have failed, the last one so: \(why)\(details)"
                     )
                 }
-                state = try await observer.observe(state)
+                state = try await reader.read(state)
                 if case .blocked(let why) = state.next { throw why }
                 journal.warn(state.title, "\(why); the copy is repeated from where it stopped")
                 attempt += 1

@@ -2,11 +2,11 @@ import Kubernetes
 
 /// Performs the actions of claims, one after the other, as long as they belong to a step.
 struct Advance: Sendable {
-    private let observer: Observer
+    private let reader: StateReader
     private let time: TimeSource
 
     init(_ context: Context) {
-        (observer, time) = (Observer(context), context.time)
+        (reader, time) = (StateReader(context), context.time)
     }
 
     /// Performs a claim's actions.
@@ -37,7 +37,7 @@ struct Advance: Sendable {
                 let pause = backoff.next()
                 guard time.now() + pause < end else { throw error }
                 try await time.sleep(time.now() + pause)
-                state = try await observer.observe(state)
+                state = try await reader.read(state)
             }
         }
         throw Failure(place: state.title, reason: "somebody else keeps changing the same objects")

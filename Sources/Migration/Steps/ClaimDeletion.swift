@@ -6,13 +6,13 @@ struct ClaimDeletion: Sendable {
     private let destination: Client
     private let journal: Journal
     private let limits: Limits
-    private let observer: Observer
+    private let reader: StateReader
     private var time: TimeSource { source.time }
 
     init(_ context: Context) {
         (source, destination) = (context.source, context.destination)
         (journal, limits) = (context.journal, context.limits)
-        observer = Observer(context)
+        reader = StateReader(context)
     }
 
     private func client(of claim: PersistentVolumeClaim, _ state: ClaimState) -> Client {
@@ -49,7 +49,7 @@ struct ClaimDeletion: Sendable {
             // It goes, or is Released, with the staging claim.
             state.destination = state.givenDestination
         }
-        return try await observer.observe(state, [.claim, .destination])
+        return try await reader.read(state, [.claim, .destination])
     }
 
     /// What keeps a claim that is being deleted; nil where it is gone.

@@ -26,7 +26,7 @@ struct Copy: UnitAction {
     private let task: Task
     private let journal: Journal
     private let limits: Limits
-    private let observer: Observer
+    private let reader: StateReader
     private let users: UnitUsers
     private let movers: Movers
     private let quiesce: Quiesce
@@ -36,7 +36,7 @@ struct Copy: UnitAction {
     init(_ context: Context, _ task: Task = .copy) {
         self.task = task
         (journal, limits) = (context.journal, context.limits)
-        observer = Observer(context)
+        reader = StateReader(context)
         users = UnitUsers(context)
         movers = Movers(context)
         quiesce = Quiesce(context)
@@ -141,7 +141,7 @@ struct Copy: UnitAction {
     private func afterCopy(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         if state.staging?.phase != .bound || state.destination == nil {
-            state = try await observer.observe(state, [.staging, .destination])
+            state = try await reader.read(state, [.staging, .destination])
         }
         state.copied = true
         return state

@@ -12,13 +12,13 @@ import Kubernetes
 struct MakeReady: UnitAction {
     private let journal: Journal
     private let findings: Findings
-    private let observer: Observer
+    private let reader: StateReader
     private let movers: Movers
     private let nodes: Nodes
 
     init(_ context: Context) {
         (journal, findings) = (context.journal, context.findings)
-        observer = Observer(context)
+        reader = StateReader(context)
         movers = Movers(context)
         nodes = Nodes(context)
     }
@@ -47,7 +47,7 @@ struct MakeReady: UnitAction {
             let node = try await movers.pods.awaitStart(of: pod, mover)?.spec.nodeName
             try await movers.pods.remove(pod)
             if let node { journal.info(state.title, "made ready to be copied on node \(node)") }
-            return try await observer.observe(state)
+            return try await reader.read(state)
         } catch {
             // Whoever cancelled removes the movers.
             guard !Task.isCancelled else { throw error }

@@ -53,7 +53,7 @@ struct PreCopy: UnitAction {
     private let copiesAtRest: Bool
     private let maxOutage: Duration
     private let journal: Journal
-    private let observer: Observer
+    private let reader: StateReader
     private let movers: Movers
     private let standIns: StandIns
 
@@ -61,7 +61,7 @@ struct PreCopy: UnitAction {
     init(_ context: Context, copiesAtRest: Bool) {
         self.copiesAtRest = copiesAtRest
         (maxOutage, journal) = (context.options.maxOutage, context.journal)
-        observer = Observer(context)
+        reader = StateReader(context)
         movers = Movers(context)
         standIns = StandIns(context)
     }
@@ -93,7 +93,7 @@ struct PreCopy: UnitAction {
             guard let pass = try await pass(passes.made.count + 1, over: &state, reading: source) else { continue }
             passes.made.append(pass)
             verdict = passes.verdict(maxOutage: maxOutage)
-            state = try await observer.observe(state)
+            state = try await reader.read(state)
             if case .blocked(let why) = state.next { throw why }
         }
         if verdict == .stuck, let last = passes.made.last {

@@ -14,7 +14,7 @@ struct Rebind: UnitAction {
     private let journal: Journal
     private let limits: Limits
     private let removesEndedPods: Bool
-    private let observer: Observer
+    private let reader: StateReader
     private let advance: Advance
     private let users: UnitUsers
     private let locks: Locks
@@ -28,7 +28,7 @@ struct Rebind: UnitAction {
         (source, destination) = (context.source, context.destination)
         (journal, limits) = (context.journal, context.limits)
         removesEndedPods = context.options.recreatesPods
-        observer = Observer(context)
+        reader = StateReader(context)
         advance = Advance(context)
         users = UnitUsers(context)
         locks = Locks(context)
@@ -188,7 +188,7 @@ struct Rebind: UnitAction {
             limit: limits.rebinding,
             what: "the new \(state.title) to be gone"
         ) { $0.objects[usurper.metadata.uid] == nil ? () : nil }
-        return try await observer.observe(state)
+        return try await reader.read(state)
     }
 
     /// Reserves the destination volume for the old name, and gives it the access modes of the claim to come, without
@@ -209,7 +209,7 @@ struct Rebind: UnitAction {
     private func awaitAvailable(_ start: ClaimState) async throws -> ClaimState {
         guard let volume = start.destination else { return start }
         let now = try await volumes.awaitAvailable(volume.metadata.name)
-        guard now.phase == .available else { return try await observer.observe(start) }
+        guard now.phase == .available else { return try await reader.read(start) }
         var state = start
         state.destination = now
         return state
@@ -248,7 +248,7 @@ struct Rebind: UnitAction {
                             + "\(state.destination?.metadata.name ?? "?"); run again to finish"
                     )
                 }
-                state = try await observer.observe(state)
+                state = try await reader.read(state)
                 if let claim = state.claim, claim.phase != .bound,
                     state.destination?.spec.claimRef?.uid == claim.metadata.uid
                 {
@@ -262,7 +262,7 @@ struct Rebind: UnitAction {
                 patience = min(patience * 2, .seconds(10))
             }
         }
-        return try await observer.observe(state, [.source, .destination])
+        return try await reader.read(state, [.source, .destination])
     }
 }
 

@@ -13,7 +13,7 @@ struct Restore: UnitAction {
     private let destination: Client
     private let journal: Journal
     private let limits: Limits
-    private let observer: Observer
+    private let reader: StateReader
     private let workloads: Workloads
     private let copiedMarks: CopiedMarks
     private var time: TimeSource { source.time }
@@ -21,7 +21,7 @@ struct Restore: UnitAction {
     init(_ context: Context) {
         (source, destination) = (context.source, context.destination)
         (journal, limits) = (context.journal, context.limits)
-        observer = Observer(context)
+        reader = StateReader(context)
         workloads = Workloads(context)
         copiedMarks = CopiedMarks(context)
     }
@@ -111,7 +111,7 @@ struct Restore: UnitAction {
         for index in progress.unit.claims.indices where progress.unit.claims[index].isRebound {
             let why = try await whyNotSeenReady(progress.unit.claims[index], in: unit, until: end)
             // Whoever uses the name uses the claim that has it now.
-            let claim = try await observer.observe(progress.unit.claims[index], [.claim, .destination])
+            let claim = try await reader.read(progress.unit.claims[index], [.claim, .destination])
             progress.unit.claims[index] = claim
             progress.readiness[claim.id] = why.map { .unseen(why: $0) } ?? .seen
         }

@@ -10,14 +10,14 @@ import Kubernetes
 struct Sealing: UnitAction {
     private let source: Client
     private let destination: Client
-    private let observer: Observer
+    private let reader: StateReader
     private let advance: Advance
     private let nodes: NodeCheck
     private let events: Events
 
     init(_ context: Context) {
         (source, destination) = (context.source, context.destination)
-        observer = Observer(context)
+        reader = StateReader(context)
         advance = Advance(context)
         nodes = NodeCheck(context)
         events = Events(context)
@@ -35,7 +35,7 @@ struct Sealing: UnitAction {
             case .protect, .stage, .copy, .rebind, .release, .done: return nil
             }
             // It was last looked at before it was copied.
-            let fresh = try await observer.observe(state)
+            let fresh = try await reader.read(state)
             guard fresh.next == .seal else { return fresh }
             return try await seal(fresh, users: unit.users(of: state))
         }

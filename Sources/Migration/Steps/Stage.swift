@@ -14,7 +14,7 @@ struct Stage: UnitAction {
     private let journal: Journal
     private let limits: Limits
     private let destinationClass: String
-    private let observer: Observer
+    private let reader: StateReader
     private let advance: Advance
     private let movers: MoverPods
     private let deletion: ClaimDeletion
@@ -25,7 +25,7 @@ struct Stage: UnitAction {
         (source, destination) = (context.source, context.destination)
         (journal, limits) = (context.journal, context.limits)
         destinationClass = context.options.destinationClass
-        observer = Observer(context)
+        reader = StateReader(context)
         advance = Advance(context)
         movers = MoverPods(context)
         deletion = ClaimDeletion(context)
@@ -68,7 +68,7 @@ struct Stage: UnitAction {
     private func awaitAvailable(_ start: ClaimState) async throws -> ClaimState {
         guard let volume = start.destination else { return start }
         let now = try await volumes.awaitAvailable(volume.metadata.name)
-        guard now.phase == .available else { return try await observer.observe(start) }
+        guard now.phase == .available else { return try await reader.read(start) }
         var state = start
         state.destination = now
         return state
@@ -164,7 +164,7 @@ struct Stage: UnitAction {
             let why = await Complaints(destination).lastWarning(about: "PersistentVolumeClaim", name)
             throw Failure(place: state.title, reason: "\(timeout)\(why.map { ": \($0)" } ?? "")")
         }
-        return try await observer.observe(state, [.claim, .destination])
+        return try await reader.read(state, [.claim, .destination])
     }
 
     /// Removes the staging claim, and with it its volume, where the unit goes back. A volume that was given is kept: it

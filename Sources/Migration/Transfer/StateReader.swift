@@ -6,7 +6,7 @@ extension ClaimState {
 }
 
 /// Reads anew what both ends say of transfers.
-struct Observer: Sendable {
+struct StateReader: Sendable {
     private let source: Client
     private let destination: Client
 
@@ -18,7 +18,7 @@ struct Observer: Sendable {
     ///
     /// - Parameter parts: those that are read; the others stay as they were read before.
     /// - Throws: `APIError`.
-    func observe(
+    func read(
         _ state: ClaimState,
         _ parts: Set<ClaimState.Part> = Set(ClaimState.Part.allCases)
     ) async throws -> ClaimState {
