@@ -95,7 +95,10 @@ extension StatusArguments: Subcommand {
             let found = try connection.configuration(in: surroundings)
             configuration = found
             let client = try surroundings.client(found, connection.rate, log: log)
-            return StatusOutcome(try await interruption.cancelling { try await StatusReader(client).status(scope) }, scope)
+            return StatusOutcome(
+                try await interruption.cancelling { try await StatusReader(client).status(scope) },
+                scope
+            )
         } catch let error as UnreadableSelector {
             throw error
         } catch {

@@ -122,9 +122,13 @@ struct DecisionTests {
 
     @Test("an untouched claim is protected first")
     func protect() throws {
-        #expect(try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Delete") } == .protect(.protect))
+        #expect(
+            try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Delete") } == .protect(.protect)
+        )
         // Retain alone is no protection: its former policy has to be known.
-        #expect(try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Retain") } == .protect(.protect))
+        #expect(
+            try next { $0.source = volume("old", claim: "data", uid: "c1", policy: "Retain") } == .protect(.protect)
+        )
     }
 
     @Test("a mark of another claim, or of the Go tool, is no protection")

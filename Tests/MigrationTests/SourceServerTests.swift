@@ -49,7 +49,9 @@ struct SourceServerTests {
         if uid == "ours" {
             #expect(try await Serving(migrator.context).createPod(of: server).metadata.uid == "ours")
         } else {
-            let failure = await #expect(throws: Failure.self) { try await Serving(migrator.context).createPod(of: server) }
+            let failure = await #expect(throws: Failure.self) {
+                try await Serving(migrator.context).createPod(of: server)
+            }
             #expect(failure?.reason.contains("somebody has deleted the pod that this run made") == true)
         }
     }

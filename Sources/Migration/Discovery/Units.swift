@@ -2,60 +2,16 @@ import Kubernetes
 
 /// Which workloads use which claims, and the pods that nobody here can stop.
 struct ClaimUsage {
-    fileprivate(set) var workloads: [(workload: Workload, claims: Set<ObjectName>)] = []
-    fileprivate(set) var obstacles: [Transfer.ID: [Obstacle]] = [:]
+    var workloads: [(workload: Workload, claims: Set<ObjectName>)] = []
+    var obstacles: [Transfer.ID: [Obstacle]] = [:]
     /// The transfers of each source claim, by whose name pods know it.
-    fileprivate let transfers: [ObjectName: [Transfer.ID]]
+    let transfers: [ObjectName: [Transfer.ID]]
     /// The workloads that mount other claims of the class, too, which are not chosen.
-    fileprivate(set) var cuts: [Obstacle] = []
-}
-
-/// Finds what uses claims.
-struct UsageSearch: Sendable {
-    private let source: Client
-    private let options: Options
-    private let workloads: Workloads
-
-    init(_ context: Context) {
-        (source, options) = (context.source, context.options)
-        workloads = Workloads(context)
-    }
-
-    /// - Throws: `APIError`.
-    func find(of states: [ClaimState], in inventory: Inventory, _ scalers: Scalers) async throws -> ClaimUsage {
-        let names = Set(states.map(\.name))
-        var usage = ClaimUsage(transfers: Dictionary(grouping: states, by: \.name).mapValues { $0.map(\.id) })
-        var claims = MountedClaims(inventory)
-        var search = OwnerSearch(source, inventory, options, workloads)
-        // What is bound to its new volume already only waits for its workload to be ready: nothing is stopped for it.
-        let rebound = Set(states.filter(\.isRebound).map(\.name))
-        for pod in inventory.users where !pod.neverRuns {
-            let mounted = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) })
-            guard !mounted.isDisjoint(with: names) else { continue }
-            let blocked = mounted.intersection(names).subtracting(rebound)
-            if pod.isFinished {
-                guard pod.metadata.controller == nil, !options.recreatesPods else { continue }
-                usage.add(.ended(pod), to: blocked)
-                continue
-            }
-            switch try await search.stop(for: pod) {
-            case .workloads(let found):
-                for workload in found { claims.add(mounted, of: workload) }
-            case .impossible(let why):
-                usage.add(Obstacle(namespace: pod.metadata.namespace, resource: pod.title, message: why), to: blocked)
-            }
-        }
-        claims.add(scalers, of: names)
-        let others = inventory.candidates(options).subtracting(names)
-        for workload in claims.workloads.sorted(by: Workload.stopsBefore) {
-            usage.add(workload, mounting: claims.of(workload), names, others, inventory)
-        }
-        return usage
-    }
+    var cuts: [Obstacle] = []
 }
 
 /// Which claims each workload mounts, by its template and by its pods.
-private struct MountedClaims {
+struct MountedClaims {
     private(set) var workloads: [Workload]
     private var claims: [String: Set<ObjectName>] = [:]
 
@@ -85,12 +41,12 @@ private struct MountedClaims {
 }
 
 extension ClaimUsage {
-    fileprivate mutating func add(_ obstacle: Obstacle, to claims: Set<ObjectName>) {
+    mutating func add(_ obstacle: Obstacle, to claims: Set<ObjectName>) {
         for id in claims.flatMap({ transfers[$0] ?? [] }) { obstacles[id, default: []].append(obstacle) }
     }
 
     /// Adds a workload that mounts some of the chosen claims.
-    fileprivate mutating func add(
+    mutating func add(
         _ workload: Workload,
         mounting mounted: Set<ObjectName>,
         _ names: Set<ObjectName>,
@@ -123,7 +79,7 @@ extension ClaimUsage {
 
 extension Obstacle {
     /// A pod without an owner that has ended.
-    fileprivate static func ended(_ pod: Pod) -> Obstacle {
+    static func ended(_ pod: Pod) -> Obstacle {
         Obstacle(
             namespace: pod.metadata.namespace,
             resource: pod.title,

@@ -198,18 +198,3 @@ extension CopyResult {
         return "\(amount ?? "all files") in \(duration.inWords)"
     }
 }
-
-extension Int64 {
-    /// A number of bytes as messages give it: `512 B`, `1.5 GiB`.
-    public var inBytes: String {
-        if self < 1024 { return "\(self) B" }
-        var value = Double(self) / 1024
-        var units = ["KiB", "MiB", "GiB", "TiB", "PiB"][...]
-        while value >= 1024, units.count > 1 {
-            value /= 1024
-            units = units.dropFirst()
-        }
-        let tenths = Int64(value * 10)
-        return "\(tenths / 10).\(tenths % 10) \(units.first ?? "")"
-    }
-}

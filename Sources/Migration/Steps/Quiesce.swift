@@ -190,15 +190,3 @@ extension MountingPod {
         return "\(title) (\(phase), \(owner)) goes on; stop or delete it, and run again"
     }
 }
-
-extension Duration {
-    /// The duration as messages give it: `0.4 s`, `12 s`, `3 min 5 s`.
-    public var inWords: String {
-        let milliseconds = components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
-        if milliseconds < 10_000 { return "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s" }
-        let seconds = milliseconds / 1000
-        if seconds < 120 { return "\(seconds) s" }
-        if seconds < 7200 { return "\(seconds / 60) min \(seconds % 60) s" }
-        return "\(seconds / 3600) h \(seconds / 60 % 60) min"
-    }
-}

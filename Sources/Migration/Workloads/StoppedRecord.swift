@@ -53,14 +53,14 @@ struct StoppedRecord: Codable, Sendable, Equatable {
     }
 
     /// The kind, where it is one of Kubernetes' own that is deleted and created again.
-    fileprivate var removable: APIResource? {
+    var removable: APIResource? {
         [.pods, .statefulSets].first { $0.kind == kind && $0.apiVersion == apiVersion }
     }
 
     /// How the workload was stopped.
     ///
     /// - Throws: `Refusal` where no run stops what is served so.
-    fileprivate func brake(of served: ServedResource) throws(Refusal) -> Workload.Brake {
+    func brake(of served: ServedResource) throws(Refusal) -> Workload.Brake {
         switch (manifest, patch, inverse) {
         case (let manifest?, nil, nil):
             guard removable == served.resource else { throw Refusal("no run deletes a \(kind) and creates it again") }
@@ -78,86 +78,6 @@ struct StoppedRecord: Codable, Sendable, Equatable {
     }
 }
 
-/// The workloads that volumes bear records of.
-struct RecordedWorkloads: Sendable {
-    var workloads: [Workload] = []
-    /// The records that nothing is done for, each with why.
-    var notes: [Obstacle] = []
-}
-
-/// Reads the records of stopped workloads off volumes.
-struct StoppedRecords: Sendable {
-    private let client: Client
-    private let workloads: Workloads
-
-    init(_ context: Context) {
-        client = context.source
-        workloads = Workloads(context)
-    }
-
-    init(_ client: Client) {
-        self.client = client
-        workloads = Workloads(client)
-    }
-
-    /// Finds the workloads of which volumes bear something, as they are now. What can't be believed is left alone and
-    /// named.
-    ///
-    /// - Throws: `CancellationError`.
-    func read(on volumes: [PersistentVolume], in selection: Selection) async throws -> RecordedWorkloads {
-        var recorded = RecordedWorkloads()
-        var found: Set<String> = []
-        for volume in volumes.sorted(by: { $0.metadata.name < $1.metadata.name }) {
-            let namespaces = volume.namespacesOfClaim
-            guard
-                namespaces.isEmpty ? selection.includes(namespace: nil) : namespaces.contains(where: selection.includes)
-            else { continue }
-            for uid in volume.recordedUIDs {
-                do {
-                    let workload = try await workload(of: uid, recordedOn: volume)
-                    guard found.insert(uid).inserted else { throw Refusal("another volume bears what is kept of it") }
-                    // Of what is gone the record is to be removed.
-                    recorded.workloads.append(try await workloads.current(workload, isRecorded: true) ?? workload)
-                } catch let error where error is Refusal || error is APIError {
-                    recorded.notes.append(volume.note(ofRecord: uid, "\(error)"))
-                }
-            }
-        }
-        return recorded
-    }
-
-    /// The workload of a record, as it was: only where a run has written the record, as far as that can be told.
-    private func workload(of uid: String, recordedOn volume: PersistentVolume) async throws -> Workload {
-        guard let record = StoppedRecord(of: uid, on: volume) else { throw Refusal("it can't be read") }
-        guard volume.namespacesOfClaim.contains(record.namespace) else {
-            throw Refusal("it is of the namespace \(record.namespace), and the volume's claim is not")
-        }
-        let served = try await served(record)
-        var workload = Workload(
-            resource: served.resource,
-            metadata: ObjectMeta(name: record.name, namespace: record.namespace, uid: uid, resourceVersion: ""),
-            brake: try record.brake(of: served),
-            replicas: 0,
-            claimNames: Set(record.claims)
-        )
-        (workload.bearer, workload.record) = (volume, record)
-        return workload
-    }
-
-    /// How the API server names the kind of a recorded workload: the record's text gives no path.
-    private func served(_ record: StoppedRecord) async throws -> ServedResource {
-        if let removable = record.removable { return ServedResource(resource: removable, hasScale: false) }
-        let parts = record.apiVersion.split(separator: "/")
-        guard parts.count == 2, APIResource.isCustom(group: String(parts[0])) else {
-            throw Refusal("no run keeps anything of a \(record.kind) (\(record.apiVersion))")
-        }
-        guard let served = try await client.served(record.kind, record.apiVersion), served.resource.namespaced else {
-            throw Refusal("the API server has no \(record.kind) (\(record.apiVersion)) in namespaces")
-        }
-        return served
-    }
-}
-
 extension PersistentVolume {
     /// The UIDs of the workloads of which it bears something.
     var recordedUIDs: [String] {
@@ -166,11 +86,11 @@ extension PersistentVolume {
     }
 
     /// The namespaces of the claim that it is bound to or reserved for, and of the one that it belongs to in a migration.
-    fileprivate var namespacesOfClaim: Set<String> {
+    var namespacesOfClaim: Set<String> {
         Set([spec.claimRef?.namespace, metadata.annotation(Marks.sourceNamespace)].compactMap(\.self))
     }
 
-    fileprivate func note(ofRecord uid: String, _ why: String) -> Obstacle {
+    func note(ofRecord uid: String, _ why: String) -> Obstacle {
         Obstacle(
             namespace: claim?.namespace,
             resource: title,

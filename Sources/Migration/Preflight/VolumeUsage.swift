@@ -7,60 +7,8 @@ enum VolumeUsage: Sendable, Equatable {
     case unknown(String)
 }
 
-/// Checks that what volumes hold fits on the new ones.
-struct UsageCheck: Sendable {
-    private let source: Client
-    private let lists: SelectedObjects
-
-    init(_ context: Context) {
-        source = context.source
-        lists = SelectedObjects(context.source, context.options.selection)
-    }
-
-    /// What the volumes hold fits on the destination, as far as it is known; what is to become smaller must be known.
-    func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
-        let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil && $0.givenDestination == nil }
-        let used = try await usage(of: states)
-        return states.compactMap { state in
-            state.misfit(used[state.id] ?? .unknown("no running pod mounts it")).map {
-                Obstacle(namespace: state.name.namespace, resource: state.title, message: $0)
-            }
-        }
-    }
-
-    /// What the kubelets say of the claims that running pods mount.
-    private func usage(of states: [ClaimState]) async throws -> [Transfer.ID: VolumeUsage] {
-        var nodesOfClaims: [ObjectName: String] = [:]
-        for pod in try await lists.listReadable(Pod.self).items where pod.phase == .running {
-            for name in pod.claimNames {
-                nodesOfClaims[ObjectName(name, in: pod.metadata.namespace)] = pod.spec.nodeName
-            }
-        }
-        var nodes: [Transfer.ID: String] = [:]
-        for state in states { nodes[state.id] = nodesOfClaims[state.name] }
-        guard !nodes.isEmpty else { return [:] }
-        guard try await source.mayI("get", .nodes, subresource: "proxy") else {
-            let why = "without the permission to get nodes/proxy; `pvmigrate rbac --dest-size 80%` grants it"
-            return nodes.mapValues { _ in .unknown(why) }
-        }
-        let answers = await Set(nodes.values).sorted().sideBySide { await ask(kubeletOf: $0) }
-        let byNode = Dictionary(answers.map { ($0.node, $0) }, uniquingKeysWith: { $1 })
-        var usage: [Transfer.ID: VolumeUsage] = [:]
-        for state in states { usage[state.id] = nodes[state.id].flatMap { byNode[$0] }?.usage(of: state) }
-        return usage
-    }
-
-    private func ask(kubeletOf node: String) async -> KubeletAnswer {
-        do {
-            return KubeletAnswer(node: node, statistics: try await source.statistics(ofNode: node))
-        } catch {
-            return KubeletAnswer(node: node, failure: "\(error)")
-        }
-    }
-}
-
 /// What a kubelet says of the volumes of its pods.
-private struct KubeletAnswer: Sendable {
+struct KubeletAnswer: Sendable {
     var node: String
     var statistics: NodeStatistics?
     var failure = ""
@@ -84,7 +32,7 @@ private struct KubeletAnswer: Sendable {
 extension ClaimState {
     /// Why what the source volume holds does not fit on the destination; nil where it does, or nobody knows and it
     /// is to be no smaller.
-    fileprivate func misfit(_ usage: VolumeUsage) -> String? {
+    func misfit(_ usage: VolumeUsage) -> String? {
         guard let size, let sourceSize else { return nil }
         if isToShrink, claim?.volumeMode == .block {
             return

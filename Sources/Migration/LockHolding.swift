@@ -1,0 +1,170 @@
+import Kubernetes
+
+/// The locks of a run.
+struct Locks: Sendable {
+    private let clusters: [ClusterEnd]
+    private let options: Options
+    let journal: Journal
+    private let findings: Findings
+    let time: TimeSource
+
+    init(_ context: Context) {
+        (clusters, options) = (context.ends.clusters, context.options)
+        (journal, findings, time) = (context.journal, context.findings, context.time)
+    }
+
+    /// What a lock's name begins with; the class follows.
+    static let prefix = "pvmigrate-"
+    static let lease: Duration = .seconds(15)
+    private static let renewal: Duration = .seconds(5)
+
+    /// Runs something while no other run migrates from or to one of the classes, at either end.
+    ///
+    /// - Parameter identity: how others see who holds the locks.
+    func holding<Value: Sendable>(
+        as identity: String,
+        _ interruption: Interruption,
+        _ body: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        let locks = clusters.flatMap { options.locks(as: identity, in: $0) }
+        return try await holding(locks[...], seen: [:], interruption, body)
+    }
+
+    /// Runs something while some locks are held; each is renewed while the next one is waited for.
+    private func holding<Value: Sendable>(
+        _ locks: ArraySlice<ClassLock>,
+        seen: [ClassLock.ID: LockSighting],
+        _ interruption: Interruption,
+        _ body: @escaping @Sendable () async throws -> Value
+    ) async throws -> Value {
+        guard let lock = locks.first else { return try await body() }
+        let others = locks.dropFirst()
+        let held: ObjectMeta
+        var sightings = seen
+        do {
+            held = try await acquire(lock, before: others, &sightings)
+        } catch let error as APIError where error.reason == .forbidden {
+            journal.warn("", "no lock against a second run: \(error.message)")
+            return try await body()
+        }
+        let known = sightings
+        let began = time.now()
+        findings.note { $0.locks[lock.id] = HeldLock(lock: lock, renewed: began) }
+        let end = await withTaskGroup(of: Ending<Value>.self) { group in
+            group.addTask { .body(await .of { try await holding(others, seen: known, interruption, body) }) }
+            group.addTask { .lock(await keep(lock, held, interruption: interruption)) }
+            var end = End<Value>()
+            for await ending in group {
+                switch ending {
+                case .body(let result):
+                    end.result = result
+                    group.cancelAll()
+                case .lock(let held): end.lock = held
+                }
+            }
+            return end
+        }
+        findings.note { $0.locks[lock.id] = nil }
+        if let last = end.lock { await release(lock, last) }
+        return try end.result.get()
+    }
+
+    private struct End<Value: Sendable>: Sendable {
+        var result: Result<Value, any Error> = .failure(CancellationError())
+        var lock: ObjectMeta?
+    }
+
+    private enum Ending<Value: Sendable>: Sendable {
+        case body(Result<Value, any Error>)
+        /// As it was when it was renewed last; nil where it was lost.
+        case lock(ObjectMeta?)
+    }
+
+    /// Removes the lock, unless another has it by now. Where that fails for a while it stays, and ends by itself.
+    private func release(_ lock: ClassLock, _ last: ObjectMeta) async {
+        do {
+            try await time.within(.seconds(5), what: "the API server") {
+                var held = last
+                var backoff = Backoff()
+                while true {
+                    do {
+                        let version = held.resourceVersion
+                        try await lock.client.delete(.leases, lock.name, uid: held.uid, resourceVersion: version)
+                        return
+                    } catch let error as APIError where error.reason == .conflict {
+                        // A renewal whose answer did not come; or somebody else has it.
+                        guard let now = try await lock.client.find(Lease.self, lock.name),
+                            now.spec.holderIdentity == lock.identity
+                        else { return }
+                        held = now.metadata
+                    } catch let error as APIError {
+                        journal.warn(lock.title, "is not removed yet: \(error)")
+                        try await time.sleep(time.now() + backoff.next())
+                    }
+                }
+            }
+        } catch {
+            journal.warn(lock.title, "could not be removed, it ends by itself: \(error)")
+        }
+    }
+
+    /// Renews the lock until the task is cancelled, or until another has it.
+    ///
+    /// - Returns: the lock as it was last; nil where it was lost.
+    private func keep(_ lock: ClassLock, _ taken: ObjectMeta, interruption: Interruption) async -> ObjectMeta? {
+        var held = taken
+        while !Task.isCancelled {
+            do {
+                try await time.sleep(time.now() + Self.renewal)
+                let asked = time.now()
+                // The UID and the holder are tested: a lock that is no longer ours is not renewed.
+                held = try await lock.client.patch(
+                    Lease.self,
+                    lock.name,
+                    .json([
+                        ["op": "test", "path": "/metadata/uid", "value": .string(held.uid)],
+                        ["op": "test", "path": "/spec/holderIdentity", "value": .string(lock.identity)],
+                        ["op": "replace", "path": "/spec/renewTime", "value": .string(time.microTime)],
+                    ])
+                ).metadata
+                findings.note { $0.locks[lock.id]?.renewed = asked }
+            } catch let error as APIError where [.invalid, .notFound, .conflict].contains(error.reason) {
+                await tellLoss(of: lock)
+                interruption.request()
+                return nil
+            } catch is CancellationError {
+                return held
+            } catch {
+                // The server is away for the moment; so it is for the others.
+                journal.warn("", "the lock of the class \(lock.storageClass) could not be renewed: \(error)")
+            }
+        }
+        return held
+    }
+
+    /// Makes sure that no other run has taken this one for dead, as it may where the process was suspended.
+    ///
+    /// - Throws: `Refusal` where a lock is another's by now; `APIError` where that can't be asked.
+    func confirm() async throws {
+        for held in findings.all.locks.values where time.now() - held.renewed >= Self.lease {
+            let lease = try await held.lock.client.find(Lease.self, held.lock.name)
+            guard lease?.spec.holderIdentity == held.lock.identity else {
+                throw Refusal(
+                    "this run stood still, and \(lease?.spec.holderIdentity ?? "somebody") has taken its lock of the class "
+                        + "\(held.lock.storageClass); nothing is deleted. See what that run says"
+                )
+            }
+        }
+    }
+
+    private func tellLoss(of lock: ClassLock) async {
+        var holder: Lease?
+        do { holder = try await lock.client.find(Lease.self, lock.name) } catch {
+            journal.warn(lock.title, "who has it now can't be told: \(error)")
+        }
+        let whose =
+            holder.map { "is held by \($0.spec.holderIdentity ?? "?") since \($0.spec.acquireTime ?? "?")" }
+            ?? "was deleted by somebody"
+        journal.error(lock.title, "the lock \(whose); this run begins nothing more and ends")
+    }
+}

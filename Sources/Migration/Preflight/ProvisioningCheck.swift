@@ -1,0 +1,101 @@
+import Kubernetes
+
+/// Tries the destination class.
+struct ProvisioningCheck: Sendable {
+    private let client: Client
+    private let options: Options
+    private let journal: Journal
+    private let reviews: AccessReviews
+    private let removal: TrialRemoval
+    private let image: Image
+    private var time: TimeSource { client.time }
+
+    init(_ context: Context) {
+        (client, options, journal) = (context.destination, context.options, context.journal)
+        reviews = AccessReviews(context)
+        removal = TrialRemoval(context)
+        image = Image(context)
+    }
+
+    /// For each distinct need a temporary claim on the destination class, and a pod that mounts it and runs what a mover will: so
+    /// class, scheduling, mounting and the image are tried in one. What is created is removed again, whatever happens; what a
+    /// preflight leaves that is killed bears only marks that anybody may write, so that it stays, and `status` tells of it.
+    func obstacles(_ discovery: Discovery, _ interruption: Interruption) async throws -> [Obstacle] {
+        // What can't be removed again is not created; the check of permissions says what is missing.
+        guard await reviews.mayTry() else { return [] }
+        let trials = try Trial.all(for: discovery.claimsToStage, options: options)
+        return await trials.sideBySide { await carryOut($0, interruption) }.flatMap(\.self)
+    }
+
+    private func carryOut(_ trial: Trial, _ interruption: Interruption) async -> [Obstacle] {
+        if interruption.isRequested { return [] }
+        let began = time.now()
+        var trial = trial
+        var obstacles: [Obstacle] = []
+        var reduced: Trial?
+        do {
+            // Not given up halfway: a request might take effect after everything was removed.
+            trial.made = try await client.create(PersistentVolumeClaim.self, in: trial.namespace, trial.claim)
+            try await createPod(of: trial)
+            if let why = try await interruption.cancelling({ [trial] in try await awaitSuccess(of: trial) }) {
+                reduced = trial.withoutShell(after: why)
+                if reduced == nil { obstacles.append(trial.failed(why, class: options.destinationClass)) }
+            } else {
+                journal.info("StorageClass \(options.destinationClass)", trial.passed(in: time.now() - began))
+            }
+        } catch is CancellationError {
+            // Neither passed nor failed.
+        } catch {
+            let reason = (error as? APIError)?.message ?? "\(error)"
+            obstacles.append(trial.failed(reason, class: options.destinationClass))
+        }
+        obstacles += await removal.remove(trial)
+        if let reduced, obstacles.isEmpty {
+            image.noteMissingShell()
+            return await carryOut(reduced, interruption)
+        }
+        return obstacles
+    }
+
+    /// Creates the pod as root, or as the data's owner where a policy refuses root: as a mover will be.
+    private func createPod(of trial: Trial) async throws {
+        do {
+            try await create(trial.pod(as: nil), in: trial.namespace)
+        } catch let error as APIError {
+            guard let owner = trial.owner, MoverExit.refusesRoot(error.message) else { throw error }
+            try await create(trial.pod(as: owner), in: trial.namespace)
+        }
+    }
+
+    private func create(_ pod: JSON, in namespace: String) async throws {
+        _ = try await Capabilities.admitted(pod) { try await client.create(.pods, in: namespace, $0) }
+    }
+
+    /// Waits until the pod has run, or is ready.
+    ///
+    /// - Returns: why it didn't in time, or nil where it did.
+    private func awaitSuccess(of trial: Trial) async throws -> String? {
+        let name = trial.podName
+        var last: Pod?
+        do {
+            let pod = try await client.wait(
+                for: Pod.self,
+                in: name.namespace,
+                named: name.name,
+                limit: options.podReadyTimeout,
+                what: "the pod"
+            ) { snapshot -> Pod? in
+                guard let pod = snapshot.object(named: name.name) else { throw Refusal("somebody deleted its pod") }
+                last = pod
+                return pod.isFinished || pod.isReady ? pod : nil
+            }
+            return pod.phase == .failed ? await TrialFailure(client).failure(of: pod, trial.content) : nil
+        } catch is WaitTimeout {
+            var reason = "its pod did not run within \(options.podReadyTimeout.inWords)"
+            if let last {
+                reason += ": " + (await TrialFailure(client).hindrance(of: last, waitingFor: trial.claimName))
+            }
+            return reason
+        }
+    }
+}
