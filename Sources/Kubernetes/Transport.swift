@@ -97,11 +97,45 @@ public protocol Transport: Sendable {
     ///
     /// - Throws: `TransportError`; an answer of any status is no error here.
     func open(_ request: Request) async throws -> StreamingResponse
+    /// Asks for a WebSocket (RFC 6455).
+    ///
+    /// - Parameter subprotocols: those that are understood, the best one first.
+    /// - Throws: `TransportError`; an answer that refuses it is no error here.
+    func upgrade(_ request: Request, subprotocols: [String]) async throws -> UpgradeAnswer
     /// What a server says, as it can be told: without the secrets that requests have carried to it.
     func withoutSecrets(_ text: String) -> String
 }
 
+/// What a server answers to the wish for a WebSocket.
+public enum UpgradeAnswer: Sendable {
+    case open(any WebSocket)
+    case refused(Response)
+}
+
+/// Both directions of a connection that carries messages (RFC 6455).
+public protocol WebSocket: Sendable {
+    /// The one that the server has chosen.
+    var subprotocol: String { get }
+
+    /// Sends one binary message, and returns when there is room for the next.
+    ///
+    /// - Throws: `TransportError` where the connection broke, `CancellationError` where the task was cancelled.
+    func send(_ message: Data) async throws
+    /// The next message, or nil where the server has closed the connection.
+    ///
+    /// - Throws: `TransportError` where the connection broke or stayed silent too long, `CancellationError` where the task
+    ///   was cancelled.
+    func receive() async throws -> Data?
+    /// Closes the connection; harmless after its end.
+    func close() async
+}
+
 extension Transport {
+    /// A transport that knows no WebSockets refuses them.
+    public func upgrade(_ request: Request, subprotocols: [String]) async throws -> UpgradeAnswer {
+        .refused(Response(status: 400, body: Data("WebSockets are not served here".utf8)))
+    }
+
     public func withoutSecrets(_ text: String) -> String { text }
 }
 
