@@ -21,7 +21,7 @@ struct GoMarks {
     }
 
     /// How far the run that wrote them came.
-    enum Progress {
+    enum State {
         case finished
         /// Only a person can tell.
         case unclear(Obstacle)
@@ -29,7 +29,7 @@ struct GoMarks {
         case halfDone(Seal, note: Obstacle)
     }
 
-    func progress(in inventory: Inventory, from sources: ClassChoice) -> Progress {
+    func state(in inventory: Inventory, from sources: ClassChoice) -> State {
         let successor = inventory.claims[claim]
         if let successor, successor.spec.volumeName == volume.metadata.name {
             return boundAgain(to: successor, in: inventory)
@@ -81,7 +81,7 @@ struct GoMarks {
     }
 
     /// The claim has its name back. Before the Go tool starts the workloads again, it gives the volume its policy back.
-    private func boundAgain(to successor: PersistentVolumeClaim, in inventory: Inventory) -> Progress {
+    private func boundAgain(to successor: PersistentVolumeClaim, in inventory: Inventory) -> State {
         // Any other policy is none, and not for anybody to paste.
         guard let reclaimPolicy, [.delete, .retain].contains(reclaimPolicy), reclaimPolicy != volume.reclaimPolicy,
             inventory.isStopped(whatMounts: claim)

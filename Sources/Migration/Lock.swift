@@ -40,7 +40,7 @@ struct ClassLock: Sendable, Identifiable {
     var classes: String
 
     var name: ObjectName {
-        ObjectName(String((Locks.prefix + storageClass).prefix(253)), in: Migrator.lockNamespace)
+        ObjectName(String((Marks.lockPrefix + storageClass).prefix(253)), in: Migrator.lockNamespace)
     }
     var title: String { "Lease \(name)" }
     /// What tells it from the run's others.

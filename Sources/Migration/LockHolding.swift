@@ -13,8 +13,6 @@ struct Locks: Sendable {
         (journal, findings, time) = (context.journal, context.findings, context.time)
     }
 
-    /// What a lock's name begins with; the class follows.
-    static let prefix = "pvmigrate-"
     static let lease: Duration = .seconds(15)
     private static let renewal: Duration = .seconds(5)
 
@@ -50,10 +48,10 @@ struct Locks: Sendable {
         let known = sightings
         let began = time.now()
         findings.note { $0.locks[lock.id] = HeldLock(lock: lock, renewed: began) }
-        let end = await withTaskGroup(of: Ending<Value>.self) { group in
+        let end = await withTaskGroup(of: Finished<Value>.self) { group in
             group.addTask { .body(await .of { try await holding(others, seen: known, interruption, body) }) }
             group.addTask { .lock(await keep(lock, held, interruption: interruption)) }
-            var end = End<Value>()
+            var end = Both<Value>()
             for await ending in group {
                 switch ending {
                 case .body(let result):
@@ -69,12 +67,12 @@ struct Locks: Sendable {
         return try end.result.get()
     }
 
-    private struct End<Value: Sendable>: Sendable {
+    private struct Both<Value: Sendable>: Sendable {
         var result: Result<Value, any Error> = .failure(CancellationError())
         var lock: ObjectMeta?
     }
 
-    private enum Ending<Value: Sendable>: Sendable {
+    private enum Finished<Value: Sendable>: Sendable {
         case body(Result<Value, any Error>)
         /// As it was when it was renewed last; nil where it was lost.
         case lock(ObjectMeta?)

@@ -46,7 +46,7 @@ public struct Options: Sendable {
     /// Copy while the workloads run, and stop them only for what has changed since.
     public var isLive = false
     /// What is copied while the workloads run.
-    public var copySource = CopySource.auto
+    public var copyFrom = CopyFrom.auto
     /// How long the copy after the stop may take, as far as passes before it can make it so.
     public var maxOutage: Duration = .seconds(10)
     public var setDefaults = false
@@ -80,7 +80,7 @@ public struct Options: Sendable {
 
     /// True where passes over a claim may read something in its source's place.
     func mayStandIn(for state: ClaimState) -> Bool {
-        makesPasses && (copySource == .auto ? state.isExclusive : copySource != .volume)
+        makesPasses && (copyFrom == .auto ? state.isExclusive : copyFrom != .volume)
     }
 
     /// The classes of the migration itself, for the way back too.

@@ -142,7 +142,7 @@ public enum Permissions {
             case .claimTemplates: options.updatesClaimTemplates
             case .usage: options.makesSmaller
             case .story: options.recordsEvents
-            case .snapshots: options.makesPasses && options.copySource == .snapshot
+            case .snapshots: options.makesPasses && options.copyFrom == .snapshot
             case .keda, .networkCopy, .custom, .owners: false
             }
         }

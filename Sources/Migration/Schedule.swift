@@ -9,11 +9,11 @@ struct Schedule {
         var nodes: Set<String>
         /// The namespace, where its units go one by one.
         var lane: String?
-        var readiness = Readiness.none
+        var preparation = Preparation.none
     }
 
     /// How far a unit is made ready before its turn.
-    private enum Readiness { case none, underWay, done }
+    private enum Preparation { case none, underWay, done }
 
     private var waiting: [Entry]
     private var running: [Int: Entry] = [:]
@@ -40,7 +40,7 @@ struct Schedule {
         let best = largest { entry in
             // Of a lane only the first is looked at.
             if let lane = entry.lane, !lanes.insert(lane).inserted { return false }
-            return entry.readiness != .underWay && entry.nodes.allSatisfy(hasRoom)
+            return entry.preparation != .underWay && entry.nodes.allSatisfy(hasRoom)
         }
         guard let best else { return nil }
         let entry = waiting.remove(at: best)
@@ -50,10 +50,10 @@ struct Schedule {
 
     /// The number of the unit to be made ready now, the largest that waits; nil where as many are ready as run at a time.
     mutating func nextToPrepare() -> Int? {
-        guard waiting.count(where: { $0.readiness != .none }) < limit else { return nil }
+        guard waiting.count(where: { $0.preparation != .none }) < limit else { return nil }
         // In a lane there is room for one only.
-        guard let best = largest(where: { $0.readiness == .none && $0.lane == nil }) else { return nil }
-        waiting[best].readiness = .underWay
+        guard let best = largest(where: { $0.preparation == .none && $0.lane == nil }) else { return nil }
+        waiting[best].preparation = .underWay
         return waiting[best].unit
     }
 
@@ -73,7 +73,7 @@ struct Schedule {
     /// Says that a unit is ready, or has come to its end, whatever that was.
     mutating func end(_ unit: Int) {
         running[unit] = nil
-        if let index = waiting.firstIndex(where: { $0.unit == unit }) { waiting[index].readiness = .done }
+        if let index = waiting.firstIndex(where: { $0.unit == unit }) { waiting[index].preparation = .done }
     }
 }
 

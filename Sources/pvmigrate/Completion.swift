@@ -61,7 +61,7 @@ struct Completion: Sendable {
         let before = isList ? begun.lastIndex(of: ",").map { String(begun[...$0]) } ?? "" : ""
         let all: [String]
         switch flag {
-        case "copy-from": all = CopySource.allCases.map(\.rawValue)
+        case "copy-from": all = CopyFrom.allCases.map(\.rawValue)
         case "output": all = OutputFormat.allCases.map(\.rawValue)
         case "verify": all = Options.Verification.allCases.map(\.rawValue)
         case "kubeconfig", "junit", "report", "mover-template": return [Self.files]

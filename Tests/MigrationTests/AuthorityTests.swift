@@ -122,7 +122,7 @@ struct AuthorityTests {
     @Test("a pass's copy that somebody replaces by a claim of his own is his")
     func copy() throws {
         var options = Self.options(World.source, World.destination)
-        options.copySource = .clone
+        options.copyFrom = .clone
         options.isLive = true
         let world = Self.world()
         let planted = Mutex<String?>(nil)

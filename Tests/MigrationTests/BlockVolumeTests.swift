@@ -61,7 +61,7 @@ struct BlockVolumeTests {
         try await RealScene.with(.init(volumeMode: "Block")) { scene in
             _ = try await scene.fill()
             var options = scene.options()
-            (options.isLive, options.copySource, options.goal) = (true, .clone, .stage)
+            (options.isLive, options.copyFrom, options.goal) = (true, .clone, .stage)
             let staged = try await scene.migrate(options)
             #expect(staged.claims.map(\.result) == [.staged], "\(staged.claims)")
             #expect(scene.messages.contains { $0.hasPrefix("pass 1 took ") })

@@ -244,8 +244,8 @@ struct PermissionsTests {
     @Test("nor does one with passes over snapshots")
     func snapshots() throws {
         var options = Options(sourceClass: World.source, destinationClass: World.destination)
-        (options.isLive, options.copySource) = (true, .snapshot)
-        Self.expectNothingElse(try CopySourceTests.world(), options)
+        (options.isLive, options.copyFrom) = (true, .snapshot)
+        Self.expectNothingElse(try StandInTests.world(), options)
     }
 
     private static func expectNothingElse(_ start: World, _ wanted: Options) {

@@ -86,7 +86,7 @@ struct SuccessorTests {
 
     @Test("leaves behind what belongs to the old one: that, and snapshots of the old volume, are told of")
     func dependents() throws {
-        var world = try CopySourceTests.world()
+        var world = try StandInTests.world()
         let uid = world.sources[ObjectName("data", in: "shop")]?.uid ?? ""
         world.make(
             .persistentVolumeClaims,

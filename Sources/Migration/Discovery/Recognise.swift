@@ -73,7 +73,7 @@ struct Recognition {
 
     /// - Returns: false where nothing is left to do for what they say: then the volume is as any other.
     private mutating func addGoTools(_ marks: GoMarks) -> Bool {
-        switch marks.progress(in: inventory, from: options.sources) {
+        switch marks.state(in: inventory, from: options.sources) {
         case .finished: return false
         case .unclear(let note): notes.append(note)
         case .halfDone(let seal, let note):

@@ -110,7 +110,7 @@ struct Serving: Sendable {
         return secret[path: ["metadata", "uid"]]?.string ?? ""
     }
 
-    enum Readiness: Sendable {
+    enum Start: Sendable {
         case ready(address: String)
         /// Another attempt may do better.
         case lost(String)
@@ -119,7 +119,7 @@ struct Serving: Sendable {
     /// Waits until a server takes connections.
     ///
     /// - Throws: `Failure` where it never will.
-    func awaitReady(_ pod: Pod, limit: Duration? = nil) async throws -> Readiness {
+    func awaitReady(_ pod: Pod, limit: Duration? = nil) async throws -> Start {
         var last: Pod = pod
         do {
             let now: Pod? = try await source.wait(

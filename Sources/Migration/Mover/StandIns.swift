@@ -25,7 +25,7 @@ struct StandIns: Sendable {
     ///
     /// - Throws: `Refusal` where a snapshot is asked for and none can be taken.
     func passSource(of state: ClaimState) async throws -> PassSource {
-        switch options.copySource {
+        switch options.copyFrom {
         case .volume: return .volume
         case .clone: return .clone
         case .snapshot: return .snapshot(try await snapshotClass(of: state))

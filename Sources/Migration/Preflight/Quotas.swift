@@ -18,7 +18,7 @@ struct Quotas: Sendable {
             let quotas = units.isEmpty ? [] : try await lists.list(ResourceQuota.self)
             return QuotaPlan(units, in: quotas, destinationClass: options.destinationClass) {
                 // By itself it copies only where it can.
-                options.copySource != .auto && options.mayStandIn(for: $0)
+                options.copyFrom != .auto && options.mayStandIn(for: $0)
             }
         } catch let error as APIError {
             var plan = QuotaPlan(units, in: [], destinationClass: options.destinationClass)

@@ -13,7 +13,7 @@ struct StandInCheck: Sendable {
 
     /// What `--copy-from` asks for can be made of each source volume, as far as the API tells.
     func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
-        guard options.makesPasses, options.copySource == .snapshot || options.copySource == .clone else { return [] }
+        guard options.makesPasses, options.copyFrom == .snapshot || options.copyFrom == .clone else { return [] }
         let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil }
         guard !states.isEmpty else { return [] }
         guard let sourceClass = discovery.storageClass(options.sourceClass) else {
@@ -21,12 +21,12 @@ struct StandInCheck: Sendable {
                 Obstacle(
                     namespace: nil,
                     resource: "StorageClass \(options.sourceClass)",
-                    message: "does not exist, and a \(options.copySource.rawValue) of a volume is of its class; give "
+                    message: "does not exist, and a \(options.copyFrom.rawValue) of a volume is of its class; give "
                         + "--copy-from volume"
                 )
             ]
         }
-        let what = options.copySource == .snapshot ? "snapshots" : "clones"
+        let what = options.copyFrom == .snapshot ? "snapshots" : "clones"
         var obstacles = states.compactMap { state -> Obstacle? in
             let driver = state.source?.spec.csi?.driver
             guard driver == nil || driver != sourceClass.provisioner else { return nil }
@@ -39,7 +39,7 @@ struct StandInCheck: Sendable {
                     + "\(sourceClass.provisioner), so \(what) of it can't be copied from; give --copy-from volume"
             )
         }
-        if options.copySource == .snapshot, obstacles.count < states.count {
+        if options.copyFrom == .snapshot, obstacles.count < states.count {
             obstacles += try await self.obstacles(toSnapshotsBy: sourceClass.provisioner)
         }
         return obstacles

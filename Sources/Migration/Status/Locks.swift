@@ -5,7 +5,7 @@ extension Survey {
     /// The Leases of the classes that are asked for.
     func locks(_ scope: MigrationStatus.Scope) -> [MigrationStatus.Lock] {
         leases.sorted { $0.name < $1.name }.compactMap { lease in
-            guard lease.metadata.name.hasPrefix(Locks.prefix) else { return nil }
+            guard lease.metadata.name.hasPrefix(Marks.lockPrefix) else { return nil }
             let lock = MigrationStatus.Lock(lease, now: now)
             let asked = [scope.sourceClass, scope.destinationClass].compactMap(\.self)
             return asked.isEmpty || asked.contains(lock.storageClass) ? lock : nil
@@ -15,11 +15,11 @@ extension Survey {
 
 extension Lease {
     /// The class that it locks.
-    fileprivate var storageClass: String { String(metadata.name.dropFirst(Locks.prefix.count)) }
+    fileprivate var storageClass: String { String(metadata.name.dropFirst(Marks.lockPrefix.count)) }
 
     /// True of a lock of a run between two classes; an older run has locked its source class, and does not say more.
     func isOfRun(from source: String?, to destination: String?) -> Bool {
-        guard metadata.name.hasPrefix(Locks.prefix) else { return false }
+        guard metadata.name.hasPrefix(Marks.lockPrefix) else { return false }
         guard let classes else { return storageClass == source }
         return classes.source == source && classes.destination == destination
     }

@@ -87,17 +87,17 @@ extension Survey {
     /// What stands for a seal where the Go tool was cut off between deleting a claim and creating it anew.
     private func goToolsSeal(of volume: PersistentVolume, _ scope: MigrationStatus.Scope) -> Seal? {
         guard let marks = GoMarks(volume), includes(marks.claim, scope) else { return nil }
-        guard case .halfDone(let seal, _) = progress(of: marks, scope) else { return nil }
+        guard case .halfDone(let seal, _) = state(of: marks, scope) else { return nil }
         return seal
     }
 
-    private func progress(of marks: GoMarks, _ scope: MigrationStatus.Scope) -> GoMarks.Progress {
+    private func state(of marks: GoMarks, _ scope: MigrationStatus.Scope) -> GoMarks.State {
         // The source volume tells the source class, as long as it bears the claim's name.
         let released = volumes.filter {
             $0.claim == marks.claim && $0.phase == .released && $0.metadata.uid != marks.volume.metadata.uid
         }
         let classes = Set(released.compactMap(\.spec.storageClassName))
-        return marks.progress(
+        return marks.state(
             in: inventory,
             from: ClassChoice(name: (classes.count == 1 ? classes.first : scope.sourceClass) ?? "")
         )
@@ -219,7 +219,7 @@ extension Survey {
             else { return nil }
             if let marks = GoMarks(volume), includes(marks.claim, scope),
                 scope.includes(source: nil, destination: volume.spec.storageClassName),
-                case .unclear(let note) = progress(of: marks, scope)
+                case .unclear(let note) = state(of: marks, scope)
             {
                 return note
             }

@@ -51,7 +51,7 @@ struct Copy: UnitAction {
             let (unit, ended) = (progress.unit, progress.ended)
             let open = unit.claims.filter { $0.next == .copy }
             guard !open.isEmpty else { return }
-            let end = try await withThrowingTaskGroup(of: Ended.self) { group in
+            let end = try await withThrowingTaskGroup(of: Interim.self) { group in
                 group.addTask { .copied(try await open.allAtOnce { try await copy($0) }) }
                 group.addTask { .intruder(try await users.awaitIntruder(on: unit, besides: ended)) }
                 defer { group.cancelAll() }
@@ -84,7 +84,7 @@ struct Copy: UnitAction {
         }
     }
 
-    private enum Ended: Sendable {
+    private enum Interim: Sendable {
         case copied([Copied])
         case intruder(MountingPod)
     }

@@ -138,12 +138,12 @@ struct OwnerSearch {
         return .workloads([Workload(pod, manifest: try await client.get(.pods, pod.name))])
     }
 
-    private enum Step {
+    private enum Link {
         case found(Owner, above: OwnerReference?)
         case impossible(String)
     }
 
-    private mutating func owner(_ reference: OwnerReference, in namespace: String?) async throws -> Step {
+    private mutating func owner(_ reference: OwnerReference, in namespace: String?) async throws -> Link {
         let title = "the \(reference.kind) \(reference.name) (\(reference.apiVersion))"
         if let own = inventory.owners[reference.uid], own.isMeant(by: reference, in: namespace) {
             return .found(.own(own), above: own.metadata.controller)

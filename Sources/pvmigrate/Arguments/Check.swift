@@ -53,9 +53,9 @@ enum Check {
         return percentage
     }
 
-    static func copySource(_ text: String) throws(UsageError) -> CopySource {
-        guard let source = CopySource(rawValue: text) else {
-            let all = CopySource.allCases.map(\.rawValue).joined(separator: ", ")
+    static func copyFrom(_ text: String) throws(UsageError) -> CopyFrom {
+        guard let source = CopyFrom(rawValue: text) else {
+            let all = CopyFrom.allCases.map(\.rawValue).joined(separator: ", ")
             throw UsageError("--copy-from must be one of \(all), not \"\(text)\"")
         }
         return source

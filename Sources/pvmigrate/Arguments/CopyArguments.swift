@@ -58,7 +58,7 @@ struct CopyArguments: ParsableArguments {
             valueName: "source"
         )
     )
-    var copyFrom = CopySource.auto.rawValue
+    var copyFrom = CopyFrom.auto.rawValue
 
     @Option(
         help: ArgumentHelp(
@@ -98,7 +98,7 @@ struct CopyArguments: ParsableArguments {
         options.parallel = try Check.parallel(parallel, "--parallel")
         options.parallelPerNode = try Check.parallel(parallelPerNode, "--parallel-per-node")
         options.maxOutage = try Check.duration(maxOutage, "--max-outage")
-        options.copySource = try Check.copySource(copyFrom)
+        options.copyFrom = try Check.copyFrom(copyFrom)
         options.streams = try streams.map { number throws(UsageError) in try Check.parallel(number, "--streams") }
         options.bandwidthLimit = try Check.bandwidth(bandwidthLimit, with: options)
         options.verification = try Check.verification(verify)

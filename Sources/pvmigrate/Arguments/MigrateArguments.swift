@@ -53,7 +53,7 @@ struct MigrateArguments: ParsableCommand {
         try copying.apply(to: &options)
         try checks.apply(to: &options)
         options.isLive = live
-        guard live || options.copySource == .auto else {
+        guard live || options.copyFrom == .auto else {
             throw UsageError("--copy-from says what is copied while the workloads run, so it needs --live")
         }
         options.keepSource = keepSource

@@ -34,7 +34,7 @@ struct RBACArguments: ParsableCommand {
     var destinationSize: String?
 
     @Option(help: ArgumentHelp("Also what a run with --live and this --copy-from needs.", valueName: "source"))
-    var copyFrom = CopySource.auto.rawValue
+    var copyFrom = CopyFrom.auto.rawValue
 
     func checked() throws(UsageError) -> Options {
         var options = Options(sourceClass: "", destinationClass: "")
@@ -42,7 +42,7 @@ struct RBACArguments: ParsableCommand {
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
         options.recordsEvents = !noEvents
-        (options.isLive, options.copySource) = (true, try Check.copySource(copyFrom))
+        (options.isLive, options.copyFrom) = (true, try Check.copyFrom(copyFrom))
         options.destinationSize = try Check.percentage(destinationSize)
         return options
     }

@@ -6,13 +6,13 @@ import Testing
 @testable import Migration
 
 @Suite("A migration with --copy-from")
-struct CopySourceTests {
+struct StandInTests {
     private static let deployment = ObjectKey(.deployments, "shop", "web")
     private static let copy = "data-pvcmigrate-copy-"
 
-    private func options(_ source: CopySource) -> Options {
+    private func options(_ source: CopyFrom) -> Options {
         var options = Options(sourceClass: World.source, destinationClass: World.destination)
-        (options.isLive, options.copySource) = (true, source)
+        (options.isLive, options.copyFrom) = (true, source)
         return options
     }
 
@@ -111,10 +111,10 @@ struct CopySourceTests {
 
     @Test(
         "makes each pass over a copy that is gone afterwards, whatever its class says",
-        arguments: [CopySource.snapshot, .clone],
+        arguments: [CopyFrom.snapshot, .clone],
         ["Delete", "Retain"]
     )
-    func copies(source: CopySource, policy: String) throws {
+    func copies(source: CopyFrom, policy: String) throws {
         let world = try Self.world(policy: policy)
         let invariants = Invariants(of: world)
         var options = options(source)
@@ -174,7 +174,7 @@ struct CopySourceTests {
         [true, false]
     )
     func placement(provisioner: String, bindsLate: Bool) throws {
-        for source in [CopySource.snapshot, .clone] {
+        for source in [CopyFrom.snapshot, .clone] {
             let world = try Self.world(provisioner: provisioner, bindsLate: bindsLate)
             let invariants = Invariants(of: world)
             let run = world.migrate(options(source), observer: observer(invariants))
@@ -206,9 +206,9 @@ struct CopySourceTests {
 
     @Test(
         "that is interrupted at any request leaves no copy, and everything running",
-        arguments: [CopySource.snapshot, .clone]
+        arguments: [CopyFrom.snapshot, .clone]
     )
-    func interrupted(source: CopySource) throws {
+    func interrupted(source: CopyFrom) throws {
         let world = try Self.world()
         for number in stride(from: 2, through: world.migrate(options(source)).requests, by: 3) {
             let interruption = Interruption()
@@ -249,9 +249,9 @@ struct CopySourceTests {
 
     @Test(
         "that dies at any request leaves nothing after the next run, nor after abort",
-        arguments: [CopySource.snapshot, .clone]
+        arguments: [CopyFrom.snapshot, .clone]
     )
-    func dies(source: CopySource) throws {
+    func dies(source: CopyFrom) throws {
         let world = try Self.world()
         let count = world.migrate(options(source)).requests
         for number in stride(from: 1, through: count, by: 3) {
@@ -286,7 +286,7 @@ struct CopySourceTests {
             }
             try await write("before")
             var options = scene.options()
-            (options.copySource, options.goal) = (.clone, .stage)
+            (options.copyFrom, options.goal) = (.clone, .stage)
             let staged = try await scene.migrate(options)
             #expect(staged.claims.map(\.result) == [.staged], "\(staged.claims) \(scene.messages)")
             let copy = try #require(try await scene.path(ObjectName("data-pvcmigrate", in: "shop")))
@@ -305,12 +305,12 @@ struct CopySourceTests {
 
     // MARK: Preflight
 
-    private func scene(_ source: CopySource, provisioner: String = "disk.csi.example.com") throws -> PreflightScene {
+    private func scene(_ source: CopyFrom, provisioner: String = "disk.csi.example.com") throws -> PreflightScene {
         var scene = try PreflightScene()
         try scene.cluster.delete(ObjectKey(.storageClasses, nil, "slow"))
         try scene.cluster.create(.storageClasses, PreflightScene.storageClass("slow", provisioner: provisioner))
         try scene.addClaim("data")
-        (scene.options.isLive, scene.options.copySource) = (true, source)
+        (scene.options.isLive, scene.options.copyFrom) = (true, source)
         return scene
     }
 
@@ -340,15 +340,15 @@ struct CopySourceTests {
         }
     }
 
-    @Test("preflight refuses volumes that no CSI driver made", arguments: [CopySource.snapshot, .clone])
-    func notCSI(source: CopySource) throws {
+    @Test("preflight refuses volumes that no CSI driver made", arguments: [CopyFrom.snapshot, .clone])
+    func notCSI(source: CopyFrom) throws {
         let table = try scene(source, provisioner: Behaviour.hostPath).preflight().table
         #expect(table.count == 1 && table[0].contains("PersistentVolumeClaim shop/data"), "\(table)")
         #expect(table.first?.contains("is not of a CSI driver") == true)
     }
 
-    @Test("snapshots are granted and asked for only where they are wanted", arguments: CopySource.allCases)
-    func permissions(source: CopySource) {
+    @Test("snapshots are granted and asked for only where they are wanted", arguments: CopyFrom.allCases)
+    func permissions(source: CopyFrom) {
         #expect(Permissions.rbac(for: options(source)).contains("volumesnapshots") == (source == .snapshot))
     }
 

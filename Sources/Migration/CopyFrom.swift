@@ -1,5 +1,5 @@
 /// What the passes read while the workloads run, as `--copy-from` takes it.
-public enum CopySource: String, Sendable, CaseIterable {
+public enum CopyFrom: String, Sendable, CaseIterable {
     /// The volume; where no second pod can mount it, a snapshot, if its driver takes them.
     case auto
     case volume
