@@ -85,9 +85,7 @@ struct Events: Sendable {
     func record(_ moment: Moment, of progress: Progress) {
         guard recorder != nil else { return }
         var outage: String?
-        if case .finished = moment, let stopped = progress.stopped, let started = progress.started {
-            outage = "down for \((started - stopped).inWords)"
-        }
+        if case .finished = moment { outage = progress.outage.map { "down for \($0.inWords)" } }
         for state in progress.unit.claims {
             // In a unit that failed some claims may be done all the same.
             var own = moment

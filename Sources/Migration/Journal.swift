@@ -32,7 +32,7 @@ public struct Milestone: Sendable {
         case stepEnded(String, took: Duration, failed: Bool)
         /// The unit's first workload was asked to stop.
         case outageBegan
-        /// The unit's last workload was asked to start again.
+        /// The unit's workloads are ready again; where nobody waits for that, the last is asked to start.
         case outageEnded(took: Duration)
         /// The unit's last milestone: all of its claims are where they were to be, or not.
         case ended(isDone: Bool)

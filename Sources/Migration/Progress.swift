@@ -12,9 +12,12 @@ struct Progress: Sendable {
     var unit: Unit
     /// True where something was done before its turn.
     var isPrepared = false
-    /// When the first workload was asked to stop, and when the last was asked to start again.
+    /// When the first workload was asked to stop.
     var stopped: Duration?
+    /// When the last one was asked to start again.
     var started: Duration?
+    /// When all were ready again; nil while they are not, and where nobody waits for that.
+    var ready: Duration?
     var copies: [Transfer.ID: CopyResult] = [:]
     var passes: [Transfer.ID: Passes] = [:]
     /// Of the claims that were bound to their new volumes when it was looked for: whether a ready workload was seen there.
@@ -28,6 +31,11 @@ struct Progress: Sendable {
     /// The claims whose new volumes are where their pods can't be.
     var misplaced: Set<Transfer.ID> = []
 
+    /// From the first workload being asked to stop until the last is asked to start again.
+    var stop: Duration? { stopped.flatMap { stopped in started.map { $0 - stopped } } }
+    /// From the first workload being asked to stop until all are ready again, as their users feel it; where nobody waits for
+    /// that, until the last is asked to start.
+    var outage: Duration? { stopped.flatMap { stopped in (ready ?? started).map { $0 - stopped } } }
     /// True when some claim has yet to be copied, or its source claim to be deleted: its pods must not run.
     var needsQuiet: Bool { unit.claims.contains(where: \.next.needsQuiet) }
     var isDone: Bool { unit.claims.allSatisfy { $0.next == .done } }

@@ -102,7 +102,9 @@ struct Recovery: Sendable {
             let (again, failure) = await runner.run(pipeline.onNewVolumes, progress, until: nil)
             progress = again
             if let failure { journal.tell(failure, of: unit) }
+            if progress.ready == nil { restore.tellOutage(of: progress) }
         } else {
+            restore.tellOutage(of: progress)
             for workload in progress.unit.workloads { await copiedMarks.remove(of: workload) }
         }
         for index in progress.unit.claims.indices {

@@ -21,8 +21,11 @@ public struct Report: Sendable {
         public var files: Int?
         public var bytes: Int64?
         public var copyTime: Duration?
-        /// From the moment at which the unit's first workload was asked to stop to that at which its last was asked
-        /// to start again; nil where nothing had to stop.
+        /// From the moment at which the unit's first workload is asked to stop to that at which its last is asked to start
+        /// again; nil where nothing has to stop.
+        public var stop: Duration?
+        /// From the same moment until all of the unit's workloads are ready again, as their users feel it; where nobody waits
+        /// for that, until the last is asked to start.
         public var outage: Duration?
         /// How long that was expected to be after the last pass while the workload ran; nil without such passes.
         public var predictedOutage: Duration?
@@ -35,6 +38,7 @@ public struct Report: Sendable {
             files: Int? = nil,
             bytes: Int64? = nil,
             copyTime: Duration? = nil,
+            stop: Duration? = nil,
             outage: Duration? = nil,
             predictedOutage: Duration? = nil,
             result: Result,
@@ -45,6 +49,7 @@ public struct Report: Sendable {
             self.files = files
             self.bytes = bytes
             self.copyTime = copyTime
+            self.stop = stop
             self.outage = outage
             self.predictedOutage = predictedOutage
             self.result = result
@@ -79,8 +84,6 @@ extension Report {
         let copy = progress.copies[state.id]
         // A unit is down until the last of its claims is copied.
         let predicted = progress.unit.claims.compactMap { progress.passes[$0.id]?.predictedOutage }.max()
-        var outage: Duration?
-        if let stopped = progress.stopped, let started = progress.started { outage = started - stopped }
         claims.append(
             Claim(
                 name: state.name,
@@ -88,7 +91,8 @@ extension Report {
                 files: copy?.statistics?.files,
                 bytes: copy?.statistics?.totalBytes,
                 copyTime: copy?.duration,
-                outage: outage,
+                stop: progress.stop,
+                outage: progress.outage,
                 predictedOutage: predicted,
                 result: result,
                 reason: reason

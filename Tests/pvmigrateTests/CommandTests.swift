@@ -52,7 +52,7 @@ struct CommandTests {
 
     /// What `--output json` says of each claim.
     static let keysOfClaims: Set = [
-        "namespace", "name", "size", "files", "bytes", "copySeconds", "outageSeconds", "predictedOutageSeconds",
+        "namespace", "name", "size", "files", "bytes", "copySeconds", "stopSeconds", "outageSeconds", "predictedOutageSeconds",
         "result", "reason",
     ]
 

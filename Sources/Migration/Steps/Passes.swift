@@ -21,9 +21,9 @@ struct Passes: Equatable, Sendable {
 
     /// However much a workload writes.
     private static let limit = 10
-    /// What is in an outage besides a mover: the pods' end, the swap, and the pods' start being asked for. Measured on a
+    /// What is in an outage besides a mover: the pods' end, the swap, and the pods' start until they are ready. Measured on a
     /// cluster that does nothing else.
-    private static let otherwise: Duration = .seconds(4)
+    private static let otherwise: Duration = .seconds(6)
 
     /// Decides whether to go on. What a pass had to move was written during the pass before, so that the copy after the
     /// stop takes about as long as the last pass did.

@@ -29,6 +29,8 @@ struct Restore: UnitAction {
     func perform(_ progress: inout Progress) async throws {
         try await start(&progress)
         try await awaitReady(&progress)
+        progress.ready = time.now()
+        tellOutage(of: progress)
         for workload in progress.unit.workloads { await copiedMarks.remove(of: workload) }
     }
 
@@ -50,12 +52,13 @@ struct Restore: UnitAction {
                 failure = failure ?? Failure.located(error, at: progress.unit.workloads[index].title)
             }
         }
-        if let stopped = progress.stopped {
-            let now = time.now()
-            progress.started = now
-            if failure == nil { journal.mark(progress.unit, .outageEnded(took: now - stopped)) }
-        }
         if let failure { throw failure }
+        progress.started = progress.started ?? time.now()
+    }
+
+    /// Says that a unit's outage has ended, where there was one.
+    func tellOutage(of progress: Progress) {
+        if let outage = progress.outage { journal.mark(progress.unit, .outageEnded(took: outage)) }
     }
 
     /// Starts the workloads that an earlier run stopped, and whose claims are all done.

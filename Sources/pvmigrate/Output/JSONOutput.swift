@@ -79,7 +79,8 @@ extension Outcome {
             "namespace": claim.name.namespace.map(JSON.string) ?? .null, "name": .string(claim.name.name),
             "size": .string(claim.size), "files": claim.files.map { .integer(Int64($0)) } ?? .null,
             "bytes": claim.bytes.map(JSON.integer) ?? .null, "copySeconds": seconds(claim.copyTime),
-            "outageSeconds": seconds(claim.outage), "predictedOutageSeconds": seconds(claim.predictedOutage),
+            "stopSeconds": seconds(claim.stop), "outageSeconds": seconds(claim.outage),
+            "predictedOutageSeconds": seconds(claim.predictedOutage),
             "result": .string(claim.result.rawValue), "reason": claim.reason.map(JSON.string) ?? .null,
         ]
     }
