@@ -5,7 +5,7 @@ import Kubernetes
 /// A class only selects: the claims to migrate, and the destinations of the requested class. UIDs and seals alone tell
 /// the part of an object in a migration, so both classes of a run may be the same.
 struct ClassChoice: Sendable, Equatable {
-    /// Nil for any.
+    /// The class; nil for any.
     var name: String?
 
     func admits(_ storageClass: String?) -> Bool { name == nil || storageClass == name }

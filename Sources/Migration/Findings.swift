@@ -8,7 +8,7 @@ final class Findings: Sendable {
         var lacksShell = false
         /// The nodes that have the movers' image.
         var nodesWithImage: Set<String> = []
-        /// The nodes and zones of the last listing.
+        /// The nodes as they were last listed.
         var sites: Sites?
         /// True where nodes may not be listed.
         var hidesNodes = false

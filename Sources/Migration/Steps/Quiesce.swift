@@ -163,7 +163,7 @@ struct Quiesce: UnitAction {
 }
 
 extension Workload {
-    /// What was done to stop it, for people.
+    /// The words of the stop, for people.
     fileprivate var stopInWords: String {
         switch brake {
         case .replicas, .scale: "stopped: scale \(mark ?? "?") written down and set to 0"

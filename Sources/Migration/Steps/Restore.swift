@@ -206,7 +206,7 @@ extension Workload {
         do { return try replicas > 0 || (markedScale() ?? 0) > 0 } catch { return true }
     }
 
-    /// What was done to start it again, for people.
+    /// The words of the start, for people.
     fileprivate var startInWords: String {
         switch brake {
         case .replicas, .scale: "started again with scale \(replicas)"

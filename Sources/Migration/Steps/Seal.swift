@@ -34,7 +34,7 @@ struct Sealing: UnitAction {
                 throw Refusal("the staging claim \(state.stagingName) was deleted by somebody")
             case .protect, .stage, .copy, .rebind, .release, .done: return nil
             }
-            // It was last read before it was copied.
+            // The state was last read before the copy.
             let fresh = try await reader.read(state)
             guard fresh.next == .seal else { return fresh }
             return try await seal(fresh, users: unit.users(of: state))
