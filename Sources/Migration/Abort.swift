@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Takes half-done runs back.
+/// Takes back half-done runs.
 struct Abort: Sendable {
     private let context: Context
     private let journal: Journal
@@ -16,7 +16,7 @@ struct Abort: Sendable {
         do {
             await Abort(back).takeBack(try await Discover(back).discover(), into: &report)
         } catch {
-            // What was taken back already is to be told all the same.
+            // The report must name the units that are taken back already.
             report.failures.append("what a rollback has left half done could not be looked for: \(error)")
         }
         return report
@@ -64,7 +64,7 @@ struct Abort: Sendable {
 }
 
 extension Unit {
-    /// True where a run has begun with the unit and did not finish.
+    /// True where a run began with the unit and did not finish.
     var bearsTraces: Bool {
         claims.contains(where: \.bearsTraces)
             || workloads.contains {
@@ -74,7 +74,7 @@ extension Unit {
 }
 
 extension ClaimState {
-    /// True where a run has begun with the claim and did not finish.
+    /// True where a run began with the claim and did not finish.
     fileprivate var bearsTraces: Bool {
         !isReleased && otherMigration == nil && (seal != nil || isProtected || ownStaging != nil || hasRecord)
     }

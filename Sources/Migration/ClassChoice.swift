@@ -1,17 +1,17 @@
 import Kubernetes
 
-/// A StorageClass that is asked for, and the only place that compares an object's class with it.
+/// A requested StorageClass, and the only place that compares an object's class with it.
 ///
-/// A class selects: which claims are migrated, and whether a destination is of the class asked for. What an object is in a
-/// migration only UIDs and seals tell, so that both classes of a run may be one.
+/// A class only selects: the claims to migrate, and the destinations of the requested class. UIDs and seals alone tell
+/// the part of an object in a migration, so both classes of a run may be the same.
 struct ClassChoice: Sendable, Equatable {
-    /// Nil for any.
+    /// The class; nil for any.
     var name: String?
 
     func admits(_ storageClass: String?) -> Bool { name == nil || storageClass == name }
     func admits(_ claim: PersistentVolumeClaim) -> Bool { admits(claim.storageClassName) }
     func admits(_ volume: PersistentVolume) -> Bool { admits(volume.spec.storageClassName) }
-    /// True of a seal whose source claim is of the class.
+    /// Returns true where the seal's source claim is of the class.
     func admits(_ seal: Seal) -> Bool { admits(seal.sourceClass) }
 }
 

@@ -1,14 +1,14 @@
 import FoundationEssentials
 import Kubernetes
 
-/// What became of a volume that was kept for a rollback.
+/// The result of a cleanup for a volume that was kept for a rollback.
 public struct Cleaned: Sendable {
     public enum Result: Sendable, Equatable {
-        /// Its storage is freed, or would be.
+        /// The storage is freed, or would be.
         case freed
-        /// The storage is its owner's: only the volume object is gone, or would be. It is found by this handle.
+        /// The volume object is gone, or would be. Its owner keeps the storage and finds it by this handle.
         case forgotten(handle: String)
-        /// It is kept, for a reason.
+        /// The volume is kept, for a reason.
         case kept(String)
         case failed(String)
     }
@@ -18,26 +18,26 @@ public struct Cleaned: Sendable {
 }
 
 extension KeptVolume {
-    /// What becomes of it when it is no longer kept.
+    /// The fate of the volume once it is no longer kept.
     var fate: Cleaned.Result {
         reclaimPolicy == .delete ? .freed : .forgotten(handle: volume.handle)
     }
 
-    /// Why it is not to be removed; nil where it may be, as far as no pods need be looked at.
+    /// Returns the reason to keep the volume; nil where it may be removed, as far as no pods are involved.
     func reasonToStay(
         olderThan age: Duration,
         at now: Date,
         claims: [ObjectName: PersistentVolumeClaim]
     ) -> String? {
         guard let since else { return "since when it is kept can't be read (annotation \(Marks.kept))" }
-        // Where nothing is to be kept, it doesn't matter whose clock was ahead.
+        // An age of zero keeps nothing, so a clock that was ahead does not matter.
         guard age == .zero || now.timeIntervalSince(since) >= Double(age.components.seconds) else {
             return "not old enough"
         }
         if let why = volume.holdOfRecords { return why }
         if volume.metadata.annotation(Marks.manifest) != nil { return "a rollback to it is under way" }
         if let why = use(by: claims) { return why }
-        // By its UID: another claim of the name may hold nothing.
+        // The UID decides, because another claim of the name may hold nothing.
         let claim = claims[self.claim]
         guard reason != .disturbed else {
             return
@@ -56,7 +56,8 @@ extension KeptVolume {
         return nil
     }
 
-    /// What uses it, or may: the claim that it names. A rollback that has failed leaves it with its staging claim's name.
+    /// Returns the use of the volume by the claim of its claimRef; nil where there is none. A failed rollback leaves it
+    /// with the name of its staging claim.
     private func use(by claims: [ObjectName: PersistentVolumeClaim]) -> String? {
         guard volume.phase == .released || volume.phase == .available, let holder = volume.claim else {
             return "it is in use (\(volume.phase))"

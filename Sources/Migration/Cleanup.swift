@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Kubernetes
 
-/// Removes the volumes that are kept for a rollback longer than some days.
+/// Removes the volumes that are kept for a rollback longer than a given age.
 struct Cleanup: Sendable {
     private let source: Client
     private let selection: Selection
@@ -17,7 +17,7 @@ struct Cleanup: Sendable {
     func cleanup(olderThan age: Duration, dryRun: Bool) async throws -> [Cleaned] {
         let lists = SelectedObjects(source, selection)
         async let volumes = source.list(PersistentVolume.self)
-        // The volume of a claim that can't be read is kept.
+        // The volume of an unreadable claim is kept.
         async let claims = lists.listReadable(PersistentVolumeClaim.self)
         async let labelled = lists.labelled()
         let byName = Dictionary(try await claims.items.map { ($0.name, $0) }, uniquingKeysWith: { $1 })
@@ -56,9 +56,9 @@ struct Cleanup: Sendable {
         let volume = kept.volume
         do {
             if kept.fate == .freed {
-                // With the version that was looked at: a rollback that has begun meanwhile has changed it.
-                // One that a rollback has reserved is Available: with a UID that no claim has, the controller takes it for
-                // Released, and frees it.
+                // The patch names the version that was looked at, because a rollback that has begun meanwhile changes
+                // the volume. A volume that a rollback reserved is Available. A claimRef UID that no claim has makes
+                // the controller take the volume for Released and free it.
                 let uid = volume.phase == .available ? volume.metadata.uid : nil
                 _ = try await volumes.giveBack(volume, policy: .delete, claimUID: uid)
             } else {

@@ -1,14 +1,14 @@
 import Kubernetes
 
-/// What the cluster complains of, as a reason for an error's message.
+/// Finds the cluster's complaints, as reasons for error messages.
 struct Complaints: Sendable {
     let client: Client
 
     init(_ client: Client) { self.client = client }
 
-    /// The newest warning that the cluster's controllers gave about an object, as a reason for an error's message.
+    /// Returns the newest warning of the cluster's controllers about an object, as a reason for an error message.
     ///
-    /// Events may be forbidden or gone; the message then does without.
+    /// Events may be forbidden or gone; the message then has no reason.
     func lastWarning(about kind: String, _ name: ObjectName) async -> String? {
         do {
             let events = try await client.list(
@@ -24,7 +24,7 @@ struct Complaints: Sendable {
         }
     }
 
-    /// Why a pod does not run, in the cluster's words.
+    /// Returns the reason why a pod does not run, in the cluster's words.
     func hindrance(of pod: Pod) async -> String? {
         let statuses = (pod.status?.initContainerStatuses ?? []) + (pod.status?.containerStatuses ?? [])
         let waiting = statuses.lazy.compactMap { $0.state?.waiting }.first {

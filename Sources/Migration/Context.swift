@@ -1,13 +1,13 @@
 import Kubernetes
 
-/// What a command works with. It does nothing itself: each step, check and command takes out of it what it needs.
+/// The things that commands work with. It does nothing itself: each step, check and command takes what it needs.
 struct Context: Sendable {
     var ends: Ends
     let options: Options
     let limits: Limits
     let journal: Journal
     let findings = Findings()
-    /// Nil where no Events are wanted.
+    /// The recorder of Events; nil where none are wanted.
     let recorder: EventRecorder?
 
     init(ends: Ends, options: Options, limits: Limits = Limits(), journal: Journal) {
@@ -15,7 +15,7 @@ struct Context: Sendable {
         recorder = options.recordsEvents ? EventRecorder() : nil
     }
 
-    /// The same for other options, and with nothing found out yet.
+    /// Returns a context for other options, without findings.
     func asked(for options: Options) -> Context {
         Context(ends: ends, options: options, limits: limits, journal: journal)
     }

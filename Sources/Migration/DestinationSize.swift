@@ -1,10 +1,10 @@
 import Kubernetes
 
-/// A share of something, as `--dest-size` takes it: `120%`.
+/// A percentage, as `--dest-size` takes it: `120%`.
 public struct Percentage: Sendable, Equatable, CustomStringConvertible {
     public let value: Int64
 
-    /// Reads it; nil for what is no whole number from 1 to 1000 with a percent sign.
+    /// Reads a percentage; nil where the text is not a whole number from 1 to 1000 with a percent sign.
     public init?(_ text: String) {
         guard text.hasSuffix("%"), text.utf8.dropLast().allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains),
             let value = Int64(text.dropLast()), (1...1000).contains(value)
@@ -14,7 +14,7 @@ public struct Percentage: Sendable, Equatable, CustomStringConvertible {
 
     public var description: String { "\(value)%" }
 
-    /// That share of a size, rounded up to whole MiB, as storage comes in no smaller pieces.
+    /// Returns the share of a size, rounded up to whole MiB, because storage comes in no smaller pieces.
     func of(_ size: Quantity) -> Quantity? {
         let bytes = size.bytes.multipliedReportingOverflow(by: value)
         guard !bytes.overflow else { return nil }
@@ -23,14 +23,14 @@ public struct Percentage: Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// The least that the claims of a namespace may ask for.
+/// The smallest size that claims of a namespace may request.
 struct LimitRange: KubernetesObject {
     static let resource = APIResource(kind: "LimitRange", plural: "limitranges")
 
     struct Spec: Decodable, Sendable {
         struct Limit: Decodable, Sendable {
             var type: String
-            // Others' amounts are written in other units.
+            // The amounts of other limits have other units.
             var min: [String: JSON]?
         }
         var limits: [Limit]?
@@ -46,7 +46,7 @@ struct LimitRange: KubernetesObject {
 }
 
 extension ClaimState {
-    /// The size that is asked for by the claim's owner, else by the flag; nil where neither asks for one.
+    /// Returns the size that the claim's owner requests, or else the flag; nil where neither does.
     ///
     /// - Throws: `Refusal` where the annotation is no size.
     func sizeAsked(_ options: Options) throws(Refusal) -> Quantity? {
@@ -68,12 +68,12 @@ extension ClaimState {
         return size
     }
 
-    /// True where the destination volume is to be made.
+    /// True where the destination volume is still to be made.
     var isToBeSized: Bool { seal == nil && !transfer.needsKeptVolume }
 
-    /// The staging claim where it is of another size than it has to be, so that it has to be made anew.
+    /// The staging claim, where it has a wrong size and must be made anew.
     ///
-    /// Without a word on the size, one that an earlier run was asked to make larger is as good.
+    /// Where no size is requested, a larger one of an earlier run is good enough.
     var unfitStaging: PersistentVolumeClaim? {
         guard seal == nil, givenDestination == nil, let staging = ownStaging, !staging.metadata.isTerminating,
             let size, let found = staging.spec.resources?.requests?["storage"]
@@ -81,7 +81,7 @@ extension ClaimState {
         return transfer.sizeWanted == nil ? (found < size ? staging : nil) : (found == size ? nil : staging)
     }
 
-    /// True where the destination is to be smaller than the source volume.
+    /// True where the destination volume is to be smaller than the source volume.
     var isToShrink: Bool {
         guard let size, let sourceSize else { return false }
         return size < sourceSize

@@ -1,18 +1,18 @@
 import FoundationEssentials
 import Kubernetes
 
-/// Moments of a migration that claims and workloads show with `kubectl describe`.
+/// Moments of a migration that `kubectl describe` shows for claims and workloads.
 enum Moment: Sendable {
     case began
-    /// Of a claim only.
+    /// This moment is recorded for claims only.
     case `sealed`
     case finished
     case failed(String)
 }
 
-/// Takes Events to be sent to the cluster, so that nobody has to wait for that.
+/// Takes Events to be sent to the cluster, so that nobody waits for the sending.
 final class EventRecorder: Sendable {
-    /// More than a server that answers lets wait.
+    /// The limit of waiting Events. A server that answers never lets so many wait.
     private static let limit = 10_000
 
     let events: AsyncStream<JSON>
@@ -23,7 +23,7 @@ final class EventRecorder: Sendable {
     }
 
     func record(_ event: JSON) { continuation.yield(event) }
-    /// Says that none will come after these.
+    /// Ends the stream of Events.
     func finish() { continuation.finish() }
 }
 
@@ -40,10 +40,10 @@ struct Events: Sendable {
         recorder = context.recorder
     }
 
-    /// How long a run waits at its end for Events that are not sent yet.
+    /// The time that a run waits at its end for unsent Events.
     private static let drain: Duration = .seconds(5)
 
-    /// Does something whose Events are sent beside it, in order and as far as the cluster takes them.
+    /// Runs work and sends its Events meanwhile, in order and as far as the cluster takes them.
     func sending<Value: Sendable>(_ work: @escaping @Sendable () async -> Value) async -> Value {
         guard let recorder else { return await work() }
         return await withTaskGroup(of: Void.self) { group in
@@ -51,7 +51,7 @@ struct Events: Sendable {
             let value = await work()
             recorder.finish()
             group.addTask {
-                // Cancelled once all are sent.
+                // The sleep is cancelled once all Events are sent.
                 do { try await time.sleep(time.now() + Self.drain) } catch {}
             }
             _ = await group.next()
@@ -70,7 +70,7 @@ struct Events: Sendable {
             do {
                 try await source.create(.events, in: namespace, event)
             } catch let error as APIError where error.reason == .forbidden {
-                // Preflight has said so; or the namespace is being deleted.
+                // Preflight has reported it, or the namespace is being deleted.
                 refused.insert(namespace)
             } catch {
                 if !hasWarned, !Task.isCancelled { journal.warn("", "Events are not recorded: \(error)") }
@@ -87,7 +87,7 @@ struct Events: Sendable {
         var outage: String?
         if case .finished = moment { outage = progress.outage.map { "down for \($0.inWords)" } }
         for state in progress.unit.claims {
-            // In a unit that failed some claims may be done all the same.
+            // Some claims of a failed unit may be done.
             var own = moment
             if case .failed = moment, state.next == .done { own = .finished }
             record(own, of: state, [progress.copies[state.id]?.inWords, outage])
@@ -98,9 +98,9 @@ struct Events: Sendable {
         }
     }
 
-    /// Records a moment of one claim: by its present UID, that of its successor once there is one.
+    /// Records a moment of one claim, by its present UID: the successor's, once there is one.
     ///
-    /// - Parameter details: what else there is to say.
+    /// - Parameter details: Further facts for the Event's message.
     func record(_ moment: Moment, of state: ClaimState, _ details: [String?] = []) {
         guard let claim = state.claim else { return }
         record(moment, about: .claims, claim.metadata, of: "", details)

@@ -1,12 +1,12 @@
 import Kubernetes
 
-/// Why a unit could not be migrated.
+/// The reason why a unit could not be migrated.
 struct Failure: Error, CustomStringConvertible {
     var place: String
     var reason: String
     var description: String { "\(place): \(reason)" }
 
-    /// Says of which object an error speaks, where it doesn't itself.
+    /// Returns the error with the name of its object, where the error does not name it.
     static func located(_ error: any Error, at place: String) -> any Error {
         if error is CancellationError || error is Failure { return error }
         return Failure(place: place, reason: "\(error)")
@@ -21,7 +21,7 @@ public struct Refusal: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 extension APIError {
-    /// True where the cluster may be another than was thought, or the effect of a request is unknown.
+    /// True where the cluster may have changed meanwhile, or the effect of the request is unknown.
     var isWorthAnotherLook: Bool {
         switch reason {
         case .conflict, .unavailable, .notFound, .alreadyExists, .expired: true
@@ -31,7 +31,7 @@ extension APIError {
 }
 
 extension Journal {
-    /// Does something that is worth trying, and says so where it fails.
+    /// Does something that is worth trying, and warns where it fails.
     @discardableResult
     func orWarn<Value>(_ subject: String, _ work: () async throws -> Value) async -> Value? {
         do {
@@ -42,7 +42,7 @@ extension Journal {
         }
     }
 
-    /// Says why a unit could not be migrated.
+    /// Reports why a unit could not be migrated.
     func tell(_ error: any Error, of unit: Unit) {
         let failure = error as? Failure
         self.error(failure?.place ?? unit.title, failure?.reason ?? "\(error)")

@@ -1,24 +1,24 @@
 import Kubernetes
 import Synchronization
 
-/// What is found out while a run goes on, for the rest of it.
+/// Facts that a run finds out on its way, for the rest of the run.
 final class Findings: Sendable {
     struct All: Sendable {
-        /// Of the movers' image.
+        /// True where the movers' image has no shell.
         var lacksShell = false
         /// The nodes that have the movers' image.
         var nodesWithImage: Set<String> = []
-        /// As they were listed last.
+        /// The nodes as they were last listed.
         var sites: Sites?
         /// True where nodes may not be listed.
         var hidesNodes = false
-        /// What volumes were attached to before their pods were stopped, by the volumes' names.
+        /// The attachments of volumes before their pods were stopped, by the volumes' names.
         var attachments: [String: [VolumeAttachment]] = [:]
-        /// The class to migrate to, as it was discovered.
+        /// The destination class at discovery.
         var destinationClass: StorageClass?
-        /// How many movers there are at once, at most.
+        /// The largest number of movers that run at once.
         var movers = 1
-        /// When the locks that this run holds were renewed last, as far as it knows.
+        /// The locks that this run holds, each with its last known renewal.
         var locks: [ClassLock.ID: HeldLock] = [:]
         /// The names of the stand-ins that passes read last.
         var standIns: [Transfer.ID: ObjectName] = [:]

@@ -1,15 +1,15 @@
 import Kubernetes
 
-/// What the Go tool of the same name writes on a volume that it migrates to: once everything is copied, before it
-/// deletes the source claim. It never takes that off again.
+/// The marks of the Go tool of the same name on its destination volume. It writes them once everything is copied,
+/// before it deletes the source claim, and never removes them.
 struct GoMarks {
     let volume: PersistentVolume
-    /// The claim that is, or was, migrated.
+    /// The name of the source claim.
     let claim: ObjectName
-    /// The reclaim policy that its source volume had.
+    /// The reclaim policy that the source volume had.
     let reclaimPolicy: ReclaimPolicy?
 
-    /// Reads them; nil where a volume bears none, or those of this program.
+    /// Reads the marks; nil where a volume bears none, or those of this program.
     init?(_ volume: PersistentVolume) {
         guard let namespace = volume.metadata.annotation(Marks.sourceNamespace),
             let name = volume.metadata.annotation(Marks.sourceClaim),
@@ -20,12 +20,13 @@ struct GoMarks {
         reclaimPolicy = volume.markedPolicy
     }
 
-    /// How far the run that wrote them came.
+    /// The progress of the run that wrote the marks.
     enum State {
         case finished
-        /// Only a person can tell.
+        /// Only a person can tell how far the run came.
         case unclear(Obstacle)
-        /// The source claim is deleted, and its successor is not there yet: all that can still be known of it.
+        /// The source claim is deleted and its successor does not exist yet. The seal holds what is still known of the
+        /// claim.
         case halfDone(Seal, note: Obstacle)
     }
 
@@ -34,16 +35,16 @@ struct GoMarks {
         if let successor, successor.spec.volumeName == volume.metadata.name {
             return boundAgain(to: successor, in: inventory)
         }
-        // The source claim lives: an ordinary claim to migrate. Or it is another one, which was bound meanwhile.
+        // The source claim lives and is an ordinary claim to migrate, or another claim was bound meanwhile.
         if let successor, successor.phase != .pending || successor.spec.volumeName != nil { return .finished }
 
         let isReleased = volume.claim == ObjectName(Marks.stagingName(of: claim.name), in: claim.namespace)
         let isCleared = volume.claim == nil
         let isReserved = volume.claim == claim && (volume.spec.claimRef?.uid ?? "").isEmpty
-        // Released by its claim, which somebody deleted after the migration.
+        // Somebody deleted the successor after the migration, and the volume is Released.
         guard isReleased || isCleared || isReserved else { return .finished }
-        // Until that run gave the volume its policy back, it was not done, and its source volume was there; a tenant's
-        // workload alone says nothing.
+        // Until that run restored the volume's policy it was not done, and its source volume existed. A tenant's
+        // workload alone proves nothing.
         let hasSource = inventory.volumes.values.contains {
             sources.admits($0) && $0.claim == nil && $0.phase == .available
                 && $0.reclaimPolicy == .retain && !$0.metadata.isTerminating
@@ -80,9 +81,10 @@ struct GoMarks {
         )
     }
 
-    /// The claim has its name back. Before the Go tool starts the workloads again, it gives the volume its policy back.
+    /// Returns the progress of a run whose claim has its name back. The Go tool restores the volume's policy before it
+    /// starts the workloads.
     private func boundAgain(to successor: PersistentVolumeClaim, in inventory: Inventory) -> State {
-        // Any other policy is none, and not for anybody to paste.
+        // Another policy is invalid, and no person should paste it.
         guard let reclaimPolicy, [.delete, .retain].contains(reclaimPolicy), reclaimPolicy != volume.reclaimPolicy,
             inventory.isStopped(whatMounts: claim)
         else {
@@ -101,7 +103,8 @@ struct GoMarks {
         Obstacle(namespace: claim.namespace, resource: volume.title, message: message)
     }
 
-    /// The source claim, as far as its volumes tell. Without a UID: the claim is gone, and no other is taken for it.
+    /// Returns the source claim as far as its volumes tell. Without a source volume it has no UID, so no other claim
+    /// matches it.
     private func manifest(source: PersistentVolume?, class sourceClass: String) -> JSON {
         let modes = volume.spec.accessModes ?? []
         let capacity = source?.spec.capacity?["storage"] ?? volume.spec.capacity?["storage"]
@@ -123,7 +126,7 @@ struct GoMarks {
 }
 
 extension Inventory {
-    /// True where a workload that mounts the claim was stopped by a migration, and not started again.
+    /// Returns true where a migration stopped a workload that mounts the claim, and the workload was not started again.
     fileprivate func isStopped(whatMounts claim: ObjectName) -> Bool {
         workloads.contains {
             $0.isMarked && $0.name.namespace == claim.namespace

@@ -1,7 +1,7 @@
 public import Kubernetes
 import Synchronization
 
-/// The wish to stop: set once from outside, by a signal, and seen by everything that waits.
+/// The wish to stop. A signal sets it once from outside, and everything that waits sees it.
 public final class Interruption: Sendable {
     private struct State {
         var requested = false
@@ -16,7 +16,7 @@ public final class Interruption: Sendable {
     /// True once somebody wants to stop.
     public var isRequested: Bool { state.withLock { $0.requested } }
 
-    /// Says that no more is to be begun, and that what is under way is to be brought to a safe state.
+    /// Requests that no more work begins, and that work in progress is brought to a safe state.
     public func request() {
         let waiters = state.withLock { state in
             state.requested = true
@@ -26,7 +26,7 @@ public final class Interruption: Sendable {
         waiters.forEach { $0.resume() }
     }
 
-    /// Returns when somebody wants to stop, or when the task is cancelled.
+    /// Waits until somebody wants to stop, or the task is cancelled.
     func wait() async {
         let id = state.withLock { state in
             state.nextID += 1
@@ -35,7 +35,7 @@ public final class Interruption: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let goOn = state.withLock { state in
-                    // Cancelled or requested before it could be entered in the list.
+                    // The task was cancelled, or the stop requested, before the waiter was in the list.
                     if state.requested || Task.isCancelled { return true }
                     state.waiters[id] = continuation
                     return false
@@ -49,10 +49,10 @@ public final class Interruption: Sendable {
 }
 
 extension TimeSource {
-    /// Does something that is given up after a while.
+    /// Does some work and gives it up at a time limit.
     ///
-    /// - Parameter what: what is waited for, for the error.
-    /// - Throws: `WaitTimeout` where it was given up, else what the work throws.
+    /// - Parameter what: What the work waits for, for the error.
+    /// - Throws: `WaitTimeout` at the limit, else the error of the work.
     public func within<Value: Sendable>(
         _ limit: Duration,
         what: String,
@@ -74,9 +74,9 @@ extension TimeSource {
 }
 
 extension Interruption {
-    /// Does something that is given up when somebody wants to stop.
+    /// Does some work and gives it up when somebody wants to stop.
     ///
-    /// - Throws: `CancellationError` where it was given up, else what the work throws.
+    /// - Throws: `CancellationError` where it gave up, else the error of the work.
     public func cancelling<Value: Sendable>(_ work: @escaping @Sendable () async throws -> Value) async throws -> Value
     {
         try await withThrowingTaskGroup(of: Value?.self) { group in

@@ -1,6 +1,6 @@
 public import Kubernetes
 
-/// Something that happened, for the person who watches.
+/// A message for the person who watches.
 public struct Message: Sendable {
     public enum Level: String, Sendable {
         case info
@@ -10,10 +10,10 @@ public struct Message: Sendable {
         case output
     }
 
-    /// Since the command started.
+    /// The time since the command started.
     public var elapsed: Duration
     public var level: Level
-    /// The claim, workload or volume that it happened to, as messages name it; empty for the whole run.
+    /// The claim, workload or volume of the message, as messages name it; empty for the whole run.
     public var subject: String
     public var text: String
 
@@ -25,7 +25,7 @@ public struct Message: Sendable {
     }
 }
 
-/// A moment on a unit's way, for programs that watch and for the report's timeline.
+/// A moment of a unit, for programs that watch and for the report's timeline.
 public struct Milestone: Sendable {
     public enum Kind: Sendable {
         case stepBegan(String)
@@ -34,13 +34,13 @@ public struct Milestone: Sendable {
         case outageBegan
         /// The unit's workloads are ready again; where nobody waits for that, the last is asked to start.
         case outageEnded(took: Duration)
-        /// The unit's last milestone: all of its claims are where they were to be, or not.
+        /// The last milestone of the unit: all of its claims reached their goal, or not.
         case ended(isDone: Bool)
     }
 
-    /// Since the command started.
+    /// The time since the command started.
     public var elapsed: Duration
-    /// The unit, as messages name it; no two units of a run have the same name.
+    /// The unit, as messages name it. No two units of a run have the same name.
     public var unit: String
     public var claims: [ObjectName]
     public var kind: Kind
@@ -53,13 +53,13 @@ public struct Milestone: Sendable {
     }
 }
 
-/// How far the copy of a claim has come.
+/// The progress of a claim's copy.
 public struct CopyProgress: Sendable, Equatable {
-    /// How much content was copied, or compared, in bytes.
+    /// The amount of content that was copied or compared, in bytes.
     public var bytes: Int64
-    /// How much there is; nil while nobody knows.
+    /// The whole amount; nil while it is unknown.
     public var total: Int64?
-    /// How many bytes a second it was of late; nil at the beginning, and when all is copied and only to be checked.
+    /// The recent bytes per second; nil at the beginning, and when all is copied and only checked.
     public var rate: Int64?
     public var timeLeft: Duration?
 
@@ -71,18 +71,18 @@ public struct CopyProgress: Sendable, Equatable {
     }
 }
 
-/// Takes messages and milestones down, with the time at which they came.
+/// Records messages and milestones with their times.
 public struct Journal: Sendable {
     let time: TimeSource
     let start: Duration
     let write: @Sendable (Message) -> Void
     let mark: @Sendable (Milestone) -> Void
-    /// Nil where nobody watches copies: then their movers are not asked how far they are.
+    /// The receiver of copy progress; nil where nobody watches, and movers are not asked for it.
     let watch: (@Sendable (_ claim: ObjectName, CopyProgress) -> Void)?
 
     /// - Parameters:
-    ///   - start: when the command started; nil for now.
-    ///   - watch: takes how far the copy of a claim is, at most once a second.
+    ///   - start: The time at which the command started; nil for now.
+    ///   - watch: Receives the progress of a claim's copy, at most once a second.
     public init(
         time: TimeSource,
         start: Duration? = nil,
@@ -107,15 +107,15 @@ public struct Journal: Sendable {
         mark(Milestone(elapsed: time.now() - start, unit: unit.title, claims: claims, kind: kind))
     }
 
-    /// Says that a step of a unit begins.
+    /// Records that a step of a unit begins.
     ///
-    /// - Returns: when it did, for its end.
+    /// - Returns: The time of the beginning, for `end`.
     func begin(_ step: String, _ unit: Unit) -> Duration {
         mark(unit, .stepBegan(step))
         return time.now()
     }
 
-    /// Says that a step of a unit has ended.
+    /// Records that a step of a unit ended.
     func end(_ step: String, _ unit: Unit, began: Duration, failed: Bool = false) {
         mark(unit, .stepEnded(step, took: time.now() - began, failed: failed))
     }

@@ -12,7 +12,7 @@ struct KeptSources: Sendable {
         volumes = Volumes(context, context.source)
     }
 
-    /// Leaves a source volume as it is, Released and Retain, and marks it with what it belongs to.
+    /// Leaves a source volume Released with Retain, and marks it with the claim that it belongs to.
     func keep(
         _ volume: PersistentVolume,
         of state: ClaimState,
@@ -28,18 +28,18 @@ struct KeptSources: Sendable {
         )
     }
 
-    /// The marks of a source volume that is kept, as far as they are known before its claim has a successor.
+    /// Returns the marks of a kept source volume, as far as they are known before its claim has a successor.
     private func marks(of state: ClaimState, for reason: KeptVolume.Reason?) -> [String: JSON] {
         var marks: [String: JSON] = [:]
         marks[Marks.keptFor] = reason.map { .string($0.rawValue) }
         marks[Marks.kept] = .string(source.time.timeOfDay.formatted(.iso8601))
         marks[Marks.sourceNamespace] = state.name.namespace.map(JSON.string)
         marks[Marks.sourceClaim] = .string(state.name.name)
-        // Back on it, the claim is to ask for what it asked for before.
+        // After a rollback the claim requests its former size again.
         if let seal = state.seal, seal.size != nil {
             marks[Marks.size] = seal.manifest[path: ["spec", "resources", "requests", "storage"]]
         }
-        // It says that the source volume is yet to be disposed of.
+        // This mark says that the source volume is still to be disposed of.
         marks[Marks.sourceUID] = .null
         for mark in [Marks.owner, Marks.stagingUID, Marks.copyUID, Marks.snapshotUID, Marks.unflushed]
         where state.source?.metadata.annotation(mark) != nil {
@@ -48,7 +48,7 @@ struct KeptSources: Sendable {
         return marks
     }
 
-    /// Keeps a source volume that was perhaps written to after the copy: what it holds more is not lost.
+    /// Keeps a source volume that pods may have written to after the copy, so that nothing of it is lost.
     func keepDisturbed(_ state: ClaimState, by intruder: String, _ progress: inout Progress) async throws {
         guard let volume = state.source, volume.metadata.annotation(Marks.sourceUID) != nil else { return }
         progress.disturbed[state.id] = intruder
@@ -57,7 +57,7 @@ struct KeptSources: Sendable {
             "\(intruder) was started after the copy; what its pods may have written is on the volume "
                 + "\(volume.metadata.name), which is kept"
         )
-        // Whatever version it has: these marks are right for each.
+        // These marks are right for every version of the volume.
         _ = try await volumes.annotate(volume, marks(of: state, for: .disturbed))
     }
 }

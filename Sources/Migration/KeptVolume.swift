@@ -1,25 +1,25 @@
 public import FoundationEssentials
 public import Kubernetes
 
-/// A source volume that a migration has kept, so that a rollback can swap its claim back to it.
+/// A source volume that a migration kept, so that a rollback can swap its claim back to it.
 public struct KeptVolume: Sendable, Equatable {
     public var volume: PersistentVolume
-    /// The claim that it belongs to; its successor bears that name now.
+    /// The claim that the volume belongs to. Its successor bears that name now.
     public var claim: ObjectName
-    /// The UID of that successor.
+    /// The UID of the successor.
     public var successor: String
-    /// Since when it is kept; nil where somebody wrote something else there.
+    /// The time since which the volume is kept; nil where the mark is unreadable.
     public var since: Date?
-    /// The reclaim policy that it had before.
+    /// The reclaim policy that the volume had before.
     public var reclaimPolicy: ReclaimPolicy
 
-    /// Why it is kept, where nobody asked for it.
+    /// The reason why the volume is kept, where nobody asked for it.
     var reason: Reason?
 
     enum Reason: String {
-        /// No workload was seen ready on what took its place.
+        /// No workload was seen ready on the destination volume.
         case unready
-        /// Pods may have written to it after the copy.
+        /// Pods may have written to the volume after the copy.
         case disturbed
     }
 
@@ -36,12 +36,12 @@ public struct KeptVolume: Sendable, Equatable {
         reclaimPolicy = volume.markedPolicy ?? .retain
     }
 
-    /// What it holds room for.
+    /// The volume's capacity.
     public var size: Quantity? { volume.spec.capacity?["storage"] }
 }
 
 extension PersistentVolume {
-    /// True for a source volume that is kept for a rollback: it is never reclaimed but by `cleanup`.
+    /// True where the source volume is kept for a rollback. Only `cleanup` reclaims it.
     var isKept: Bool { metadata.annotation(Marks.kept) != nil }
     /// The reclaim policy that its mark names.
     var markedPolicy: ReclaimPolicy? { metadata.annotation(Marks.reclaimPolicy).map(ReclaimPolicy.init(rawValue:)) }

@@ -2,8 +2,8 @@ import Kubernetes
 
 /// The Lease that keeps a second run from a class that one migrates from or to (coordination.k8s.io/v1).
 ///
-/// A holder renews it every 5 s. Whoever finds it held looks on for as long as a lease lasts: if it is renewed in that
-/// time, its holder lives. So no two clocks have to agree.
+/// A holder renews it every 5 s. A run that finds it held watches it for the duration of a lease. A renewal in that
+/// time proves that the holder lives, so no two clocks have to agree.
 struct Lease: KubernetesObject {
     static let resource = APIResource.leases
 
@@ -16,7 +16,7 @@ struct Lease: KubernetesObject {
     var metadata: ObjectMeta
     var spec: Spec
 
-    /// The classes of the run that holds it, or held it; nil where an older run did, which locked its source class alone.
+    /// The classes of the run that holds or held the lock; nil for an older run, which locked only its source class.
     var classes: (source: String, destination: String)? {
         let parts = (metadata.annotation(Marks.classes) ?? "").split(separator: "/").map(String.init)
         return parts.count == 2 ? (parts[0], parts[1]) : nil
@@ -26,31 +26,31 @@ struct Lease: KubernetesObject {
 /// A lock that this run holds.
 struct HeldLock: Sendable {
     var lock: ClassLock
-    /// When the renewal was asked for that is known to have succeeded.
+    /// The start of the last renewal that is known to have succeeded.
     var renewed: Duration
 }
 
-/// The lock of a class, as a run takes it.
+/// A lock of a class that a run takes.
 struct ClassLock: Sendable, Identifiable {
     var cluster: ClusterEnd
     var storageClass: String
-    /// How others see who holds it.
+    /// The holder's identity, as others see it.
     var identity: String
-    /// What the run's classes are, as its Lease says it.
+    /// The run's classes, as the Lease names them.
     var classes: String
 
     var name: ObjectName {
         ObjectName(String((Marks.lockPrefix + storageClass).prefix(253)), in: Migrator.lockNamespace)
     }
     var title: String { "Lease \(name)" }
-    /// What tells it from the run's others.
+    /// The identity of the lock among the run's locks.
     var id: String { "\(cluster.id) \(name)" }
     var client: Client { cluster.client }
 }
 
 extension Options {
-    /// The locks of a run: one for each of its classes in a cluster, and in an order that all runs keep, so that of two runs one
-    /// always has all that both need.
+    /// Returns the locks of a run: one for each of its classes in a cluster. All runs take locks in the same order, so
+    /// of two runs one always gets all that both need.
     func locks(as identity: String, in cluster: ClusterEnd) -> [ClassLock] {
         Set([sourceClass, destinationClass]).sorted().map {
             ClassLock(

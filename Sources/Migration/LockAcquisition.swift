@@ -1,19 +1,19 @@
 import FoundationEssentials
 import Kubernetes
 
-/// A lock as it was seen in another run's hands, and when.
+/// A sighting of a lock that another run holds, with its time.
 struct LockSighting: Sendable {
     var version: String
     var since: Duration
 }
 
 extension Locks {
-    /// Takes a lock; where another run has it, looks on whether that one lives.
+    /// Takes a lock. Where another run holds it, watches whether that run lives.
     ///
     /// - Parameters:
-    ///   - others: those that are taken next. They are looked at together with this one, so that a run which died with
-    ///     all of them is waited for once.
-    ///   - seen: what was seen of the locks so far.
+    ///   - others: The locks to be taken next. They are watched together with this one, so a dead run that held all of
+    ///     them is waited for once.
+    ///   - seen: The sightings of locks so far.
     /// - Throws: `Refusal` where the other run lives.
     func acquire(
         _ lock: ClassLock,
@@ -42,7 +42,7 @@ extension Locks {
         throw Refusal("the lock \(lock.title) could not be had; somebody else keeps changing it")
     }
 
-    /// Looks on whether the holder lives, and takes the lock where it doesn't.
+    /// Watches whether the holder lives, and takes the lock where it does not.
     private func takeOver(
         _ held: Lease,
         _ lock: ClassLock,
@@ -84,7 +84,7 @@ extension Locks {
         )
     }
 
-    /// Since when a lock is as it is; the other ones that are held are looked at, too.
+    /// Returns the first sighting of the lock in its present version. It also looks at the other held locks.
     private func sighting(
         of held: Lease,
         _ lock: ClassLock,
@@ -115,7 +115,7 @@ extension Locks {
         }
     }
 
-    /// What a Lease says while a lock is held, as it begins.
+    /// Returns the spec of a Lease at the beginning of a hold.
     private func hold(on lock: ClassLock) -> JSON {
         let now = JSON.string(time.microTime)
         return [
@@ -140,6 +140,6 @@ extension TimeSource {
 }
 
 extension Lease {
-    /// What its run migrates, where that is known.
+    /// The classes of the lock's run, where they are known.
     fileprivate var classesInWords: String { classes.map { " (from \($0.source) to \($0.destination))" } ?? "" }
 }

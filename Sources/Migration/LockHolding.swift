@@ -16,9 +16,9 @@ struct Locks: Sendable {
     static let lease: Duration = .seconds(15)
     private static let renewal: Duration = .seconds(5)
 
-    /// Runs something while no other run migrates from or to one of the classes, at either end.
+    /// Runs work while no other run migrates from or to one of the classes, at either end.
     ///
-    /// - Parameter identity: how others see who holds the locks.
+    /// - Parameter identity: The holder's identity, as others see it.
     func holding<Value: Sendable>(
         as identity: String,
         _ interruption: Interruption,
@@ -28,7 +28,7 @@ struct Locks: Sendable {
         return try await holding(locks[...], seen: [:], interruption, body)
     }
 
-    /// Runs something while some locks are held; each is renewed while the next one is waited for.
+    /// Runs work while it holds some locks. Each is renewed while the next one is awaited.
     private func holding<Value: Sendable>(
         _ locks: ArraySlice<ClassLock>,
         seen: [ClassLock.ID: LockSighting],
@@ -74,11 +74,11 @@ struct Locks: Sendable {
 
     private enum Finished<Value: Sendable>: Sendable {
         case body(Result<Value, any Error>)
-        /// As it was when it was renewed last; nil where it was lost.
+        /// The lock at its last renewal; nil where it was lost.
         case lock(ObjectMeta?)
     }
 
-    /// Removes the lock, unless another has it by now. Where that fails for a while it stays, and ends by itself.
+    /// Removes the lock, unless another run has it. Where that keeps failing, the lock stays and expires.
     private func release(_ lock: ClassLock, _ last: ObjectMeta) async {
         do {
             try await time.within(.seconds(5), what: "the API server") {
@@ -90,7 +90,7 @@ struct Locks: Sendable {
                         try await lock.client.delete(.leases, lock.name, uid: held.uid, resourceVersion: version)
                         return
                     } catch let error as APIError where error.reason == .conflict {
-                        // A renewal whose answer did not come; or somebody else has it.
+                        // The answer to a renewal was lost, or another run has the lock.
                         guard let now = try await lock.client.find(Lease.self, lock.name),
                             now.spec.holderIdentity == lock.identity
                         else { return }
@@ -106,16 +106,16 @@ struct Locks: Sendable {
         }
     }
 
-    /// Renews the lock until the task is cancelled, or until another has it.
+    /// Renews the lock until the task is cancelled or another run has the lock.
     ///
-    /// - Returns: the lock as it was last; nil where it was lost.
+    /// - Returns: The last version of the lock; nil where it was lost.
     private func keep(_ lock: ClassLock, _ taken: ObjectMeta, interruption: Interruption) async -> ObjectMeta? {
         var held = taken
         while !Task.isCancelled {
             do {
                 try await time.sleep(time.now() + Self.renewal)
                 let asked = time.now()
-                // The UID and the holder are tested: a lock that is no longer ours is not renewed.
+                // The patch tests UID and holder, so a lock that is no longer ours is not renewed.
                 held = try await lock.client.patch(
                     Lease.self,
                     lock.name,
@@ -133,16 +133,16 @@ struct Locks: Sendable {
             } catch is CancellationError {
                 return held
             } catch {
-                // The server is away for the moment; so it is for the others.
+                // The server is away, and it is away for other runs too.
                 journal.warn("", "the lock of the class \(lock.storageClass) could not be renewed: \(error)")
             }
         }
         return held
     }
 
-    /// Makes sure that no other run has taken this one for dead, as it may where the process was suspended.
+    /// Checks that no other run took this one for dead, which can happen where the process was suspended.
     ///
-    /// - Throws: `Refusal` where a lock is another's by now; `APIError` where that can't be asked.
+    /// - Throws: `Refusal` where another run has a lock; `APIError` where the locks cannot be read.
     func confirm() async throws {
         for held in findings.all.locks.values where time.now() - held.renewed >= Self.lease {
             let lease = try await held.lock.client.find(Lease.self, held.lock.name)

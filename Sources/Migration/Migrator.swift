@@ -1,14 +1,14 @@
 public import Kubernetes
 
-/// All that a person can have done with claims: each command is one of its functions.
+/// The commands that a person can run on claims: each is one function.
 public struct Migrator: Sendable {
     let context: Context
 
     public var options: Options { context.options }
-    /// All runs look for locks in the same place, whatever namespace they migrate.
+    /// The namespace of all locks, whatever namespaces a run migrates.
     public static let lockNamespace = "default"
 
-    /// - Parameter client: of the cluster, which is both ends.
+    /// - Parameter client: The client of the cluster, which is both ends.
     public init(client: Client, options: Options, limits: Limits = Limits(), journal: Journal) {
         self.init(ends: Ends(client), options: options, limits: limits, journal: journal)
     }
@@ -17,13 +17,13 @@ public struct Migrator: Sendable {
         context = Context(ends: ends, options: options, limits: limits, journal: journal)
     }
 
-    /// Runs something while no other run migrates from or to one of the two classes.
+    /// Runs work while no other run migrates from or to one of the two classes.
     ///
-    /// Where the caller may not use Leases there is a warning, and no lock. When a lock is lost to another run, the
+    /// Where the caller may not use Leases there is a warning, and no lock. When another run takes a lock, the
     /// interruption is requested.
     ///
-    /// - Parameter identity: how others see who holds the locks.
-    /// - Throws: `Refusal` where another run holds one of the locks and lives.
+    /// - Parameter identity: The holder's identity, as others see it.
+    /// - Throws: `Refusal` where a living run holds one of the locks.
     public func exclusively<Value: Sendable>(
         as identity: String,
         interruption: Interruption,
@@ -39,22 +39,23 @@ public struct Migrator: Sendable {
 
     /// Makes all checks, and leaves nothing behind.
     ///
-    /// - Returns: everything that stands in the migration's way, by namespace and resource; a check that could not be
-    ///   carried out, or was interrupted, is an obstacle too.
+    /// - Returns: The obstacles of the migration, by namespace and resource. A check that failed or was interrupted is
+    ///   an obstacle too.
     public func preflight(_ discovery: Discovery, interruption: Interruption) async -> [Obstacle] {
         await Preflight(context).obstacles(discovery, interruption)
     }
 
     /// Asks the API server for every permission that the run needs.
     ///
-    /// It can do without a discovery, to say why that failed. What a run can do without is a warning in the journal.
+    /// Without a discovery it finds out why that failed. A permission that a run can do without is a warning in the
+    /// journal.
     public func checkPermissions(_ discovery: Discovery? = nil) async -> [Obstacle] {
         await AccessReviews(context).obstacles(discovery)
     }
 
-    /// Migrates what discovery found, a few units side by side, and always says what became of each.
+    /// Migrates the discovered units, a few side by side, and always reports the result of each.
     ///
-    /// A failing unit is brought back to a safe state and doesn't keep the others from being migrated.
+    /// A failing unit is brought back to a safe state and does not keep the others from being migrated.
     public func migrate(_ discovery: Discovery, interruption: Interruption) async -> Report {
         let seesAll = options.selection.namespaces.isEmpty
         return await context.ends.sharingReads(ofAllNamespaces: seesAll) { ends in
@@ -65,27 +66,27 @@ public struct Migrator: Sendable {
         }
     }
 
-    /// Takes every unit that a run has left half done back to where it was: its workloads run on their old volumes, its
-    /// staging claims are removed, its source volumes have their reclaim policy again. A claim that is deleted
-    /// already is finished instead.
+    /// Takes back every unit that a run left half done: its workloads run on their old volumes, its staging claims are
+    /// removed, its source volumes have their reclaim policy again. A claim that is already deleted is finished
+    /// instead.
     ///
-    /// It looks at the way back too, as a rollback may have been left half done.
+    /// It also looks for half-done rollbacks.
     ///
-    /// - Returns: what became of each claim that bore traces of a run.
-    /// - Throws: `APIError` where the cluster can't be looked at.
+    /// - Returns: The result of each claim that bore traces of a run.
+    /// - Throws: `APIError` where the cluster cannot be read.
     public func abort() async throws -> Report { try await Abort(context).abort() }
 
-    /// Removes the volumes that are kept for a rollback longer than some days.
+    /// Removes the volumes that are kept for a rollback longer than a given age.
     ///
     /// - Parameters:
-    ///   - age: how long a volume must have been kept at least.
-    ///   - dryRun: nothing is changed; what would become of each volume is said.
-    /// - Throws: `APIError` where volumes and claims can't be listed, `UnreadableSelector`.
+    ///   - age: The shortest time that a volume must have been kept.
+    ///   - dryRun: True to change nothing and report what would happen to each volume.
+    /// - Throws: `APIError` where volumes and claims cannot be listed, `UnreadableSelector`.
     public func cleanup(olderThan age: Duration, dryRun: Bool) async throws -> [Cleaned] {
         try await Cleanup(context).cleanup(olderThan: age, dryRun: dryRun)
     }
 
-    /// Reads a workload as it is now, or nil where it is gone or another one has its name.
+    /// Reads a workload as it is now; nil where it is gone or another one has its name.
     public func current(_ workload: Workload) async throws -> Workload? {
         try await Workloads(context).current(workload)
     }

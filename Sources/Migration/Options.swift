@@ -1,70 +1,71 @@
-/// What the person asked for.
+/// The options of a command.
 public struct Options: Sendable {
     public enum Goal: Sendable, Equatable {
         case migrate
         /// Copies while the workloads run, and leaves the rest to a later migration.
         case stage
-        /// Swaps claims back to the source volumes that a migration has kept. Source and destination class are those
-        /// of the way back. What was written since the migration is given up only where that was asked for.
+        /// Swaps claims back to the source volumes that a migration kept. Source and destination class are those of the
+        /// way back. Data that was written since the migration is given up only on request.
         case rollback(discardingChanges: Bool)
     }
 
-    /// How a copy is checked before its source may be given up.
+    /// The check of a copy before its source may be given up.
     public enum Verification: String, Sendable, CaseIterable {
-        /// Not at all: it counts that the copy did not fail.
+        /// No check: a copy that did not fail counts.
         case none
-        /// Nothing is left to transfer, by names, sizes, times and all other metadata.
+        /// A check that nothing is left to transfer, by names, sizes, times and all other metadata.
         case quick
-        /// By the contents of all files too.
+        /// A check by the contents of all files too.
         case checksum
     }
 
     public var sourceClass: String
     public var destinationClass: String
     public var goal = Goal.migrate
-    /// Which claims; all of the source class, unless told otherwise.
+    /// The chosen claims; all of the source class by default.
     public var selection = Selection()
-    /// How large the destination volumes are to be, of the source volumes' capacity; nil for as large.
+    /// The size of destination volumes as a share of the source volumes' capacity; nil for the same size.
     public var destinationSize: Percentage?
-    /// Keep each source volume, so that a rollback can swap its claim back to it.
+    /// True where each source volume is kept, so that a rollback can swap its claim back to it.
     public var keepSource = false
     public var rsyncImage = "eeacms/rsync:2.3"
-    /// How many copiers fill an empty volume side by side, before rsync completes it; nil for as many as suit the node.
+    /// The number of copiers that fill an empty volume side by side, before rsync completes it; nil for as many as suit
+    /// the node.
     public var streams: Int?
     public var verification = Verification.quick
-    /// How many bytes a second all movers together may copy.
+    /// The bytes per second that all movers together may copy.
     public var bandwidthLimit: Int64?
-    /// Appended to rsync's own flags.
+    /// Flags that are appended to rsync's own.
     public var rsyncFlags: [String] = []
-    /// Merged into every mover and into preflight's pods.
+    /// The template that is merged into every mover and into preflight's pods.
     public var moverTemplate: MoverTemplate?
-    /// How many units are migrated side by side. Each makes the controller manager write, which it does at most 20 times
-    /// a second for the whole cluster: with many more each of them is down for longer.
+    /// The number of units that are migrated side by side. Each makes the controller manager write, which does at most
+    /// 20 writes a second for the whole cluster. With many more units each of them is down for longer.
     public var parallel = 4
-    /// How many of them have their pods, and so their movers, on the same node.
+    /// The number of these units that have their pods, and so their movers, on the same node.
     public var parallelPerNode = 4
-    /// Copy while the workloads run, and stop them only for what has changed since.
+    /// True where passes copy while the workloads run, so that the stop is only for later changes.
     public var isLive = false
-    /// What is copied while the workloads run.
+    /// The object that is copied while the workloads run.
     public var copyFrom = CopyFrom.auto
-    /// How long the copy after the stop may take, as far as passes before it can make it so.
+    /// The time that the copy after the stop may take, as far as earlier passes can achieve it.
     public var maxOutage: Duration = .seconds(10)
     public var setDefaults = false
     public var verboseCopy = false
     public var skipSourceValidation = false
-    /// How long the pods of stopped workloads may take to be gone; nil for as long as their grace periods ask for.
+    /// The time that the pods of stopped workloads may take to be gone; nil for their grace periods.
     public var stopTimeout: Duration?
-    /// How custom resources are paused that own workloads and have no scale.
+    /// The patches that pause custom resources which own workloads and have no scale.
     public var pauses: [Pause] = []
-    /// Delete pods that nothing owns, and create them again afterwards.
+    /// True where pods that nothing owns are deleted and created again.
     public var recreatesPods = false
-    /// Recreate the StatefulSets whose claim templates name the source class.
+    /// True where StatefulSets are recreated whose claim templates name the source class.
     public var updatesClaimTemplates = false
-    /// Tell what happens to claims and workloads by Events of the cluster, which `kubectl describe` shows.
+    /// True where Events report on claims and workloads, which `kubectl describe` shows.
     public var recordsEvents = false
-    /// How long a pod of preflight may take to run.
+    /// The time that a pod of preflight may take to run.
     public var podReadyTimeout: Duration = .seconds(60)
-    /// How long the volume of a temporary claim may take to go.
+    /// The time that the volume of a temporary claim may take to be deleted.
     public var deleteVolumeTimeout: Duration = .seconds(300)
 
     public init(sourceClass: String, destinationClass: String) {
@@ -72,25 +73,25 @@ public struct Options: Sendable {
         self.destinationClass = destinationClass
     }
 
-    /// True where volumes are to become smaller, and so nobody but the kubelets can tell whether that does.
+    /// True where volumes are to become smaller. Only the kubelets can then tell whether the data fits.
     var makesSmaller: Bool { destinationSize.map { $0.value < 100 } ?? false }
 
     /// True where passes are made while the workloads run.
     var makesPasses: Bool { pipeline.makesPasses }
 
-    /// True where passes over a claim may read something in its source's place.
+    /// Returns true where passes over a claim may read a stand-in.
     func mayStandIn(for state: ClaimState) -> Bool {
         makesPasses && (copyFrom == .auto ? state.isExclusive : copyFrom != .volume)
     }
 
-    /// The classes of the migration itself, for the way back too.
+    /// The classes of the migration itself, also where these options are those of its way back.
     public var wayThere: (source: String, destination: String) {
         pipeline.goesToKept ? (destinationClass, sourceClass) : (sourceClass, destinationClass)
     }
 
-    /// What a rollback of this migration is asked for.
+    /// Returns the options of a rollback of this migration.
     ///
-    /// - Parameter discardingChanges: whether what was written since may be given up.
+    /// - Parameter discardingChanges: True where data that was written since may be given up.
     public func back(discardingChanges: Bool) -> Options {
         var options = self
         (options.sourceClass, options.destinationClass) = (destinationClass, sourceClass)
@@ -99,21 +100,22 @@ public struct Options: Sendable {
     }
 }
 
-/// How long each wait may last before it is given up with an error or a warning that names what it waited for.
+/// The limits of waits. A wait that reaches its limit ends with an error or a warning that names it.
 public struct Limits: Sendable {
-    /// Until a staging claim is bound; some storage takes minutes to provision.
+    /// The time until a staging claim is bound. Some storage takes minutes to provision.
     public var provisioning: Duration = .seconds(300)
-    /// Until the last pod of a stopped workload is gone.
+    /// The time until the last pod of a stopped workload is gone.
     public var stopping: Duration = .seconds(600)
-    /// Until a volume is detached from the node of a pod that is gone; from a lost node it is taken after six minutes.
+    /// The time until a volume is detached from the node of a pod that is gone. From a lost node it is detached after
+    /// six minutes.
     public var detaching: Duration = .seconds(480)
-    /// Until a mover runs: scheduling, attaching, pulling the image.
+    /// The time until a mover runs: scheduling, attaching, pulling the image.
     public var moverStart: Duration = .seconds(300)
-    /// Until a deleted claim is gone, a volume Available, a claim Bound.
+    /// The time until a deleted claim is gone, a volume Available, or a claim Bound.
     public var rebinding: Duration = .seconds(120)
-    /// Until a workload is ready again; a later one is a warning.
+    /// The time until a workload is ready again. A later one is a warning.
     public var readiness: Duration = .seconds(300)
-    /// How often a copy is repeated because something touched the source, or the mover died.
+    /// The number of attempts to copy, where something touched the source or the mover died.
     public var copyAttempts = 3
 
     public init() {}

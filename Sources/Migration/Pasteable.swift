@@ -1,8 +1,8 @@
 import Kubernetes
 
 extension String {
-    /// True of an object's name, or of NAMESPACE/NAME, as Kubernetes wants names (RFC 1123): nothing in it means anything
-    /// to a shell, and none begins like a flag.
+    /// True where the text is an object's name, or NAMESPACE/NAME, as Kubernetes defines names (RFC 1123). A shell
+    /// reads nothing in it, and it does not begin like a flag.
     var isObjectName: Bool {
         let parts = split(separator: "/", omittingEmptySubsequences: false)
         return parts.count <= 2
@@ -15,13 +15,13 @@ extension String {
     }
 }
 
-/// A command for a person to paste, where the names in it can be names.
+/// Returns a command for a person to paste, where the names in it are valid.
 ///
-/// Annotations, labels and owner references say whatever their author likes. Names of objects that were read need no such
-/// check: the API server takes no others.
+/// Annotations, labels and owner references contain whatever their author wrote. Names of objects that were read need
+/// no such check, because the API server accepts no others.
 ///
-/// - Parameter names: those in it that are not of an object that was read.
-/// - Returns: the command, or in its place that there is none and why.
+/// - Parameter names: The names in the command that are not of an object that was read.
+/// - Returns: The command, or else a phrase that there is none, with the reason.
 func pasteable(_ command: String, names: [String]) -> String {
     guard let wrong = names.first(where: { !$0.isObjectName }) else { return command }
     return "no command is given, since \"\(wrong.shortened(to: 60))\" is no name of an object"

@@ -1,53 +1,54 @@
 public import Kubernetes
 
-/// Something that a run asks the API server for.
+/// A permission that a run asks the API server for.
 public struct Permission: Sendable, Equatable {
-    /// What it is for.
+    /// The use of a permission.
     public enum Purpose: Sendable, Equatable {
         case always
         /// Only `--set-defaults` needs it.
         case defaultClass
         /// Only `--update-claim-templates` needs it.
         case claimTemplates
-        /// Only needed where KEDA scales a workload.
+        /// Only workloads that KEDA scales need it.
         case keda
-        /// Only needed where no node can mount both volumes of a claim.
+        /// Only claims whose volumes no common node can mount need it.
         case networkCopy
         /// Only `--copy-from snapshot` needs it, and passes over claims that no second pod can mount.
         case snapshots
-        /// To know how full the volumes are that are to become smaller.
+        /// It tells how full the volumes are that are to become smaller.
         case usage
-        /// To tell the story of claims and workloads to `kubectl describe`; `--no-events` drops it.
+        /// It lets `kubectl describe` tell the story of claims and workloads; `--no-events` drops it.
         case story
-        /// To make a claim anew that its owner blocks, where the cluster asks for that (OpenShift): the dry run tells.
+        /// It lets a run make a claim anew that its owner blocks, where the cluster demands it (OpenShift). The dry run
+        /// tells.
         case owners
-        /// To stop a custom resource of a kind that only the cluster knows.
+        /// It lets a run stop a custom resource of a kind that only the cluster knows.
         case custom
     }
 
     public var resource: APIResource
     public var subresource: String?
     public var verbs: [String]
-    /// The only namespace that it is needed in; nil for those that are migrated, or for the whole cluster where the
-    /// kind is in no namespace.
+    /// The only namespace that needs it; nil for the migrated namespaces, or for the whole cluster where the kind is
+    /// not namespaced.
     public var namespace: String?
     public var purpose = Purpose.always
-    /// What a run does without it; nil where it can't do without.
+    /// The way that a run does without it; nil where it cannot.
     public var otherwise: String?
 
-    /// What is permitted as RBAC spells it: `pods/log`.
+    /// The permitted resource as RBAC spells it: `pods/log`.
     var title: String { resource.plural + (subresource.map { "/\($0)" } ?? "") }
 
-    /// The namespaces that it is needed in; only nil for the whole cluster.
+    /// Returns the namespaces that need it; only nil for the whole cluster.
     func places(in selection: Selection) -> [String?] {
         guard resource.namespaced else { return [nil] }
         return namespace.map { [$0] } ?? selection.places
     }
 }
 
-/// Everything that a run may ask the API server for: what preflight reviews, and what `pvmigrate rbac` grants.
+/// The permissions that a run may need. Preflight reviews them, and `pvmigrate rbac` grants them.
 public enum Permissions {
-    /// A wait lists and watches, so whatever is waited for is listed and watched.
+    /// A wait lists and watches, so every kind that is waited for has both verbs.
     public static let all =
         [
             Permission(resource: .storageClasses, verbs: ["list"]),
@@ -133,7 +134,7 @@ public enum Permissions {
             ),
         ]
 
-    /// What a run of these options needs, whatever it finds.
+    /// Returns the permissions that a run of these options needs, whatever it finds.
     public static func needed(for options: Options) -> [Permission] {
         all.filter {
             switch $0.purpose {
@@ -148,7 +149,7 @@ public enum Permissions {
         }
     }
 
-    /// What it needs besides, for what it has found.
+    /// Returns the further permissions that a discovery needs.
     static func needed(for discovery: Discovery) -> [Permission] {
         let recorded = discovery.units.flatMap(\.workloads).filter(\.needsRecord)
         let resources = Set(recorded.map(\.resource))
@@ -159,7 +160,7 @@ public enum Permissions {
             case .networkCopy: discovery.routes.values.contains { $0.source != nil }
             }
         }
-        // Kinds that only the cluster knows.
+        // These are kinds that only the cluster knows.
         let custom = recorded.filter { ![.pods, .scaledObjects].contains($0.resource) }
         return own
             + Set(custom.map(\.resource)).sorted { $0.plural < $1.plural }.flatMap { resource in
@@ -180,11 +181,12 @@ public enum Permissions {
             }
     }
 
-    /// A manifest for `kubectl apply` that lets a ServiceAccount do all that a run of these options needs, and no more.
+    /// Returns a manifest for `kubectl apply` that grants a ServiceAccount all that a run of these options needs, and
+    /// no more.
     ///
     /// - Parameters:
-    ///   - copiesOverNetwork: also where no node can mount both volumes of a claim.
-    ///   - account: the ServiceAccount; the roles and their bindings bear its name too.
+    ///   - copiesOverNetwork: True to include claims whose volumes no common node can mount.
+    ///   - account: The ServiceAccount. The roles and their bindings bear its name too.
     /// - Returns: YAML of the ServiceAccount, a ClusterRole, the Roles that are needed in single namespaces, and their
     ///   bindings, with a comment on what they amount to.
     public static func rbac(
@@ -192,7 +194,7 @@ public enum Permissions {
         copiesOverNetwork: Bool = false,
         account: ObjectName = ObjectName("pvmigrate", in: Migrator.lockNamespace)
     ) -> String {
-        // What depends on what is found, too.
+        // Permissions that depend on the findings are granted too.
         let granted = all.filter { permission in
             switch permission.purpose {
             case .keda, .owners: true
@@ -200,7 +202,7 @@ public enum Permissions {
             default: needed(for: options).contains(permission)
             }
         }
-        /// The rules by namespace, nil for those that hold in the whole cluster.
+        /// The rules by namespace, nil for those of the whole cluster.
         var rules: [String?: [String]] = [:]
         for permission in granted {
             for namespace in permission.places(in: options.selection) {
@@ -223,7 +225,7 @@ public enum Permissions {
         return documents.joined(separator: "\n---\n") + "\n"
     }
 
-    /// What the rights amount to, which is more than their names say, as comments.
+    /// Returns comments on what the rights amount to, which is more than their names say.
     private static func meaning(of granted: [Permission], _ options: Options) -> String {
         let namespaces = options.selection.namespaces.sorted()
         let places =
@@ -256,7 +258,7 @@ public enum Permissions {
         """
     }
 
-    /// A role with its binding: of a namespace, or of the whole cluster.
+    /// Returns a role with its binding, for a namespace or for the whole cluster.
     private static func role(in namespace: String?, _ rules: [String], for account: ObjectName) -> [String] {
         let kind = namespace == nil ? "ClusterRole" : "Role"
         let metadata = "metadata:\n  name: \(account.name)" + (namespace.map { "\n  namespace: \($0)" } ?? "")

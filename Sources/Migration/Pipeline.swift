@@ -1,4 +1,4 @@
-/// What a part of a step does with a unit. Performing it twice has the effect of performing it once.
+/// A part of a step that acts on a unit. Performing it twice has the effect of performing it once.
 protocol UnitAction: Sendable {
     func perform(_ progress: inout Progress) async throws
 }
@@ -6,42 +6,42 @@ protocol UnitAction: Sendable {
 /// One step of a pipeline.
 public struct Step: Sendable {
     public let name: String
-    /// What it does, for `--help` and the plan.
+    /// The summary of the step, for `--help` and the plan.
     public let summary: String
-    /// What is performed, one after the other.
+    /// The actions of the step, in order.
     let actions: @Sendable (Context) -> [any UnitAction]
 }
 
-/// What is done with each unit, for one goal: the list that runs is the list that `--help` prints.
+/// The steps for each unit, for one goal. The list that runs is the list that `--help` prints.
 public struct Pipeline: Sendable {
     /// The goal as Events name it.
     let title: String
-    /// While its workloads run.
+    /// The steps while the unit's workloads run.
     let whileRunning: [Step]
-    /// From the stop of its workloads up to the point from which it only goes forward.
+    /// The steps from the stop of the workloads up to the point from which the unit only goes forward.
     let stopped: [Step]
-    /// From that point on; performed once more where a unit failed in between.
+    /// The steps from that point on. They are performed once more where a unit failed in between.
     let finishing: [Step]
-    /// With the claims bound to their new volumes.
+    /// The steps with the claims bound to their new volumes.
     let onNewVolumes: [Step]
-    /// What a claim is when nothing is left to do for it.
+    /// The result of a claim when nothing is left to do for it.
     let result: Report.Result
-    /// True where what is done while the workloads run may be done before a unit's turn.
+    /// True where the steps while the workloads run may run before a unit's turn.
     var preparesAhead = false
     /// True where passes are made while the workloads run.
     var makesPasses = false
-    /// True where claims go to the volumes that were kept for them, and none is made.
+    /// True where claims go to the volumes that were kept for them, and no volume is made.
     public private(set) var goesToKept = false
 
-    /// All that can be taken back.
+    /// The steps that can be taken back.
     var undoable: [Step] { whileRunning + stopped }
-    /// All that can't. Where there is nothing of it, a unit goes back at its end.
+    /// The steps that cannot. Where there are none, a unit goes back at its end.
     var forwardOnly: [Step] { finishing + onNewVolumes }
     public var steps: [Step] { undoable + forwardOnly }
 }
 
 extension Pipeline {
-    /// A migration that copies while the workloads run, too.
+    /// A migration that also copies while the workloads run.
     public static let live = Pipeline(
         title: "Migration",
         whileRunning: [
@@ -65,7 +65,7 @@ extension Pipeline {
         preparesAhead: true
     )
 
-    /// Copies while the workloads run, and leaves the rest to a later migration.
+    /// A pipeline that copies while the workloads run, and leaves the rest to a later migration.
     public static let staging = Pipeline(
         title: "Staging",
         whileRunning: [
@@ -78,9 +78,9 @@ extension Pipeline {
         makesPasses: true
     )
 
-    /// Swaps claims back to the volumes that were kept.
+    /// Returns a pipeline that swaps claims back to the volumes that were kept.
     ///
-    /// - Parameter discardingChanges: whether what was written since may be given up.
+    /// - Parameter discardingChanges: True where data that was written since may be given up.
     public static func rollback(discardingChanges: Bool) -> Pipeline {
         Pipeline(
             title: "Rollback",
@@ -93,24 +93,24 @@ extension Pipeline {
         )
     }
 
-    /// Before the units: over everything.
+    /// The work before the units, over everything.
     public static let first: [(name: String, summary: String)] = [
         ("discover", "lists volumes, claims, pods and workloads, recognises half-done runs, builds the units"),
         ("preflight", "checks everything that could fail, and changes nothing"),
     ]
 
-    /// After all units.
+    /// The work after all units.
     public static let last: [(name: String, summary: String)] = [
         ("claim templates", "with --update-claim-templates, makes StatefulSets name the destination class"),
         ("default class", "with --set-defaults, makes the destination class the default one"),
     ]
 
-    /// What a timeline calls the work on a unit that could not be migrated.
+    /// The name in a timeline for the work on a unit that could not be migrated.
     static let wayBack = "go back"
 }
 
 extension Options {
-    /// What a run of these options does with each unit.
+    /// The steps for each unit of a run of these options.
     public var pipeline: Pipeline {
         switch goal {
         case .migrate: isLive ? .live : .migration

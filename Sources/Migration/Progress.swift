@@ -1,34 +1,35 @@
 import Kubernetes
 
-/// Whether what uses a claim was seen ready on its new volume.
+/// Tells whether the users of a claim were seen ready on its new volume.
 enum Sighting: Sendable, Equatable {
-    /// It was, or nothing uses it.
+    /// They were seen ready, or nothing uses the claim.
     case seen
     case unseen(why: String)
 }
 
-/// How far a unit has come.
+/// The progress of a unit.
 struct Progress: Sendable {
     var unit: Unit
-    /// True where something was done before its turn.
+    /// True where something was done before the unit's turn.
     var isPrepared = false
-    /// When the first workload was asked to stop.
+    /// The time at which the first workload was asked to stop.
     var stopped: Duration?
-    /// When the last one was asked to start again.
+    /// The time at which the last one was asked to start again.
     var started: Duration?
-    /// When all were ready again; nil while they are not, and where nobody waits for that.
+    /// The time at which all were ready again; nil while they are not, and where nobody waits for that.
     var ready: Duration?
     var copies: [Transfer.ID: CopyResult] = [:]
     var passes: [Transfer.ID: Passes] = [:]
-    /// Of the claims that were bound to their new volumes when it was looked for: whether a ready workload was seen there.
+    /// The sightings of ready workloads, for the claims that were bound to their new volumes at that time.
     var readiness: [Transfer.ID: Sighting] = [:]
     /// The UIDs of the pods that had ended when nothing used the claims any more.
     var ended: Set<String> = []
-    /// The claims whose old volumes are kept, since pods may have written to them after the copy, each with whose.
+    /// The claims whose old volumes are kept because pods may have written to them after the copy, each with its
+    /// writer.
     var disturbed: [Transfer.ID: String] = [:]
-    /// The UIDs of the workloads that somebody has deleted meanwhile.
+    /// The UIDs of the workloads that somebody deleted meanwhile.
     var deleted: Set<String> = []
-    /// The claims whose new volumes are where their pods can't be.
+    /// The claims whose new volumes are where their pods cannot run.
     var misplaced: Set<Transfer.ID> = []
 
     /// From the first workload being asked to stop until the last is asked to start again.
@@ -40,7 +41,7 @@ struct Progress: Sendable {
     var needsQuiet: Bool { unit.claims.contains(where: \.next.needsQuiet) }
     var isDone: Bool { unit.claims.allSatisfy { $0.next == .done } }
 
-    /// Takes over how a volume is now that bears a record, so that what is decided next knows it.
+    /// Takes over the new state of a volume that bears a record, so that later decisions know it.
     mutating func take(_ volume: PersistentVolume?) {
         guard let volume else { return }
         for index in unit.claims.indices where unit.claims[index].source?.metadata.uid == volume.metadata.uid {

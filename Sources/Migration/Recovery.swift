@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Brings units to a safe state that could not be migrated.
+/// Brings failed units to a safe state.
 struct Recovery: Sendable {
     private let context: Context
     private let pipeline: Pipeline
@@ -45,8 +45,8 @@ struct Recovery: Sendable {
         }
     }
 
-    /// Whoever interrupts a run does not wait for a server that is away; but what is past the point of no return is
-    /// finished.
+    /// Recovers within a time limit, so that whoever interrupts a run does not wait for a server that is away. A unit
+    /// past the point of no return is finished without a limit.
     func recoverInTime(_ progress: Progress) async -> Recovered {
         guard !progress.unit.claims.contains(where: \.isPastReturn) else { return await recover(progress) }
         do {
@@ -57,18 +57,19 @@ struct Recovery: Sendable {
         }
     }
 
-    /// Brings a failed unit to a safe state: what is past the point of no return is finished, the rest goes back, and
+    /// Brings a failed unit to a safe state: claims past the point of no return are finished, the others go back, and
     /// the workloads are started again.
     ///
-    /// - Parameter keepingStaging: false where nothing is to be left for a next run.
+    /// - Parameter keepingStaging: False where nothing is left for a next run.
     func recover(_ failed: Progress, keepingStaging: Bool = true) async -> Recovered {
         var progress = failed
         let unit = progress.unit
-        // Not for long: whoever interrupts a run waits for the workloads, and a lost node's pod may stay for ever.
+        // The limit is short: whoever interrupts a run waits for the workloads, and a lost node's pod may stay for
+        // ever.
         await journal.orWarn(unit.title) { try await movers.removeAll(of: unit, limit: .seconds(15)) }
         let unseen = await observeAll(&progress)
         if progress.unit.claims.contains(where: \.isPastReturn) {
-            // Once more: most failures pass.
+            // Most failures pass, so the steps run once more.
             let (again, failure) = await runner.run(pipeline.finishing, progress, until: nil)
             progress = again
             if let failure { journal.tell(failure, of: unit) }
@@ -84,7 +85,7 @@ struct Recovery: Sendable {
         let lost = progress.unit.claims.filter(\.isLost)
         for state in lost {
             journal.error(state.title, state.wayBack)
-            // A claim that is got back has another UID, so that it would be taken for a stranger's.
+            // A recreated claim has another UID, so its staging claim would be taken for a stranger's.
             await journal.orWarn(state.title) { try await stage.unstage(state) }
         }
         if !lost.isEmpty, progress.unit.workloads.contains(where: { $0.isMarked }) {
@@ -116,7 +117,7 @@ struct Recovery: Sendable {
         return Recovered(progress, isStopped: false)
     }
 
-    /// - Returns: the sealed claims that can't be looked at. They may be deleted by now: to start their pods could make empty
+    /// - Returns: The sealed claims that cannot be read. They may be deleted by now, and their pods could make empty
     ///   ones.
     private func observeAll(_ progress: inout Progress) async -> [ClaimState] {
         var unseen: [ClaimState] = []
@@ -131,10 +132,10 @@ struct Recovery: Sendable {
         return unseen
     }
 
-    /// Takes seals back before pods run: else a claim that somebody deletes later would look like one that was swapped, and
-    /// what they have written would be lost.
+    /// Removes seals before pods run. Otherwise a claim that somebody deletes later would look like one that was
+    /// swapped, and the pods' changes would be lost.
     ///
-    /// - Returns: false where that failed, so that no pod may run.
+    /// - Returns: False where that failed, so that no pod may run.
     private func unsealAll(_ progress: inout Progress) async -> Bool {
         for index in progress.unit.claims.indices where !progress.unit.claims[index].isPastReturn {
             let state = progress.unit.claims[index]
@@ -151,7 +152,7 @@ struct Recovery: Sendable {
         return true
     }
 
-    /// A unit that stays stopped; a workload that somebody has deleted meanwhile is no longer spoken of.
+    /// Returns a unit that stays stopped, without the workloads that somebody deleted meanwhile.
     private func stopped(_ start: Progress) async -> Recovered {
         var progress = start
         for workload in start.unit.workloads {
@@ -164,9 +165,9 @@ struct Recovery: Sendable {
         return Recovered(progress, isStopped: true)
     }
 
-    /// Takes back what was done for a claim that is not sealed.
+    /// Takes back the work on a claim that is not sealed.
     ///
-    /// A staging claim that is bound is kept: the next run copies only what it lacks. That of a rollback is not.
+    /// A bound staging claim is kept, so that the next run copies only the difference. That of a rollback is not kept.
     private func goBack(_ start: ClaimState, keepingStaging: Bool) async throws -> ClaimState {
         guard start.otherMigration == nil else { return start }
         var state = start
@@ -189,11 +190,11 @@ struct Recovery: Sendable {
 }
 
 extension ClaimState {
-    /// True once the source claim is deleted, until nothing is left to do: it can only be finished.
+    /// True from the deletion of the source claim until nothing is left to do: the claim can only be finished.
     var isPastReturn: Bool { seal != nil && !isReleased && sourceClaim?.metadata.isTerminating != false }
 
-    /// True between the deletion of the source claim and the binding of its successor: nothing that needs the claim
-    /// can run.
+    /// True between the deletion of the source claim and the binding of its successor: nothing that needs the claim can
+    /// run.
     var isInLimbo: Bool {
         guard let seal, !isReleased else { return false }
         guard let claim else { return true }

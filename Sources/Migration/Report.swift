@@ -1,17 +1,17 @@
 public import Kubernetes
 
-/// What a run has done, for the final table and for `--output json`.
+/// The result of a run, for the final table and for `--output json`.
 public struct Report: Sendable {
     public enum Result: String, Sendable {
         case migrated
-        /// Copied while its workload ran; the rest is for a later migration.
+        /// The claim was copied while its workload ran; the rest is for a later migration.
         case staged
-        /// Swapped back to the volume that was kept.
+        /// The claim was swapped back to the volume that was kept.
         case rolledBack = "rolled-back"
         case failed
-        /// Brought back to where it was before a run that did not finish.
+        /// The claim was brought back to its state before a run that did not finish.
         case takenBack = "taken-back"
-        /// Left as it was, because the run was interrupted or an obstacle stands in the way.
+        /// The claim was left as it was, because of an interruption or an obstacle.
         case skipped
     }
 
@@ -27,7 +27,7 @@ public struct Report: Sendable {
         /// From the same moment until all of the unit's workloads are ready again, as their users feel it; where nobody waits
         /// for that, until the last is asked to start.
         public var outage: Duration?
-        /// How long that was expected to be after the last pass while the workload ran; nil without such passes.
+        /// The outage that was expected after the last pass while the workload ran; nil without such passes.
         public var predictedOutage: Duration?
         public var result: Result
         public var reason: String?
@@ -56,14 +56,14 @@ public struct Report: Sendable {
             self.reason = reason
         }
 
-        /// True where the run did with it what was asked for.
+        /// True where the run did with the claim what was asked for.
         public var isDone: Bool { ![.failed, .skipped].contains(result) }
     }
 
     public var claims: [Claim] = []
-    /// Workloads that are at zero because of us and were not started again, as messages name them.
+    /// Workloads that a migration set to zero and did not start again, as messages name them.
     public var stopped: [String] = []
-    /// What failed besides a claim, such as the default class.
+    /// Failures that concern no claim, such as that of the default class.
     public var failures: [String] = []
     public var wasInterrupted = false
 

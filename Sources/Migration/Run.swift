@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Migrates the units that discovery found.
+/// Migrates the discovered units.
 struct Run: Sendable {
     private let context: Context
     private let options: Options
@@ -22,7 +22,7 @@ struct Run: Sendable {
         runner = UnitRunner(context: context)
     }
 
-    /// A failing unit is brought back to a safe state and does not keep the others from being migrated.
+    /// Migrates units. A failing unit is brought back to a safe state and does not keep the others from being migrated.
     func migrate(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
         var report = Report()
         findings.note {
@@ -54,17 +54,17 @@ struct Run: Sendable {
         return report
     }
 
-    /// What has become of a unit. A struct: with tuples the optimiser of Swift 6.3 made programs that trapped.
+    /// The end of a unit. It is a struct, because with tuples the optimiser of Swift 6.3 made programs that trapped.
     private struct Ended: Sendable {
         var unit: Int
-        /// Nil where it was only made ready.
+        /// The unit's report; nil where it was only made ready.
         var report: Report?
         var progress: Progress
     }
 
-    /// Migrates the units, as the schedule has them; those whose turn comes next are made ready meanwhile.
+    /// Migrates the units in the order of the schedule. The next ones are made ready meanwhile.
     ///
-    /// - Returns: what became of each, in the units' order.
+    /// - Returns: The report of each unit, in the units' order.
     private func reports(of discovery: Discovery, _ interruption: Interruption) async -> [Report] {
         await withTaskGroup(of: Ended.self) { group in
             var schedule = Schedule(discovery, atMost: options.parallel, perNode: options.parallelPerNode)
@@ -90,7 +90,7 @@ struct Run: Sendable {
         }
     }
 
-    /// Does before a unit's turn what can be done while its workloads run. What fails here fails in its turn again.
+    /// Does the work of running workloads before a unit's turn. A failure here repeats in its turn.
     private func prepare(_ start: Progress, _ interruption: Interruption) async -> Progress {
         guard start.unit.obstacles.isEmpty, start.unit.isRunning, !interruption.isRequested else { return start }
         var (progress, _) = await runner.run(pipeline.whileRunning, start, until: interruption)
@@ -183,7 +183,7 @@ struct Run: Sendable {
         journal.mark(recovered.progress.unit, .ended(isDone: recovered.progress.isDone))
     }
 
-    /// What is said of the claims whose old volume is kept though nobody asked for it.
+    /// Returns messages about the claims whose old volume is kept though nobody asked for it.
     private func keptVolumes(_ progress: Progress) -> [String] {
         progress.unit.claims.compactMap { state in
             let isDisturbed = state.source.flatMap { KeptVolume($0) }?.reason == .disturbed
@@ -205,7 +205,7 @@ struct Run: Sendable {
 }
 
 extension Discovery {
-    /// How many claims are copied side by side at most, where so many units are.
+    /// Returns the largest number of claims that are copied side by side, with this many units.
     func moversAtOnce(_ parallel: Int) -> Int {
         units.map(\.claims.count).sorted(by: >).prefix(parallel).reduce(0, +)
     }

@@ -1,6 +1,6 @@
 extension FixedWidthInteger {
-    /// The sum, or the number next to it that there is: sizes are what a manifest, a mover or a server says, and must end no
-    /// run.
+    /// Returns the sum, or the nearest representable number. A manifest, a mover or a server may state any size, and
+    /// none may end a run.
     public func addingSaturated(_ other: Self) -> Self {
         let (sum, overflow) = addingReportingOverflow(other)
         return overflow ? (other < 0 ? .min : .max) : sum
@@ -8,6 +8,6 @@ extension FixedWidthInteger {
 }
 
 extension Sequence where Element: FixedWidthInteger {
-    /// All of them together, or the number next to that that there is.
+    /// Returns the sum of all, or the nearest representable number.
     public func sum() -> Element { reduce(0) { $0.addingSaturated($1) } }
 }

@@ -1,7 +1,7 @@
 import Kubernetes
 
-/// Decides which unit begins next: the largest for which there is room on its nodes, and in its namespace where a quota
-/// lets its units go only one by one, in their order.
+/// Decides which unit begins next: the largest that has room on its nodes, and in its namespace where a quota lets
+/// units go only one by one, in their order.
 struct Schedule {
     private struct Entry {
         var unit: Int
@@ -12,7 +12,7 @@ struct Schedule {
         var preparation = Preparation.none
     }
 
-    /// How far a unit is made ready before its turn.
+    /// The readiness of a unit before its turn.
     private enum Preparation { case none, underWay, done }
 
     private var waiting: [Entry]
@@ -33,12 +33,12 @@ struct Schedule {
         }
     }
 
-    /// The number of the unit to begin with now; nil where there is none, or no room before another ends.
+    /// Returns the number of the unit to begin now; nil where there is none, or no room before another ends.
     mutating func next() -> Int? {
         guard running.count < limit else { return nil }
         var lanes = Set(running.values.compactMap(\.lane))
         let best = largest { entry in
-            // Of a lane only the first is looked at.
+            // Only the first unit of a lane counts.
             if let lane = entry.lane, !lanes.insert(lane).inserted { return false }
             return entry.preparation != .underWay && entry.nodes.allSatisfy(hasRoom)
         }
@@ -48,16 +48,17 @@ struct Schedule {
         return entry.unit
     }
 
-    /// The number of the unit to be made ready now, the largest that waits; nil where as many are ready as run at a time.
+    /// Returns the number of the largest waiting unit to be made ready now; nil where as many are ready as run at a
+    /// time.
     mutating func nextToPrepare() -> Int? {
         guard waiting.count(where: { $0.preparation != .none }) < limit else { return nil }
-        // In a lane there is room for one only.
+        // A lane has room for one unit only.
         guard let best = largest(where: { $0.preparation == .none && $0.lane == nil }) else { return nil }
         waiting[best].preparation = .underWay
         return waiting[best].unit
     }
 
-    /// Where the largest is of those that wait, the first of several.
+    /// Returns the place of the largest waiting unit, the first of several.
     private func largest(where isOpen: (Entry) -> Bool) -> Int? {
         var best: Int?
         for (index, entry) in waiting.enumerated() where isOpen(entry) {
@@ -70,7 +71,7 @@ struct Schedule {
         running.values.count { $0.nodes.contains(node) } < limitPerNode
     }
 
-    /// Says that a unit is ready, or has come to its end, whatever that was.
+    /// Records that a unit is ready, or has ended, whatever its result.
     mutating func end(_ unit: Int) {
         running[unit] = nil
         if let index = waiting.firstIndex(where: { $0.unit == unit }) { waiting[index].preparation = .done }
@@ -78,7 +79,7 @@ struct Schedule {
 }
 
 extension ClaimState {
-    /// The node on which its pods are; where they are gone, were.
+    /// The node of the claim's pods; where they are gone, their last one.
     fileprivate var nodeOfPods: String? {
         transfer.consumer?.nodeName ?? source?.metadata.annotation(Marks.sourceNode)
     }

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// The objects in all namespaces that are looked at.
+/// Lists objects in all selected namespaces.
 struct SelectedObjects: Sendable {
     let client: Client
     let selection: Selection
@@ -9,7 +9,7 @@ struct SelectedObjects: Sendable {
         (self.client, self.selection) = (client, selection)
     }
 
-    /// Lists the objects of a kind in all namespaces that are looked at.
+    /// Lists the objects of a kind in all selected namespaces.
     func list<Object: KubernetesObject>(
         _ type: Object.Type,
         of resource: APIResource = Object.resource,
@@ -22,7 +22,7 @@ struct SelectedObjects: Sendable {
         return all
     }
 
-    /// Lists the objects of a kind in all namespaces that are looked at, as far as they can be read.
+    /// Lists the readable objects of a kind in all selected namespaces, and names the others.
     func listReadable<Object: KubernetesObject>(
         _ type: Object.Type,
         of resource: APIResource = Object.resource
@@ -32,7 +32,7 @@ struct SelectedObjects: Sendable {
         return all
     }
 
-    /// The claims that have the labels asked for; nil where no labels are.
+    /// Returns the claims that match the label selector; nil without a selector.
     ///
     /// - Throws: `UnreadableSelector`, `APIError`.
     func labelled() async throws -> Set<ObjectName>? {
@@ -44,7 +44,7 @@ struct SelectedObjects: Sendable {
         }
     }
 
-    /// Asks whether the caller may do something in all namespaces that are looked at.
+    /// Asks whether the caller may do something in all selected namespaces.
     func mayI(_ verb: String, _ resource: APIResource) async throws -> Bool {
         for namespace in selection.places {
             guard try await client.mayI(verb, resource, in: namespace) else { return false }

@@ -1,34 +1,34 @@
 public import Kubernetes
 
-/// The claims that a person has chosen: those that pass every filter.
+/// The selection of claims: those that pass every filter.
 public struct Selection: Sendable, Equatable {
-    /// Empty for all. Lists are made in these one by one, so that permissions in them suffice.
+    /// The selected namespaces; empty for all. Each is listed by itself, so permissions in them suffice.
     public var namespaces: Set<String> = []
     public var excludedNamespaces: Set<String> = []
-    /// Only these claims; empty for all.
+    /// The only selected claims; empty for all.
     public var claims: Set<ObjectName> = []
     public var excludedClaims: Set<ObjectName> = []
     /// A label selector, which the API server evaluates.
     public var labels: String?
 
-    /// Everything.
+    /// Selects everything.
     public init() {}
 
-    /// The namespaces to look at, in the order of their names; only nil for all.
+    /// The selected namespaces, in the order of their names; only nil for all.
     var places: [String?] {
         namespaces.isEmpty ? [nil] : namespaces.subtracting(excludedNamespaces).sorted()
     }
 
-    /// True of a namespace that is looked at.
+    /// Returns true where a namespace is selected.
     func includes(namespace: String?) -> Bool {
         guard let namespace else { return namespaces.isEmpty }
         return (namespaces.isEmpty || namespaces.contains(namespace)) && !excludedNamespaces.contains(namespace)
     }
 
-    /// True where no claim is chosen or left out by itself.
+    /// True where the filters name namespaces only.
     var choosesNamespacesOnly: Bool { claims.isEmpty && excludedClaims.isEmpty && labels == nil }
 
-    /// The filter that leaves a claim out by its name, as a phrase; nil where none does.
+    /// Returns the phrase of the filter that leaves a claim out by its name; nil where none does.
     public func whatLeavesOut(_ claim: ObjectName) -> String? {
         let namespace = claim.namespace ?? ""
         if !namespaces.isEmpty, !namespaces.contains(namespace) { return "outside of --namespace" }
@@ -38,23 +38,23 @@ public struct Selection: Sendable, Equatable {
         return nil
     }
 
-    /// The flags that say it, namespaces apart from the rest.
+    /// The flags of the selection, namespaces apart from the rest.
     public var flags: (namespaces: [String], others: [String]) {
         var others = excludedNamespaces.sorted().map { "--exclude-namespace \($0)" }
         others += claims.sorted().map { "--pvc \($0)" } + excludedClaims.sorted().map { "--exclude \($0)" }
-        // In quotes, since a selector may hold what a shell reads otherwise: `tier in (web,db)`.
+        // The quotes protect a selector that a shell would read otherwise: `tier in (web,db)`.
         others += (labels.map { ["--selector '\($0)'"] } ?? [])
         return (namespaces.sorted().map { "--namespace \($0)" }, others)
     }
 }
 
-/// The API server can't read a label selector.
+/// The error of a label selector that the API server cannot read.
 public struct UnreadableSelector: Error, CustomStringConvertible {
     public var description: String
 }
 
 extension Inventory {
-    /// The filter that leaves a claim out, as a phrase; nil for one that is chosen.
+    /// Returns the phrase of the filter that leaves a claim out; nil for a chosen claim.
     func whatLeavesOut(_ claim: ObjectName, _ selection: Selection) -> String? {
         if let filter = selection.whatLeavesOut(claim) { return filter }
         guard let labelled, !labelled.contains(claim) else { return nil }
@@ -63,16 +63,16 @@ extension Inventory {
 
     func includes(_ claim: ObjectName, _ selection: Selection) -> Bool { whatLeavesOut(claim, selection) == nil }
 
-    /// True of a claim that is sealed on a volume, and chosen.
+    /// Returns true where a claim is sealed on a volume and chosen.
     ///
-    /// Once the claim is deleted, nobody can ask the server for its labels. To finish it is right whatever they were.
+    /// The server has no labels of a deleted claim. Finishing such a claim is right whatever its labels were.
     func includes(_ seal: Seal, on volume: PersistentVolume, _ selection: Selection) -> Bool {
         let claim = claims[seal.name]
         let isThere = claim.map { $0.metadata.uid == seal.uid || $0.spec.volumeName == volume.metadata.name } ?? false
         return isThere ? includes(seal.name, selection) : selection.whatLeavesOut(seal.name) == nil
     }
 
-    /// The claims among some whose swap was begun and is not finished: what mounts them can't run.
+    /// Returns the claims whose swap has begun and is not finished. Their workloads cannot run.
     func limbo(among names: Set<ObjectName>) -> [ClaimState] {
         volumes.values.compactMap { volume in
             guard let seal = seal(of: volume), names.contains(seal.name) else { return nil }
@@ -83,9 +83,9 @@ extension Inventory {
 }
 
 extension Discovery {
-    /// Adds what the selection means for the cluster as it is: what it leaves out, and what it asks for in vain.
+    /// Adds the effects of the selection on the present cluster: the claims left out, and the names that match nothing.
     ///
-    /// - Parameter states: the claims that were chosen.
+    /// - Parameter states: The chosen claims.
     mutating func tell(of states: [ClaimState], in inventory: Inventory, _ options: Options) {
         let selection = options.selection
         let found = Set(states.map(\.name))
@@ -130,7 +130,7 @@ extension Discovery {
         }
     }
 
-    /// Why there is nothing to do: how many claims there are, and which filters leave them out.
+    /// Returns the reason why there is nothing to do: the number of claims, and the filters that leave them out.
     public func emptiness(_ options: Options) -> String {
         let count = leftOut.values.reduce(0, +)
         guard count > 0 else {
@@ -151,7 +151,7 @@ extension Discovery {
 extension Workload {
     var mountedClaims: [ObjectName] { claimNames.map { ObjectName($0, in: name.namespace) } }
 
-    /// What is to be known where only some of the claims that it mounts are chosen.
+    /// Returns the note for a workload that mounts chosen claims and others.
     func cut(between chosen: Set<ObjectName>, and others: Set<ObjectName>) -> Obstacle {
         func words(_ claims: Set<ObjectName>) -> String { claims.map(\.name).sorted().joined(separator: ", ") }
         return Obstacle(
@@ -162,7 +162,7 @@ extension Workload {
         )
     }
 
-    /// Why it can't be started again after its claims are migrated.
+    /// Returns the reason why a workload cannot be started after its claims are migrated.
     func waits(for state: ClaimState) -> Obstacle {
         Obstacle(
             namespace: name.namespace,
@@ -175,8 +175,8 @@ extension Workload {
 }
 
 extension Inventory {
-    /// The claims that a run of these options is about, chosen or not; those of namespaces that are not listed, too, as
-    /// far as the volumes tell.
+    /// Returns the claims that a run of these options concerns, chosen or not. Claims of unlisted namespaces are
+    /// included as far as volumes name them.
     func candidates(_ options: Options) -> Set<ObjectName> {
         if options.pipeline.goesToKept {
             let kept = volumes.values.filter(options.destinations.admits)
@@ -199,7 +199,7 @@ extension Inventory {
         return Set(seen.map(\.name) + unseen.compactMap(\.claim))
     }
 
-    /// Why a claim that was asked for can't be migrated; nil where it is already.
+    /// Returns the reason why a requested claim cannot be migrated; nil where it is migrated already.
     fileprivate func whyNothingToDo(for name: ObjectName, _ options: Options) -> String? {
         guard let claim = claims[name] else {
             return unreadable(.claims, name).map { "can't be read: \($0.why)" } ?? "does not exist"
@@ -219,7 +219,7 @@ extension Inventory {
             && !volumes.values.contains { seal(of: $0)?.name == claim }
     }
 
-    /// True of a claim that an earlier run of the same migration has begun with.
+    /// Returns true where an earlier run of the same migration began with the claim.
     fileprivate func isHalfDone(_ name: ObjectName, _ options: Options) -> Bool {
         if volumes.values.contains(where: {
             guard let seal = seal(of: $0) else { return false }

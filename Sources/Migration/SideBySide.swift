@@ -1,13 +1,13 @@
-/// A result with its place. A struct: with tuples the optimiser of Swift 6.3 made programs that trapped.
+/// A result with its place. It is a struct, because with tuples the optimiser of Swift 6.3 made programs that trapped.
 private struct Numbered<Value: Sendable>: Sendable {
     var number: Int
     var value: Value
 }
 
 extension Sequence where Element: Sendable {
-    /// Does something with each element, several at once.
+    /// Runs work on each element, several at once.
     ///
-    /// - Returns: the results, in the elements' order.
+    /// - Returns: The results, in the elements' order.
     func sideBySide<Result: Sendable>(
         atMost limit: Int = 8,
         _ work: @escaping @Sendable (Element) async -> Result
@@ -25,7 +25,7 @@ extension Sequence where Element: Sendable {
 }
 
 extension Result where Failure == any Error {
-    /// What some work returns or throws, as a value.
+    /// Returns the result or the error of some work as a value.
     static func of(_ work: () async throws -> Success) async -> Self {
         do { return .success(try await work()) } catch { return .failure(error) }
     }

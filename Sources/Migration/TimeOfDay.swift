@@ -16,7 +16,7 @@ extension Duration {
 }
 
 extension Date {
-    /// Reads a time as the API writes it (RFC 3339), with or without decimals; nil where it is none.
+    /// Reads a time in the API's format (RFC 3339), with or without decimals; nil for other text.
     init?(api text: String) {
         let style = Date.ISO8601FormatStyle(includingFractionalSeconds: text.contains("."))
         do { self = try style.parse(text) } catch { return nil }

@@ -5,32 +5,32 @@ public struct Unit: Sendable {
     /// The claims, in order of their names.
     public internal(set) var claims: [ClaimState]
     public internal(set) var workloads: [Workload]
-    /// Why the unit can't be migrated; preflight shows it, and a run without preflight refuses the unit.
+    /// The reasons why the unit cannot be migrated. Preflight shows them, and a run without preflight refuses the unit.
     public internal(set) var obstacles: [Obstacle]
-    /// The pods that mount the claims now, and those that workloads without any would make.
+    /// The pods that mount the claims now, and the pods that workloads without any would make.
     var pods: [PodWithClaims] = []
-    /// Who else sets the workloads' scale, by their UID.
+    /// The managers that also set the workloads' scale, by the workloads' UIDs.
     public internal(set) var managers: [String: [Manager]] = [:]
 
-    /// The one of all its claims: a pod mounts claims of its own namespace only.
+    /// The namespace of all claims. A pod mounts claims of its own namespace only.
     var namespace: String? { claims.first?.name.namespace }
 
-    /// True where it has a workload that is to be stopped.
+    /// True where the unit has a workload to stop.
     var isRunning: Bool { workloads.contains { $0.replicas > 0 } }
 
-    /// The longest that one of its pods may take to end.
+    /// The longest grace period of its pods.
     var gracePeriod: Duration {
         .seconds(pods.map { max(0, $0.spec.terminationGracePeriodSeconds ?? 30) }.max() ?? 30)
     }
 
-    /// How messages name the unit: by its first workload, else by its first claim.
+    /// The name of the unit in messages: its first workload's, else its first claim's.
     public var title: String {
         if let workload = workloads.first { return workload.title }
         return claims.first.map { "PersistentVolumeClaim \($0.name)" } ?? "nothing"
     }
 }
 
-/// Something that stands in a migration's way, in the words of preflight's table.
+/// An obstacle to a migration, in the words of preflight's table.
 public struct Obstacle: Sendable, Hashable {
     public var namespace: String
     /// The kind and name: `Pod web-0`.
@@ -44,6 +44,6 @@ public struct Obstacle: Sendable, Hashable {
     }
 
     static let unanswered = "could not be asked for"
-    /// True of a permission about which the API server said nothing.
+    /// True where the API server did not answer about a permission.
     public var isUnanswered: Bool { message.hasPrefix(Self.unanswered) }
 }

@@ -2,9 +2,9 @@
 struct UnitRunner: Sendable {
     let context: Context
 
-    /// Runs some steps; with an interruption, waits are given up when it comes.
+    /// Runs some steps. An interruption makes waits give up.
     ///
-    /// - Returns: how far the unit has come, and what stopped it.
+    /// - Returns: The progress of the unit, and the error that stopped it.
     func run(
         _ steps: [Step],
         _ start: Progress,
@@ -31,7 +31,7 @@ struct UnitRunner: Sendable {
             }
             var result: (Progress, (any Error)?)?
             for await next in group {
-                // Either the steps ended, or the interruption came: then they are given up, and end soon.
+                // Either the steps ended, or the interruption came: the steps are then cancelled and end soon.
                 if let next { result = next }
                 group.cancelAll()
             }

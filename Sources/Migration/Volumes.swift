@@ -1,17 +1,17 @@
 import Kubernetes
 
-/// What is done to the volumes of one end.
+/// Changes the volumes of one end.
 struct Volumes: Sendable {
     private let client: Client
     private let journal: Journal
     private let limits: Limits
 
-    /// - Parameter client: that of the end.
+    /// - Parameter client: The client of the end.
     init(_ context: Context, _ client: Client) {
         (self.client, journal, limits) = (client, context.journal, context.limits)
     }
 
-    /// Writes marks on a volume that are right for each of its versions.
+    /// Writes marks on a volume that are right for every version of it.
     func annotate(_ volume: PersistentVolume, _ marks: [String: JSON]) async throws -> PersistentVolume {
         try await client.patch(
             PersistentVolume.self,
@@ -20,11 +20,11 @@ struct Volumes: Sendable {
         )
     }
 
-    /// Gives a volume its reclaim policy back and takes our marks off it, in one patch.
+    /// Restores a volume's reclaim policy and removes our marks, in one patch.
     ///
     /// - Parameters:
-    ///   - kept: the marks that stay.
-    ///   - claimUID: what its claimRef gets as a UID.
+    ///   - kept: The marks that stay.
+    ///   - claimUID: The new UID of its claimRef.
     func giveBack(
         _ volume: PersistentVolume,
         policy: ReclaimPolicy,
@@ -39,8 +39,8 @@ struct Volumes: Sendable {
         return try await client.patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))
     }
 
-    /// Reserves a volume for a claim: a claimRef without a UID keeps it for that name only. It is never cleared, since
-    /// then any waiting claim of the class could take it.
+    /// Reserves a volume for a claim: a claimRef without a UID keeps it for that name only. The claimRef is never
+    /// cleared, because then any waiting claim of the class could take the volume.
     func reserve(
         _ volume: PersistentVolume,
         for claim: ObjectName,
@@ -56,10 +56,10 @@ struct Volumes: Sendable {
         return try await client.patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, ["spec": spec]))
     }
 
-    /// Has a volume go with a claim that this or an earlier run has made, whatever the class says: it holds nothing but a
-    /// copy that nobody wants. A volume that was there before the claim is left as it is.
+    /// Makes a volume disappear with a claim that a run made, whatever policy the class has. It holds only a copy that
+    /// nobody wants. A volume that existed before the claim is left as it is.
     ///
-    /// - Parameter claim: one that is proven to be ours.
+    /// - Parameter claim: A claim that is proven to be ours.
     func makeDisposable(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws -> PersistentVolume {
         guard volume.reclaimPolicy != .delete else { return volume }
         guard volume.isProvisioned(for: claim) else {

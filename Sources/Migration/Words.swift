@@ -1,7 +1,7 @@
 import Kubernetes
 
 extension Int64 {
-    /// A number of bytes as messages give it: `512 B`, `1.5 GiB`.
+    /// The number of bytes in messages: `512 B`, `1.5 GiB`.
     public var inBytes: String {
         if self < 1024 { return "\(self) B" }
         var value = Double(self) / 1024
@@ -16,7 +16,7 @@ extension Int64 {
 }
 
 extension Duration {
-    /// The duration as messages give it: `0.4 s`, `12 s`, `3 min 5 s`.
+    /// The duration in messages: `0.4 s`, `12 s`, `3 min 5 s`.
     public var inWords: String {
         let milliseconds = components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
         if milliseconds < 10_000 { return "\(milliseconds / 1000).\(milliseconds % 1000 / 100) s" }

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Finds out which sizes are asked for.
+/// Determines the requested sizes of destination volumes.
 struct DestinationSizes: Sendable {
     private let options: Options
     private let lists: SelectedObjects
@@ -10,9 +10,9 @@ struct DestinationSizes: Sendable {
         lists = SelectedObjects(context.destination, context.options.selection)
     }
 
-    /// Writes down which sizes are asked for: by the claims' owners, by the flag, and by the namespaces' limits.
+    /// Writes the requested sizes into states: those of the claims' owners, of the flag, and of the namespaces' limits.
     ///
-    /// - Returns: what can't be understood.
+    /// - Returns: The sizes that cannot be read, each as an obstacle.
     func write(into states: inout [ClaimState]) async throws -> [Transfer.ID: Obstacle] {
         var obstacles: [Transfer.ID: Obstacle] = [:]
         let limits = try await leastSizes(for: states)
@@ -27,7 +27,7 @@ struct DestinationSizes: Sendable {
                     message: "\(error)"
                 )
             }
-            // Its successor is to meet them too.
+            // The successor must meet the limits too.
             let requested = states[index].transfer.sizeWanted ?? state.claim?.spec.resources?.requests?["storage"]
             if let least = limits[state.name.namespace ?? ""], let requested, requested < least {
                 states[index].transfer.sizeWanted = max(least, states[index].size ?? least)
@@ -36,8 +36,8 @@ struct DestinationSizes: Sendable {
         return obstacles
     }
 
-    /// The least that claims may ask for, by namespace. Where the limits may not be read, the server's admission says
-    /// what it refuses.
+    /// Returns the smallest size that the limits of each namespace allow. Where the limits may not be read, the
+    /// server's admission refuses the claim and names the reason.
     private func leastSizes(for states: [ClaimState]) async throws -> [String: Quantity] {
         guard states.contains(where: \.isToBeSized) else { return [:] }
         do {

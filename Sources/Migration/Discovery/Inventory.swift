@@ -1,30 +1,30 @@
 import Kubernetes
 
-/// Everything that discovery listed, found by name.
+/// The objects that discovery listed, by name.
 struct Inventory: Sendable {
     var volumes: [String: PersistentVolume]
     var claims: [ObjectName: PersistentVolumeClaim]
     private var claimsByUID: [String: PersistentVolumeClaim]
-    /// The seals that volumes bear, by the volumes' names.
+    /// The seals of volumes, by the volumes' names.
     private let seals: [String: Seal]
-    /// The volumes that bear a seal, by the UID of the claim that it is of.
+    /// The sealed volumes, by the UID of the sealed claim.
     private let sealed: [String: [PersistentVolume]]
-    /// The UIDs of the claims that runs have made, as volumes bear them.
+    /// The UIDs of claims that runs made, as volumes record them.
     private(set) var madeByRuns: Set<String>
     var pods: [Pod]
-    /// The pods that use claims: all but those that copy one, or serve it.
+    /// The pods that use claims: all except those that copy or serve one.
     let users: [Pod]
-    /// What nothing else owns, and what a migration has stopped.
+    /// The workloads that nothing else owns, and those that a migration stopped.
     var workloads: [Workload]
-    /// StatefulSets of which an earlier run has kept a record and no more: it is only to be removed.
+    /// StatefulSets of which an earlier run left only a record. The record is only to be removed.
     var unfinished: [Workload]
     /// All workloads of Kubernetes' own kinds, by UID.
     var owners: [String: Workload]
-    /// The claims that have the labels asked for; nil where no labels are.
+    /// The claims that match the label selector; nil without a selector.
     var labelled: Set<ObjectName>?
-    /// As far as they were listed.
+    /// The classes, as far as they were listed.
     private let classes: [StorageClass]
-    /// What was listed and can't be read.
+    /// The listed objects that cannot be read.
     var unreadable: [ObjectName: [Unreadable]]
 
     init(
@@ -52,13 +52,13 @@ struct Inventory: Sendable {
             !pod.isGoToolsMover(of: Set(pod.claimNames))
                 && !pod.isMover { byName[ObjectName($0, in: pod.metadata.namespace)]?.metadata.uid }
         }
-        // A StatefulSet that was to be recreated, and still is what it was, is that and nothing to be deleted.
+        // A StatefulSet that was to be recreated and is still unchanged needs no removal.
         let recreated = workloads.filter { $0.record != nil && $0.resource == .statefulSets && $0.replicas > 0 }
         let uids = Set(recreated.map(\.metadata.uid))
         unfinished = recreated
         let workloads = workloads.filter { $0.record == nil || !uids.contains($0.metadata.uid) }
             .naming(Set(claims.map(\.name) + unreadable.map(\.name) + volumes.flatMap(\.namedClaims)))
-        // What has an owner is reached through its pods: that owner decides.
+        // A workload with an owner is reached through its pods: the owner decides.
         self.workloads = workloads.filter { $0.metadata.controller == nil || $0.isMarked }
             .sorted(by: Workload.stopsBefore)
         owners = Dictionary(
@@ -67,11 +67,11 @@ struct Inventory: Sendable {
         )
     }
 
-    /// The state of a claim's migration, from the lists.
+    /// Returns the state of a claim's migration, from the lists.
     ///
     /// - Parameters:
-    ///   - destination: where it is known without the staging claim.
-    ///   - goal: what is asked for; nil for anything.
+    ///   - destination: The destination volume, where it is known without the staging claim.
+    ///   - goal: The requested migration; nil for any.
     func state(
         of name: ObjectName,
         seal: Seal?,
@@ -101,23 +101,24 @@ struct Inventory: Sendable {
         )
     }
 
-    /// The seal of a volume, where it counts.
+    /// Returns the seal of a volume, where it counts.
     func seal(of volume: PersistentVolume) -> Seal? {
         guard let seal = seals[volume.metadata.name] else { return nil }
-        // Of a claim that can't be read nobody can say that it is gone.
+        // A claim that cannot be read cannot be said to be gone.
         guard unreadable(.claims, seal.name) == nil else { return seal }
         let source = seal.sourceVolume.flatMap { volumes[$0] }
         return seal.counts(on: volume, claim: claims[seal.name], source: source, isCopied: false) ? seal : nil
     }
 
-    /// Finds the staging claim by its UID, which a volume bears; else the first name that is free for it.
+    /// Finds the staging claim by the UID that a volume bears, or else the first free name for it.
     func findStaging(of state: inout ClaimState) {
         let namespace = state.name.namespace
         let uids = [state.source?.metadata.annotation(Marks.stagingUID), state.destination?.spec.claimRef?.uid]
         var found = uids.lazy.compactMap { uid in uid.flatMap { claimsByUID[$0] } }
             .first { $0.metadata.namespace == namespace && state.isRecorded($0) && $0.name != state.name }
         if found == nil, let named = claims[state.stagingName], let volume = named.spec.volumeName {
-            // What the Go tool has made bears no UID anywhere, but in the end its volume bears the claim's name.
+            // No volume bears the UID of the Go tool's staging claim, but in the end its volume bears the source
+            // claim's name.
             var state = state
             state.destination = state.destination ?? volumes[volume]
             if state.isRecorded(named) { found = named }
@@ -130,7 +131,7 @@ struct Inventory: Sendable {
         }
     }
 
-    /// The claims of the destination class that call themselves staging claims of a unit's, and are not.
+    /// Returns notes of claims that bear the marks of a staging claim of these states without proof.
     func unproven(besides states: [ClaimState], _ options: Options) -> [Obstacle] {
         let names = Set(states.map(\.name))
         return claims.values.sorted { $0.name < $1.name }.filter { claim in
@@ -143,7 +144,7 @@ struct Inventory: Sendable {
         }.map(\.noteOfUnproven)
     }
 
-    /// Why a claim can't be swapped back to a volume that was kept for it; nil where it can.
+    /// Returns the reason why a claim cannot be swapped back to a volume that was kept for it; nil where it can.
     func hindrance(to kept: KeptVolume, from sources: ClassChoice) -> Obstacle? {
         let why: String
         if let claim = claims[kept.claim] {
@@ -161,9 +162,9 @@ struct Inventory: Sendable {
         )
     }
 
-    /// The claim of a protected volume that somebody has deleted; else nil. Another one may have its name.
+    /// Returns the claim of a protected volume that somebody deleted; else nil. Another claim may have its name.
     ///
-    /// - Parameter goal: what is asked for; nil for anything.
+    /// - Parameter goal: The requested migration; nil for any.
     func lostClaim(of volume: PersistentVolume, _ goal: Options?) -> ClaimState? {
         guard let name = volume.claim else { return nil }
         var state = ClaimState(transfer(of: name, uid: volume.spec.claimRef?.uid, goal), claim: claims[name])
@@ -173,7 +174,7 @@ struct Inventory: Sendable {
         return state
     }
 
-    /// True when no claim of a stopped workload takes part in a migration any more, of whichever class.
+    /// Returns true when no claim of a stopped workload takes part in a migration of any class.
     func isFinished(_ workload: Workload) -> Bool {
         let sealed = Set(volumes.values.compactMap { seal(of: $0)?.name })
         let lost = Set(volumes.values.compactMap { lostClaim(of: $0, nil)?.name })
@@ -181,14 +182,14 @@ struct Inventory: Sendable {
             let name = ObjectName(name, in: workload.name.namespace)
             if sealed.contains(name) || lost.contains(name) { return false }
             let state = state(of: name, seal: nil, destination: nil, nil)
-            // Nothing is started for what is unproven, and that may well be a staging claim of the Go tool.
+            // Nothing is started without proof, and an unproven claim may be a staging claim of the Go tool.
             return state.claim == nil || state.staging == nil && !state.isProtected && seemingStaging(of: state) == nil
         }
     }
 
-    /// The claim that calls itself a claim's staging claim, and is of another class than that.
+    /// Returns the claim that bears the marks of a claim's staging claim and is of another class than that claim.
     ///
-    /// What the Go tool has made bears no UID: only its class tells that the claim is not migrated yet.
+    /// The Go tool records no UID of its staging claim. Only the class tells that the source claim is not migrated yet.
     func seemingStaging(of state: ClaimState) -> PersistentVolumeClaim? {
         let named = claims[ObjectName(Marks.stagingName(of: state.name.name), in: state.name.namespace)]
         guard let named, named.metadata.annotation(Marks.kind) == Marks.Kind.staging,

@@ -1,16 +1,16 @@
 import Kubernetes
 
-/// What the listed volumes and claims say of migrations: pure, so that each case is tested without a cluster.
+/// Recognises migrations in the listed volumes and claims. It is pure, so that each case is tested without a cluster.
 struct Recognition {
     /// The claims that take part.
     private(set) var states: [ClaimState] = []
-    /// What stands in the way of a claim.
+    /// The obstacles of claims.
     private(set) var obstacles: [Transfer.ID: [Obstacle]] = [:]
-    /// What a person should know.
+    /// The notes for a person.
     private(set) var notes: [Obstacle] = []
-    /// Claims of the source class that call themselves ours, which nothing proves.
+    /// Claims of the source class with our marks and without proof.
     private(set) var passedOver: [Obstacle] = []
-    /// The claims that somebody has deleted in the middle of their migration.
+    /// The claims that somebody deleted in the middle of their migration.
     private var lost: [ClaimState] = []
 
     private let inventory: Inventory
@@ -24,7 +24,7 @@ struct Recognition {
         if !options.pipeline.goesToKept { addUnbound() }
     }
 
-    /// What a volume is in a migration decides who reads it: it is sealed, kept, the Go tool's, or an ordinary source.
+    /// Reads a volume by its part in a migration: sealed, kept, the Go tool's, or an ordinary source volume.
     private mutating func add(_ volume: PersistentVolume) {
         if let seal = inventory.seal(of: volume) {
             addSealed(volume, seal)
@@ -71,7 +71,7 @@ struct Recognition {
         }
     }
 
-    /// - Returns: false where nothing is left to do for what they say: then the volume is as any other.
+    /// - Returns: False where the marks leave nothing to do. The volume is then an ordinary one.
     private mutating func addGoTools(_ marks: GoMarks) -> Bool {
         switch marks.state(in: inventory, from: options.sources) {
         case .finished: return false
@@ -97,7 +97,7 @@ struct Recognition {
     }
 
     private mutating func addSource(_ claim: PersistentVolumeClaim, _ volume: PersistentVolume) {
-        // A staging claim of another migration, or what passes of one read; each goes with that.
+        // A staging claim or stand-in of another migration is deleted with that migration.
         if inventory.madeByRuns.contains(claim.metadata.uid) { return }
         if let why = claim.bondToOther {
             notes.append(
@@ -109,7 +109,7 @@ struct Recognition {
             )
             return
         }
-        // One that is protected is under way, whatever somebody writes on it.
+        // The migration of a protected claim is under way, whatever marks somebody writes on the claim.
         if claim.isMarked, volume.metadata.annotation(Marks.sourceUID) != claim.metadata.uid {
             notes.append(claim.noteOfUnproven)
             passedOver.append(claim.noteOfUnproven)
@@ -126,9 +126,9 @@ struct Recognition {
 
     private enum VolumeClaim {
         case found(PersistentVolumeClaim)
-        /// It is not chosen.
+        /// The claim is not chosen.
         case elsewhere
-        /// There is none, which a person should know.
+        /// There is no claim, and a person should know it.
         case none(Obstacle)
     }
 
@@ -138,12 +138,12 @@ struct Recognition {
         }
         guard let name = volume.claim else { return none(nil, " and has no claim; left alone") }
         guard inventory.includes(name, options.selection) else { return .elsewhere }
-        // It is named by itself.
+        // An unreadable claim is reported by itself.
         if inventory.unreadable(.claims, name) != nil { return .elsewhere }
         guard let claim = inventory.claims[name] else {
             return none(name.namespace, "; its claim \(name) does not exist; left alone")
         }
-        // A claim of this name that has another UID is not the claim of this volume.
+        // A claim with another UID is not the claim of this volume.
         guard claim.metadata.uid == volume.spec.claimRef?.uid else {
             return none(
                 name.namespace,
@@ -153,9 +153,10 @@ struct Recognition {
         return .found(claim)
     }
 
-    /// A sealed claim whose source claim still lives is met twice: once by its seal, once by its source volume. Between the
-    /// deletion of a sealed claim and its rebinding the source volume has no claim either. Of several transfers to one name
-    /// the first counts.
+    /// Merges several transfers to one name: the first counts.
+    ///
+    /// A sealed claim whose source claim still lives is found twice: by its seal and by its source volume. Between the
+    /// deletion of a sealed claim and its rebinding the source volume has no claim either.
     private mutating func mergeLost() {
         let sealed = Set(states.filter { $0.seal != nil }.map(\.name))
         let uids = Set(inventory.volumes.values.compactMap { inventory.seal(of: $0)?.uid })
@@ -173,7 +174,7 @@ struct Recognition {
         states.removeAll { !taken.insert($0.transfer.destination).inserted }
     }
 
-    /// Claims of the source class that no volume of it names: they have to be bound first.
+    /// Adds claims of the source class that no volume of the class names. They must be bound first.
     private mutating func addUnbound() {
         let busy = Set(states.map(\.name))
         for claim in inventory.claims.values.sorted(by: { $0.name < $1.name })

@@ -1,16 +1,16 @@
 import Kubernetes
 
-/// Which workloads use which claims, and the pods that nobody here can stop.
+/// The workloads that use claims, and the pods that no run can stop.
 struct ClaimUsage {
     var workloads: [(workload: Workload, claims: Set<ObjectName>)] = []
     var obstacles: [Transfer.ID: [Obstacle]] = [:]
-    /// The transfers of each source claim, by whose name pods know it.
+    /// The transfers of each source claim, by the name that pods mount.
     let transfers: [ObjectName: [Transfer.ID]]
-    /// The workloads that mount other claims of the class, too, which are not chosen.
+    /// The workloads that also mount claims of the class that are not chosen.
     var cuts: [Obstacle] = []
 }
 
-/// Which claims each workload mounts, by its template and by its pods.
+/// The claims that each workload mounts, by its template and by its pods.
 struct MountedClaims {
     private(set) var workloads: [Workload]
     private var claims: [String: Set<ObjectName>] = [:]
@@ -27,7 +27,7 @@ struct MountedClaims {
         if !workloads.contains(where: { $0.metadata.uid == workload.metadata.uid }) { workloads.append(workload) }
     }
 
-    /// Adds what scales workloads that mount some claims, and can be paused.
+    /// Adds the scalers that can be paused, above workloads that mount some of the claims.
     mutating func add(_ scalers: Scalers, of names: Set<ObjectName>) {
         for workload in workloads {
             let mounted = of(workload).intersection(names)
@@ -63,7 +63,7 @@ extension ClaimUsage {
         for state in inventory.limbo(among: mounted.subtracting(names)) {
             add(workload.waits(for: state), to: [first])
         }
-        // A mark that can't be read: the workload could be stopped, but not started again.
+        // With an unreadable mark the workload could be stopped, but not started again.
         do {
             _ = try workload.markedScale()
         } catch {
@@ -78,7 +78,7 @@ extension ClaimUsage {
 }
 
 extension Obstacle {
-    /// A pod without an owner that has ended.
+    /// Returns the obstacle of a pod that has ended and has no owner.
     static func ended(_ pod: Pod) -> Obstacle {
         Obstacle(
             namespace: pod.metadata.namespace,
@@ -90,7 +90,7 @@ extension Obstacle {
 }
 
 extension Unit {
-    /// The connected components of claims and workloads.
+    /// Returns the connected components of claims and workloads.
     static func components(
         of states: [ClaimState],
         usage: ClaimUsage,

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Finds what uses claims.
+/// Finds the users of claims.
 struct UsageSearch: Sendable {
     private let source: Client
     private let options: Options
@@ -17,7 +17,7 @@ struct UsageSearch: Sendable {
         var usage = ClaimUsage(transfers: Dictionary(grouping: states, by: \.name).mapValues { $0.map(\.id) })
         var claims = MountedClaims(inventory)
         var search = OwnerSearch(source, inventory, options, workloads)
-        // What is bound to its new volume already only waits for its workload to be ready: nothing is stopped for it.
+        // A rebound claim only waits until its workload is ready. Nothing is stopped for it.
         let rebound = Set(states.filter(\.isRebound).map(\.name))
         for pod in inventory.users where !pod.neverRuns {
             let mounted = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) })

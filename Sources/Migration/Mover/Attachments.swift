@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Sees to it that volumes are detached from nodes where no mover can go.
+/// Waits until volumes are detached from nodes where no mover can run.
 struct Detachment: Sendable {
     private let client: Client
     private let limits: Limits
@@ -20,11 +20,11 @@ struct Detachment: Sendable {
         (journal, findings, nodes) = (other.journal, other.findings, other.nodes)
     }
 
-    /// The same with another client.
+    /// Returns the same with another client.
     func using(_ client: Client) -> Detachment { Detachment(self, client) }
 
-    /// Remembers what a unit's volumes are attached to, before it is stopped: while it stands still no list of the whole
-    /// cluster is to be waited for.
+    /// Notes the attachments of a unit's volumes before it is stopped, so that the stop does not wait for a list of the
+    /// whole cluster.
     func noteAttachments(of unit: Unit) async throws {
         let volumes = unit.claims.flatMap { [$0.source, $0.destination] }.compactMap(\.self)
         var found: [String: [VolumeAttachment]] = [:]
@@ -35,13 +35,14 @@ struct Detachment: Sendable {
                 found[attachment.volume]?.append(attachment)
             }
         } catch let error as APIError where error.reason == .forbidden {
-            // The check of permissions has said so.
+            // The check of permissions has reported it.
         }
         let noted = found
         findings.note { $0.attachments.merge(noted) { $1 } }
     }
 
-    /// What volumes are attached to now. It is asked for before a pod mounts them, so what was noted holds only once.
+    /// Returns the present attachments of volumes. Pods mount the volumes afterwards, so a noted attachment is used
+    /// only once.
     private func attachments(of volumes: Set<String>) async throws -> [VolumeAttachment] {
         var noted: [[VolumeAttachment]?] = []
         findings.note { found in noted = volumes.map { found.attachments.removeValue(forKey: $0) } }
@@ -55,8 +56,8 @@ struct Detachment: Sendable {
         return now
     }
 
-    /// Waits until the claim's volumes are detached from the nodes that the mover can't go to; else its start would
-    /// fail there (Multi-Attach), again and again. To a node that it can go to it is sent.
+    /// Waits until the claim's volumes are detached from the nodes where the mover cannot run. Otherwise its start
+    /// would fail again and again (Multi-Attach). Where the mover can run on an attached node, it is placed there.
     func wait(
         for volumes: [PersistentVolume],
         of state: ClaimState,
@@ -78,11 +79,11 @@ struct Detachment: Sendable {
             )
             try await awaitEnd(of: elsewhere, state)
         } catch let error as APIError where error.reason == .forbidden {
-            // The check of permissions has said so.
+            // The check of permissions has reported it.
         }
     }
 
-    /// A node that a volume is attached to and that the mover can go to, as far as the nodes are known.
+    /// Returns a node that a volume is attached to and where the mover can run, as far as the nodes are known.
     private func node(
         of attachments: [VolumeAttachment],
         for placement: Placement,
@@ -126,12 +127,12 @@ struct Detachment: Sendable {
 }
 
 extension VolumeAttachment {
-    /// The name of the volume; empty for one that a pod's manifest holds.
+    /// The name of the volume; empty for a volume inside a pod's manifest.
     fileprivate var volume: String { spec.source.persistentVolumeName ?? "" }
 }
 
 extension PersistentVolume {
-    /// True of a volume that is attached to one node at a time, if it is attached at all.
+    /// True where the volume can be attached to only one node at a time.
     var isAttachedToOneNode: Bool {
         let modes = spec.accessModes ?? []
         return spec.hostPath == nil && spec.local == nil && spec.nfs == nil

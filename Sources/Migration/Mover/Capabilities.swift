@@ -2,16 +2,16 @@ import Kubernetes
 
 /// The capabilities of the containers of a copy.
 enum Capabilities {
-    /// What container runtimes give to root by themselves.
+    /// The capabilities that container runtimes give to root by default.
     private static let given = [
         "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
         "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
     ]
 
-    /// Has a pod admitted that drops all capabilities and adds some.
+    /// Creates a pod that drops all capabilities and adds some.
     ///
-    /// OpenShift's SecurityContextConstraint `anyuid` admits root, but lets nothing be added: there the pod has what the
-    /// runtime gives, less what it did not ask for.
+    /// OpenShift's SecurityContextConstraint `anyuid` admits root but no added capabilities. There the pod has the
+    /// runtime's defaults, without those that it did not ask for.
     static func admitted<Created>(
         _ manifest: JSON,
         by create: (JSON) async throws -> Created

@@ -1,8 +1,8 @@
 import Kubernetes
 
 extension Unit {
-    /// Finds for each claim a pod that mounts it; where none is left, since an earlier run or a person has stopped its
-    /// workload, what that makes its pods from.
+    /// Finds for each claim a pod that mounts it. Where an earlier run or a person stopped its workload, the workload's
+    /// pod template is the consumer.
     mutating func nameConsumers(in inventory: Inventory) {
         for index in claims.indices {
             let name = claims[index].name

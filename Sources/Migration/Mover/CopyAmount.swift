@@ -1,13 +1,14 @@
-/// How far a mover has come, as a line of its output says.
+/// The progress of a mover, from a line of its output.
 struct CopyAmount: Equatable, Sendable {
-    /// How much content was copied, or compared, in bytes.
+    /// The amount of content that was copied or compared, in bytes.
     var bytes: Int64
-    /// How much there is, as far as that is known.
+    /// The whole amount, as far as it is known.
     var total: Int64?
-    /// False while the tool still looks for files, so that there is more than it knows; nil where the line doesn't say.
+    /// False while the tool still looks for files and the whole amount grows; nil where the line does not tell.
     var isTotalKnown: Bool?
 
-    /// No volume holds more; the hundredfold of it, and what many claims have together, must still be numbers.
+    /// The largest amount. No volume holds more, and the hundredfold of it and the sum of many claims must still be
+    /// numbers.
     static let most: Int64 = 10_000_000_000_000_000
 
     init(bytes: Int64, total: Int64?, isTotalKnown: Bool?) {
@@ -18,7 +19,7 @@ struct CopyAmount: Equatable, Sendable {
 
     /// Reads a line of rsync's `--info=progress2`; nil for any other.
     ///
-    /// It ends with a carriage return rather than a line end, so that several may come as one line: the last counts.
+    /// rsync ends it with a carriage return, so several may come as one line. The last counts.
     ///
     ///     1,048,576  16%  328.12MB/s    0:00:00 (xfr#1, to-chk=6/9)
     init?(rsync line: Substring) {
@@ -32,7 +33,7 @@ struct CopyAmount: Equatable, Sendable {
         isTotalKnown = checked.hasPrefix("to-chk=")
     }
 
-    /// `10,485,760`; and `10.49M`, where the person's own flags make rsync write it so.
+    /// Reads `10,485,760`, and also `10.49M`, which the person's own flags may make rsync write.
     private static func bytes(_ text: Substring) -> Int64? {
         let units: [Character: Double] = ["K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15]
         let number =
@@ -48,13 +49,13 @@ struct CopyAmount: Equatable, Sendable {
 
 extension RsyncFlags {
     func amount(in line: Substring) -> CopyAmount? {
-        // Of single files: that of `--progress` looks the same.
+        // Verbose output has such lines for single files: those of `--progress` look the same.
         verbose ? nil : CopyAmount(rsync: line)
     }
 }
 
 extension DeviceScript {
-    /// `256 of 1024 MiB compared, 12 MiB written`
+    /// Reads `256 of 1024 MiB compared, 12 MiB written`.
     func amount(in line: Substring) -> CopyAmount? {
         let words = line.split(separator: " ")
         guard words.count > 4, words[1] == "of", words[4].hasPrefix("compared"), let done = Int64(words[0]),

@@ -1,22 +1,22 @@
 import Kubernetes
 
-/// How fast a copy goes: what its mover says from time to time, made into what a person wants to know.
+/// The pace of a copy, computed from its mover's reports for a person.
 struct CopyPace {
-    /// The rate is that of so long: short enough to show a change, long enough not to dance.
+    /// The time over which the rate is measured: short enough to show a change, long enough to be steady.
     private static let window: Duration = .seconds(15)
-    /// Lines may come in bursts, and nobody reads faster.
+    /// The shortest time between two reports. Lines may come in bursts, and nobody reads faster.
     private static let interval: Duration = .seconds(1)
 
     private var samples: [(time: Duration, bytes: Int64)] = []
     private var isTotalKnown = true
     private(set) var last: CopyAmount?
 
-    /// Takes in what the mover says.
+    /// Adds a report of the mover.
     ///
-    /// - Parameter now: when it said so.
-    /// - Returns: how the copy goes, or nil where that was told a moment ago.
+    /// - Parameter now: The time of the report.
+    /// - Returns: The progress of the copy; nil where it was reported a moment ago.
     mutating func add(_ amount: CopyAmount, at now: Duration) -> CopyProgress? {
-        // What is less was cut off at its beginning: a mover copies ever more.
+        // A mover copies ever more, so a smaller amount lost its beginning.
         guard amount.bytes >= last?.bytes ?? 0 else { return nil }
         last = amount
         if let known = amount.isTotalKnown { isTotalKnown = known }

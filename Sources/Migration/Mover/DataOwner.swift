@@ -1,13 +1,13 @@
 import Kubernetes
 
-/// As whom the pods that use a claim read and write it: as whom a mover can copy it where it may not be root.
+/// The user of the pods that read and write a claim. A mover that may not be root runs as this user.
 struct DataOwner: Equatable, Sendable {
-    /// A pod's security context: `runAsUser` and, where the pods had them, groups.
+    /// The pod's security context: `runAsUser` and, where the pods had them, groups.
     private let context: [String: JSON]
 
     private static let groups = ["runAsGroup", "fsGroup"]
 
-    /// What the containers that mount a claim agree on; nil where one of them is root, or may be, or they differ.
+    /// Finds the user that all containers mounting a claim share; nil where one is or may be root, or they differ.
     init?(of claim: ObjectName, in pods: [Pod]) {
         let users = pods.filter { $0.metadata.namespace == claim.namespace && $0.claimNames.contains(claim.name) }
         var contexts: Set<[String: JSON]> = []
@@ -30,7 +30,7 @@ struct DataOwner: Equatable, Sendable {
         self.init(context)
     }
 
-    /// Reads the mark on a source volume, which is there when the pods are gone.
+    /// Reads the mark of a source volume, which remains when the pods are gone.
     init?(mark: String) {
         guard let members = JSON(parsingLeniently: mark)?.object else { return nil }
         self.init(members)
@@ -47,8 +47,8 @@ struct DataOwner: Equatable, Sendable {
 
     var mark: String { String(decoding: JSON.object(context).text, as: UTF8.self) }
 
-    /// A pod's security context that the restricted Pod Security standard allows. The groups of files that are right
-    /// are left alone.
+    /// A pod's security context that the restricted Pod Security standard allows. It leaves groups of files alone that
+    /// are right.
     var podContext: JSON {
         var pod = context
         pod["runAsNonRoot"] = true
@@ -72,14 +72,14 @@ struct DataOwner: Equatable, Sendable {
 }
 
 extension ClaimState {
-    /// As whom a mover can copy the claim where it may not be root; nil where that is not known.
+    /// The user as which a mover can copy the claim where it may not be root; nil where none is known.
     var owner: DataOwner? {
         transfer.ownerOfPods ?? source?.metadata.annotation(Marks.owner).flatMap { DataOwner(mark: $0) }
     }
 }
 
 extension MoverPod {
-    /// The same mover as somebody who is not root.
+    /// Returns the same mover as a user other than root.
     func running(as owner: DataOwner) -> MoverPod {
         var mover = self
         mover.owner = owner
@@ -87,10 +87,10 @@ extension MoverPod {
         return mover
     }
 
-    /// Has a mover admitted: as root, who alone keeps every owner for certain, or as the data's owner where a policy
-    /// refuses root.
+    /// Creates a mover as root, which alone surely keeps every owner, or as the data's owner where a policy refuses
+    /// root.
     ///
-    /// - Returns: the mover that was admitted, and what was created.
+    /// - Returns: The admitted mover, and the created object.
     func admitted<Created>(
         orAs owner: DataOwner?,
         by create: (JSON) async throws -> Created

@@ -2,16 +2,16 @@ import Kubernetes
 
 /// The copy of a block device: the script `device.sh`.
 ///
-/// Each piece of the source is compared with the destination's and written where it differs: so runs of zeros stay
-/// sparse on a fresh volume, and a repeated copy writes only what is new.
+/// Each piece of the source is compared with the destination's and written where it differs. So runs of zeros stay
+/// sparse on a fresh volume, and a repeated copy writes only the changes.
 struct DeviceScript: MoverContent, Equatable {
-    /// What has to be in the image, as it stands in the script.
+    /// The programs that the script needs in the image.
     static let programs = ["sh", "dd", "cmp", "head", "wc", "sha256sum"]
 
-    /// Any but none is by contents: a device has nothing else.
+    /// The verification. Any except none compares contents, because a device has nothing else.
     var verification = Options.Verification.quick
 
-    /// Exit codes of the script's own.
+    /// The script's own exit codes.
     private enum Code: Int { case empty = 65, input, tooSmall }
 
     static let text = MoverScript.text(PackageResources.device_sh)
@@ -45,7 +45,7 @@ struct DeviceScript: MoverContent, Equatable {
         return CopyStatistics(totalBytes: size, transferredBytes: values["written"].flatMap { Int64($0) } ?? 0)
     }
 
-    /// The lines of a name and a value that the script ends with.
+    /// Returns the lines of names and values at the end of the script's output.
     private static func values(in output: String) -> [Substring: String] {
         let pairs = output.split(whereSeparator: \.isNewline).map { $0.split(separator: " ") }.filter { $0.count == 2 }
         return Dictionary(pairs.map { ($0[0], String($0[1])) }, uniquingKeysWith: { $1 })

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// What is said of the movers' image.
+/// Reports on the movers' image.
 struct Image: Sendable {
     private let name: String
     private let journal: Journal
@@ -10,7 +10,7 @@ struct Image: Sendable {
         (name, journal, findings) = (context.options.rsyncImage, context.journal, context.findings)
     }
 
-    /// Says that the owner of the image can have another one run as root over the data.
+    /// Warns that the image's owner can make another image run as root over the data.
     func warnOfTag() {
         guard !name.contains("@sha256:") else { return }
         journal.warn(
@@ -20,7 +20,7 @@ struct Image: Sendable {
         )
     }
 
-    /// Remembers, and says once, that the image has no shell.
+    /// Notes that the image has no shell, and reports it once.
     func noteMissingShell() {
         var isNew = false
         findings.note { found in

@@ -1,10 +1,10 @@
 import Kubernetes
 
-/// Why a pod could not run with the volumes that its claims are to be bound to.
+/// The reason why a pod could not run with the volumes that its claims are to be bound to.
 struct Misplacement: Equatable {
-    /// Something that it mounts, which not every node can.
+    /// A volume that the pod mounts and that only some nodes can mount.
     struct Limit: Equatable {
-        /// As messages name it.
+        /// The name of the volume in messages.
         var title: String
         var nodes: Set<String>
     }
@@ -13,19 +13,19 @@ struct Misplacement: Equatable {
     /// The nodes that take the pod itself.
     var nodes: Set<String>
     var limits: [Limit]
-    /// The claims whose new volumes are where the pod can't be; nil where it could not run with other ones either.
+    /// The claims whose new volumes are where the pod cannot run; nil where it could not run with other volumes either.
     var claims: Set<Transfer.ID>?
 }
 
-/// What decides where new volumes are.
+/// The facts that decide where new volumes are.
 struct DestinationSites: Sendable {
     var sites: Sites
-    /// Nil where it is not known.
+    /// The class; nil where it is unknown.
     var storageClass: StorageClass?
-    /// All volumes, where the class only takes those that are there.
+    /// All volumes, where the class only takes existing ones.
     var volumes: [PersistentVolume] = []
 
-    /// What a claim is to be bound to.
+    /// The volume that a claim is to be bound to.
     enum Destination {
         case volume(PersistentVolume)
         /// A volume that the class will make.
@@ -34,7 +34,7 @@ struct DestinationSites: Sendable {
         case any
     }
 
-    /// The nodes that can mount a claim's volume once it is made.
+    /// Returns the nodes that can mount a claim's volume once it is made.
     fileprivate func ofNewVolume(for state: ClaimState) -> Set<String> {
         guard let storageClass else { return sites.all }
         guard storageClass.provisioner == StorageClass.noProvisioner, !volumes.isEmpty else {
@@ -45,7 +45,7 @@ struct DestinationSites: Sendable {
 }
 
 extension Unit {
-    /// The first pod that no node could run with what its claims are to be bound to.
+    /// Returns the first pod that no node could run with the volumes that its claims are to be bound to.
     func misplacement(
         in place: DestinationSites,
         _ destination: (ClaimState) -> DestinationSites.Destination
@@ -68,7 +68,7 @@ extension PodWithClaims {
             found.add("the volume \(volume.metadata.name) of \(name)", place.sites.of(volume), place)
         }
         let fixed = found.left
-        // What stands still, and could not run as things are either, is not for a migration to judge.
+        // A migration does not judge a pod that does not run and could not run now either.
         if fixed.isEmpty { return runs ? found : nil }
         var made: [Transfer.ID: Set<String>] = [:]
         for state in states where claims.contains(state.name) {
@@ -89,7 +89,7 @@ extension PodWithClaims {
 }
 
 extension Misplacement {
-    /// The nodes that can do with all limits.
+    /// The nodes that meet all limits.
     fileprivate var left: Set<String> { limits.reduce(nodes) { $0.intersection($1.nodes) } }
 
     fileprivate mutating func add(_ title: String, _ nodes: Set<String>, _ place: DestinationSites) {
@@ -98,7 +98,7 @@ extension Misplacement {
 }
 
 extension Misplacement {
-    /// What a person is told, and what to do.
+    /// Returns the message for a person, with what to do.
     func inWords(_ storageClass: StorageClass?) -> String {
         let mountable = limits.map { "\($0.title) \($0.nodes.isEmpty ? "by none" : "only by \($0.nodes.inWords)")" }
             .joined(separator: ", ")

@@ -1,71 +1,72 @@
 import Kubernetes
 
-/// What a mover copies, and with what: files with rsync (`RsyncFlags`), or a device with a script (`DeviceScript`).
+/// The content of a mover: files that rsync copies (`RsyncFlags`), or a device that a script copies (`DeviceScript`).
 protocol MoverContent: Sendable {
-    /// Who ends with an exit code, as messages name it.
+    /// The program that exits with a code, as messages name it.
     var tool: String { get }
-    /// The command lines, program first, of the container that copies and of the one that checks.
+    /// The command line of the copying container, program first.
     var copyingCommand: [String] { get }
     var checkingCommand: [String] { get }
-    /// That of a container that only compares, some time after the copy.
+    /// The command line of a container that only compares, some time after the copy.
     var comparingCommand: [String] { get }
-    /// Whether a copy that did not fail is to be checked all the same.
+    /// True where a copy that did not fail is still to be checked.
     var isToBeChecked: Bool { get }
-    /// That of a container that copies while the workload goes on writing; nil for what has to stand still.
+    /// Returns the command line of a container that copies while the workload writes; nil for content that must stand
+    /// still.
     ///
-    /// - Parameter moment: since when what it reads may lack what was written, in seconds since 1970; nil where it reads
-    ///   what is written to.
+    /// - Parameter moment: The moment since which writes may be missing in what it reads, in seconds since 1970; nil
+    ///   where it reads the volume that is written to.
     func passCommand(since moment: Int?) -> [String]?
-    /// The command line of preflight's trial, which has the destination only.
+    /// The command line of preflight's trial, which has only the destination.
     var tryingCommand: [String] { get }
 
-    /// False where what is copied may be lost with the node for a while after the mover's end.
+    /// False where the copied data may be lost with the node for a while after the mover's end.
     var isFlushed: Bool { get }
 
-    /// The same for a mover that is not root.
+    /// The same content for a mover that is not root.
     var withoutRoot: Self { get }
-    /// The same for a copy that repeats one which failed, or whose check did.
+    /// The same content for a repeated copy, after a failed copy or check.
     var repeated: Self { get }
 
-    /// The same with a source that another pod serves; nil for what can't be copied that way.
+    /// Returns the same content with a source that another pod serves; nil for content that cannot be copied so.
     func served(at address: String) -> Self?
-    /// The fields of a container that give it volumes, each at the path of its name.
+    /// Returns the fields of a container that give it volumes, each at the path of its name.
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON]
-    /// What is still to be copied, in the words of a check that ended well; nil where it does not say that it looked, or
-    /// where its words are cut so that a difference may be missing.
+    /// Returns what is still to be copied, from the output of a check that succeeded; nil where the output does not
+    /// prove that the check looked, or is cut so that a difference may be missing.
     func differences(in check: String) -> [String]?
-    /// Why another attempt would leave the same differences; nil where it may not.
+    /// Returns the reason why another attempt would leave the same differences; nil where it may not.
     func whyFinal(_ differences: [String]) -> String?
-    /// True of an end with an error that a check can overrule, which is then made by a mover of its own.
+    /// Returns true where an error at the end can be overruled by a check. A mover of its own then makes the check.
     func isHarmless(_ code: Int, output: String) -> Bool
-    /// How much was copied, or compared; nil where the output does not tell.
+    /// Returns how much was copied or compared; nil where the output does not tell.
     func statistics(in output: String) -> CopyStatistics?
-    /// How far the copy is, where a line of its output tells.
+    /// Returns the progress of the copy, where a line of its output tells.
     func amount(in line: Substring) -> CopyAmount?
     func exit(_ code: Int) -> MoverExit
-    /// Advice that only the output allows.
+    /// Returns advice that depends on the output.
     func advice(output: String) -> String?
-    /// What the copy can do without, where a failure is about nothing else: the content to go on with.
+    /// Returns the content without what the copy can do without, where a failure is about nothing else.
     func reduced(after code: Int, output: String) -> (content: any MoverContent, loss: Loss)?
 }
 
-/// What a copy does without.
+/// The part that a copy does without.
 enum Loss: Equatable {
-    /// Something that the file systems can't hold, or this rsync was not built for.
+    /// Metadata that the file systems cannot hold, or that this rsync was not built for.
     case metadata([String])
-    /// The image has none: there is nothing to see of the copy while it runs.
+    /// The shell, which the image lacks. The copy's progress is not shown then.
     case shell
 }
 
 extension MoverContent {
-    /// The one that reads what is written to.
+    /// The command line of a pass that reads the volume that is written to.
     var passCommand: [String]? { passCommand(since: nil) }
 }
 
 extension ClaimState {
-    /// What its movers copy.
+    /// Returns the content of its movers.
     ///
-    /// - Parameter found: nothing yet, before the first of them.
+    /// - Parameter found: The findings of the run; empty before the first mover.
     func content(_ options: Options, found: Findings.All = Findings.All()) -> any MoverContent {
         if isBlock { return DeviceScript(verification: options.verification) }
         let flags = RsyncFlags(
@@ -86,7 +87,7 @@ extension RsyncFlags: MoverContent {
     var tool: String { "rsync" }
     var copyingCommand: [String] {
         if hasShell { return command(isToBeChecked ? .copy : .unchecked, copying) }
-        // Without a shell an interrupted pass can't be settled: its stamp stays, and the check sees it.
+        // Without a shell an interrupted pass cannot be settled: its stamp stays, and the check sees it.
         return ["rsync", "--filter=P /\(CopyScript.stamp)"] + copying
     }
     func passCommand(since moment: Int?) -> [String]? { hasShell ? command(.pass, since: moment, copying) : nil }
@@ -94,9 +95,10 @@ extension RsyncFlags: MoverContent {
     var comparingCommand: [String] {
         hasShell ? CopyScript.command(.compare, .all, streams: "1", checking) : checkingCommand
     }
-    /// rsync's own `--fsync` flushes contents, but no names, and nothing that an earlier copy has left.
+    /// True where a shell flushes. rsync's own `--fsync` flushes contents, but no names, and nothing that an earlier
+    /// copy left.
     var isFlushed: Bool { hasShell }
-    /// Only the check sees owners that could not be kept.
+    /// True also without verification where it is not root: only the check sees owners that could not be kept.
     var isToBeChecked: Bool { verification != .none || !isRoot }
     var tryingCommand: [String] {
         let trial = further + ["--version"]
@@ -104,7 +106,7 @@ extension RsyncFlags: MoverContent {
     }
 
     private func command(_ mode: CopyScript.Mode, since moment: Int? = nil, _ rsync: [String]) -> [String] {
-        // What the person's own flags select, or ask for, is rsync's alone.
+        // Only rsync knows what the person's own flags select or ask for.
         let isAlone = verbose || !further.isEmpty || bandwidthLimit != nil
         let streams = isAlone ? "1" : streams.map(String.init) ?? "auto"
         return CopyScript.command(mode, verbose ? .all : .progress, streams: streams, since: moment, rsync)
@@ -120,11 +122,11 @@ extension RsyncFlags: MoverContent {
     }
 
     func differences(in check: String) -> [String]? {
-        // The statistics prove that it looked; the person's own flags may silence it.
+        // The statistics prove that the check looked. The person's own flags may silence it.
         guard CopyStatistics(rsync: check) != nil else { return nil }
         let found = RsyncDifferences(in: check)
         let differences = found.lines.filter { !isOfTheMount($0) }
-        // What is missing may have been a difference.
+        // The missing part may have held a difference.
         return found.isWhole || !differences.isEmpty ? differences.map(String.init) : nil
     }
 
@@ -134,7 +136,7 @@ extension RsyncFlags: MoverContent {
         return flags
     }
 
-    /// By size and time rsync would pass over what only contents tell apart.
+    /// The flags of a repeated copy. By size and time rsync would skip files that only contents tell apart.
     var repeated: RsyncFlags {
         var flags = self
         flags.comparesContents = verification == .checksum
@@ -143,12 +145,13 @@ extension RsyncFlags: MoverContent {
 
     func served(at address: String) -> RsyncFlags? {
         var flags = self
-        // A literal address of IPv6 is told from a port by its brackets.
+        // Brackets separate a literal IPv6 address from a port.
         flags.source = (address.contains(":") ? "[\(address)]" : address) + "::source/"
         return flags
     }
 
-    /// The volume's own directory is root's: nobody else can set its time and mode. Its owners must be the same.
+    /// Returns true where the item is the volume's own directory. It is root's, so nobody else can set its time and
+    /// mode. Its owners must be the same.
     private func isOfTheMount(_ item: Substring) -> Bool {
         guard !isRoot, item.hasPrefix(".d"), item.dropFirst(11) == " ./" else { return false }
         return zip(item.dropFirst(2), 2...10).allSatisfy { $0 == "." || [4, 5].contains($1) }

@@ -1,14 +1,14 @@
 import Kubernetes
 
-/// What an exit code of a mover's container means, and what to do about it.
+/// The meaning of an exit code of a mover's container, and what to do about it.
 struct MoverExit: Equatable {
     var code: Int
-    /// In words, after rsync(1), "EXIT VALUES".
+    /// The meaning in words, after rsync(1), "EXIT VALUES".
     var meaning: String
-    /// True where another attempt may do better, from where this one stopped.
+    /// True where another attempt may succeed, from where this one stopped.
     var isWorthRepeating = false
 
-    /// Files were deleted while they were copied: normal where the workload goes on.
+    /// Files were deleted while they were copied, which is normal where the workload runs.
     static let vanished = 24
 
     init(rsync code: Int) {
@@ -41,8 +41,8 @@ struct MoverExit: Equatable {
         }
     }
 
-    /// The lines that tell what went wrong, at most eight of them and none longer than anybody reads: rsync's own
-    /// complaints, which its statistics may follow; without any, the last lines.
+    /// Returns the lines that tell what went wrong, at most eight and each shortened: rsync's own complaints, which its
+    /// statistics may follow; without any, the last lines.
     static func complaints(in output: String) -> [String] {
         let lines = output.split(whereSeparator: \.isNewline).map(String.init)
         let complaints = lines.filter {
@@ -51,7 +51,7 @@ struct MoverExit: Equatable {
         return (complaints.isEmpty ? lines.suffix(5) : complaints.prefix(8)).map { $0.shortened(to: 1000) }
     }
 
-    /// Advice that only the output allows.
+    /// Returns advice that depends on the output.
     static func advice(output: String) -> String? {
         let text = output.lowercased()
         if text.contains("no space left on device") || text.contains("disk quota exceeded") {
@@ -67,12 +67,12 @@ struct MoverExit: Equatable {
         return nil
     }
 
-    /// True where a policy refuses a mover that is root.
+    /// Returns true where a policy refuses a mover that is root.
     static func refusesRoot(_ refusal: String) -> Bool {
         ["violates PodSecurity", "security context constraint", "denied the request"].contains { refusal.contains($0) }
     }
 
-    /// How a namespace comes to admit a mover that is root, and how that is taken back.
+    /// Returns the way to make a namespace admit a mover that is root, and the way back.
     static func adviceOnRoot(in namespace: String) -> String {
         "for the time of the migration let the mover be root: \(adviceOnLabel(in: namespace)). On OpenShift: oc adm policy "
             + "add-scc-to-user anyuid -z default -n \(namespace), which holds for every pod of that ServiceAccount; "
@@ -85,7 +85,7 @@ struct MoverExit: Equatable {
             + "kubectl label namespace \(namespace) pod-security.kubernetes.io/enforce-"
     }
 
-    /// Advice on a mover that the API server refuses.
+    /// Returns advice on a mover that the API server refuses.
     static func advice(refusal: String, namespace: String) -> String? {
         if refusal.contains("violates PodSecurity") {
             return "a mover has to be root, to read all files and keep their owners. For the time of the migration: "
@@ -104,7 +104,7 @@ struct MoverExit: Equatable {
         return nil
     }
 
-    /// Which kinds of metadata the file systems or this rsync can't hold, where those are all that failed.
+    /// Returns flags without the metadata that the file systems or this rsync cannot hold, where nothing else failed.
     static func unsupported(in output: String, flags: RsyncFlags) -> RsyncFlags? {
         var reduced = flags
         var others = false

@@ -1,12 +1,12 @@
 import Kubernetes
 
-/// Judges movers that have ended by what their containers say.
+/// Judges ended movers by the output of their containers.
 struct MoverJudge: Sendable {
     private let client: Client
 
     init(_ context: Context) { client = context.destination }
 
-    /// What a mover that has ended says of its copy.
+    /// Returns the outcome of an ended mover.
     ///
     /// - Throws: `Failure` where another attempt would fail too.
     func judge(_ pod: Pod, _ mover: MoverPod, took: Duration) async throws -> MoverOutcome {
@@ -38,7 +38,7 @@ struct MoverJudge: Sendable {
             if differences.isEmpty { return .done(.equal(try await ofCopy() ?? content.statistics(in: check))) }
             return .again(Self.stillDifferent(differences))
         }
-        // Evicted, its deadline passed, its node shut down: it says more than an exit code.
+        // The reason is an eviction, a passed deadline or a node's shutdown. It says more than an exit code.
         let end = pod.status?.reason.map { "\($0)\(pod.status?.message.map { ": \($0)" } ?? "")" }
         let failedContainer = isCopied ? MoverPod.checkContainer : MoverPod.copyContainer
         guard let failed = isCopied ? checked : copied else {
@@ -75,7 +75,7 @@ struct MoverJudge: Sendable {
         throw Failure(place: place, reason: "\(why)\n  advice: \(MoverExit.adviceOnRoot(in: namespace ?? ""))")
     }
 
-    /// What a container that failed has said; where it never ran, what the kubelet says of it.
+    /// Returns the output of a failed container; where it never ran, the kubelet's message about it.
     private func output(
         of container: String,
         of pod: Pod,
@@ -95,7 +95,7 @@ struct MoverJudge: Sendable {
 }
 
 extension Pod {
-    /// How a container failed that is not ours: one that others put into the mover.
+    /// The failure of a container that others put into the mover.
     fileprivate var failureOfOthers: String? {
         let statuses = (status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? [])
         return statuses.lazy.compactMap { status in

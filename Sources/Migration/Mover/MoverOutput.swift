@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Shows what movers say while they run.
+/// Shows the output of movers while they run.
 struct MoverOutput: Sendable {
     private let client: Client
     private let isVerbose: Bool
@@ -11,20 +11,20 @@ struct MoverOutput: Sendable {
         (client, isVerbose, journal) = (context.destination, context.options.verboseCopy, context.journal)
     }
 
-    /// A copy of a moment is not worth a connection to watch it.
+    /// The delay of the connection. A copy that is shorter is not worth one.
     private static let delay: Duration = .seconds(1)
-    /// How long output may be missing after the mover's end.
+    /// The time that output may be missing after the mover's end.
     private static let drain: Duration = .seconds(5)
 
     private enum Shown: Sendable {
-        /// Nil where the mover was deleted or lost.
+        /// The mover ended; nil where it was deleted or lost.
         case moverEnded(Pod?)
         case outputEnded
     }
 
-    /// Shows what the copying container writes, and how far it is, to those who want to know, while it runs.
+    /// Shows the output and the progress of the copying container to those who want them, while it runs.
     ///
-    /// - Parameter wait: waits for the mover's end; it is nowise delayed, but for the last lines of `--verbose-copy`.
+    /// - Parameter wait: Waits for the mover's end. Only the last lines of `--verbose-copy` delay it.
     func showing(
         _ pod: Pod,
         of state: ClaimState,
@@ -56,7 +56,7 @@ struct MoverOutput: Sendable {
         }
     }
 
-    /// Where following fails, the copy goes on unseen.
+    /// Follows the output. Where following fails, the copy goes on unseen.
     private func show(_ pod: Pod, of state: ClaimState, _ content: any MoverContent) async throws {
         do {
             if !isVerbose { try await time.sleep(time.now() + Self.delay) }
@@ -71,7 +71,7 @@ struct MoverOutput: Sendable {
                     journal.watch?(state.name, progress)
                 }
             }
-            // All is copied, and is checked now.
+            // All is copied and is being checked.
             if let bytes = pace.last?.bytes { journal.watch?(state.name, CopyProgress(bytes: bytes, total: bytes)) }
         } catch {
             try Task.checkCancellation()

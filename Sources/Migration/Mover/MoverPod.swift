@@ -1,50 +1,51 @@
 import Kubernetes
 
-/// The pod that copies between source and staging claim.
+/// The pod that copies from source to staging claim.
 ///
-/// An init container copies, the container after it checks that nothing is left to transfer: so for files only rsync
-/// has to be in the image, and no shell.
+/// An init container copies, and the container after it checks that nothing is left to transfer. So for files the image
+/// needs only rsync, and no shell.
 struct MoverPod {
-    /// What one mover does.
+    /// The task of one mover.
     enum Task: Equatable {
         /// Copies, and checks that nothing is left to transfer, unless no check is wanted.
         case copy
-        /// Copies what is there now, while the workload goes on writing.
+        /// Copies the present content while the workload writes.
         case pass
         /// Only compares.
         case compare
-        /// Only is there, with the image and the destination. Not with the source, which is in use: where SELinux is in
-        /// force, mounting it could take it from its pods.
+        /// Only starts, with the image and the destination. It does not mount the source, which is in use: where
+        /// SELinux is enforced, the mount could take it from its pods.
         case nothing
     }
 
     static let copyContainer = "copy"
     static let checkContainer = "check"
-    /// The names of the claims' volumes and of the keys of a copy over the network; each is mounted at the path of its
+    /// The names of the claims' volumes and of the keys of a copy over the network. Each is mounted at the path of its
     /// name.
     static let volumes: Set<String> = ["source", "dest", SourceServer.keys]
 
     var name: ObjectName
     var sourceClaim: String
     var sourceUID: String
-    /// What it reads instead of the source claim.
+    /// The stand-in that it reads instead of the source claim.
     var standIn: StandIn?
     var stagingClaim: String
     var image: String
     var content: any MoverContent
-    /// What serves the source, where no node can mount both volumes.
+    /// The server of the source volume, where no node can mount both volumes.
     var server: SourceServer?
     var task = Task.copy
     var placement: Placement
-    /// After this many seconds the kubelet ends it, even if nobody is there any more to see.
+    /// The time in seconds after which the kubelet ends it, even where no run watches it any more.
     var deadline: Int
-    /// As whom it runs where it is not root.
+    /// The user as which it runs where it is not root.
     var owner: DataOwner?
     /// The person's own part of the manifest.
     var template: MoverTemplate?
 
-    /// What keeps autoscalers from evicting the pod, which would begin again while its workload stands still; and what
-    /// keeps the sidecar injectors of the usual meshes away: a sidecar would keep the pod running for ever.
+    /// The annotations that keep autoscalers from evicting the pod, which would begin again while its workload stands
+    /// still, and that keep the sidecar injectors of the usual meshes away. A sidecar would keep the pod running for
+    /// ever.
     static let annotations: [String: JSON] = [
         "karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
         "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled",
@@ -54,17 +55,17 @@ struct MoverPod {
         Marks.mover.label: .string(Marks.mover.value), "sidecar.istio.io/inject": "false",
         "kuma.io/sidecar-injection": "disabled",
     ]
-    /// What of root's capabilities a copy needs: to give files away, to read and change those of others with their
+    /// The capabilities of root that a copy needs: to give files away, to read and change others' files with their
     /// set-user-ID bits and file capabilities, and to make devices. The baseline Pod Security standard allows them.
     static let capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"]
 
-    /// That of a container of ours that is root, as rsync has to be for others' files.
+    /// Returns the security context of a container of ours that is root, as rsync must be for others' files.
     static func securityContext(_ capabilities: [String] = capabilities) -> JSON {
         var context = DataOwner.containerContext
         context[path: ["capabilities", "add"]] = .array(capabilities.map(JSON.string))
         return context
     }
-    /// Whatever the image says.
+    /// The security context of the pod, whatever user the image names.
     static let podSecurityContext: JSON = ["runAsUser": 0]
 
     var manifest: JSON {
@@ -117,7 +118,7 @@ struct MoverPod {
         }
     }
 
-    /// Whether it checks, after it has copied or without that.
+    /// True where it checks, after a copy or without one.
     var checks: Bool { task == .compare || task == .copy && content.isToBeChecked }
     /// The name of the container that runs first.
     var nameOfFirstContainer: String { task == .copy || task == .pass ? Self.copyContainer : Self.checkContainer }
@@ -139,7 +140,7 @@ struct MoverPod {
         )
     }
 
-    /// A container of ours: a mover's, or that of a trial.
+    /// Returns a container of ours, of a mover or of a trial.
     static func container(
         _ name: String,
         image: String,
@@ -157,32 +158,32 @@ struct MoverPod {
     }
 }
 
-/// What rsync is called with.
+/// The flags of rsync.
 struct RsyncFlags: Equatable, Sendable {
-    /// False where the image has rsync and nothing else.
+    /// False where the image has only rsync.
     var hasShell = true
-    /// Cleared where the file systems can't hold them.
+    /// False where the file systems cannot hold them, as for the next flag.
     var accessControlLists = true
     var extendedAttributes = true
-    /// False where it runs as somebody who can't give files away.
+    /// False where its user cannot give files away.
     var isRoot = true
     var verbose = false
-    /// How many copiers fill an empty destination side by side; as many as suit the node where it is nil.
+    /// The number of copiers that fill an empty destination side by side; nil for as many as suit the node.
     var streams: Int?
-    /// How many bytes a second it may copy.
+    /// The bytes per second that it may copy.
     var bandwidthLimit: Int64?
     var verification = Options.Verification.quick
-    /// True of a copy that repeats one whose check found contents that differ.
+    /// True where the copy repeats one whose check found different contents.
     var comparesContents = false
-    /// Where the source's files are: mounted, or with the pod that serves them.
+    /// The place of the source's files: a mount, or the pod that serves them.
     var source = "/source/"
-    /// The person's own.
+    /// The person's own flags.
     var further: [String] = []
 
     private var common: [String] {
         let archive = "-aHS" + (accessControlLists ? "A" : "") + (extendedAttributes ? "X" : "")
         var flags = [archive, "--numeric-ids", "--delete"]
-        // ext4 keeps a lost+found of its own in each volume: the destination's stays.
+        // ext4 keeps a lost+found of its own in each volume, and the destination's stays.
         flags.append("--filter=P /lost+found")
         // An SELinux label belongs to the volume's mount, and a container may not set it.
         if extendedAttributes { flags.append("--filter=-x security.selinux") }
@@ -191,21 +192,21 @@ struct RsyncFlags: Equatable, Sendable {
     }
 
     var copying: [String] {
-        // Times are compared whole, not in seconds: where a file system holds less of them, files are copied again.
+        // Times are compared whole, not in seconds. Where a file system stores them coarser, files are copied again.
         common + ["--modify-window=-1", "--stats"] + (comparesContents ? ["--checksum"] : [])
             + (verbose ? ["-v", "--progress"] : [])
-            // In kibibytes; zero would be no limit.
+            // The unit is the kibibyte, and zero would be no limit.
             + (bandwidthLimit.map { ["--bwlimit=\(max(1, $0 >> 10))"] } ?? []) + further + [
                 source, "/dest",
             ]
     }
 
-    /// What it says first and last proves that the check was made, that nothing silenced it, and that its log is whole
-    /// (`RsyncDifferences`). The format is the one of `--itemize-changes`. Both come after the person's own flags: with
-    /// theirs no difference would be seen, or much besides.
+    /// The flags of a check. Its first and last output proves that the check was made, that nothing silenced it, and
+    /// that its log is whole (`RsyncDifferences`). The format is that of `--itemize-changes`. Both come after the
+    /// person's own flags, which could hide every difference or print much besides.
     var checking: [String] {
         common + further + (verification == .checksum ? ["--checksum"] : [])
-            // Without it rsync does not look at owners that it could not set.
+            // Without this flag rsync does not look at owners that it could not set.
             + (isRoot ? [] : ["--super"])
             + ["--dry-run", "--itemize-changes", "--out-format=%i %n%L", "--info=none,flist1,stats2", source, "/dest"]
     }

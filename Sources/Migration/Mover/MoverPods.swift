@@ -1,11 +1,11 @@
 import Kubernetes
 
-/// The pods of copies: looked after from their creation to their removal.
+/// Handles the pods of copies from their creation to their removal.
 struct MoverPods: Sendable {
     private let client: Client
     private let limits: Limits
     private let findings: Findings
-    /// How long a mover that is deleted may take to be gone: it has nothing to finish.
+    /// The time that a deleted mover may take to be gone. It has nothing to finish.
     private static let end: Duration = .seconds(60)
 
     init(_ context: Context) {
@@ -16,7 +16,7 @@ struct MoverPods: Sendable {
         (self.client, limits, findings) = (client, pods.limits, pods.findings)
     }
 
-    /// The same with another client.
+    /// Returns the same with another client.
     func using(_ client: Client) -> MoverPods { MoverPods(self, client) }
 
     /// Removes a pod of a copy that an earlier run left behind.
@@ -31,7 +31,7 @@ struct MoverPods: Sendable {
         try await remove(leftover)
     }
 
-    /// Gives advice where a pod of a copy is refused.
+    /// Adds advice to the error where a pod of a copy is refused.
     func explaining<Value>(_ state: ClaimState, _ create: () async throws -> Value) async throws -> Value {
         do {
             return try await create()
@@ -41,9 +41,9 @@ struct MoverPods: Sendable {
         }
     }
 
-    /// Waits until the mover's first container has started; it may have ended by then.
+    /// Waits until the mover's first container has started. It may have ended by then.
     ///
-    /// - Returns: the mover as it is then; where somebody deletes it, it is terminating, or nil.
+    /// - Returns: The mover at that time. Where somebody deletes it, it is terminating, or nil.
     func awaitStart(of pod: Pod, _ mover: MoverPod) async throws -> Pod? {
         var last: Pod = pod
         do {
@@ -75,10 +75,10 @@ struct MoverPods: Sendable {
 
     /// Deletes a mover and waits until it is gone, so that its claims are free.
     ///
-    /// - Throws: `Failure` where it is not gone in time. It may be writing still: nothing may use the staging claim
+    /// - Throws: `Failure` where it is not gone in time. It may still be writing, so nothing may use the staging claim
     ///   then.
     func remove(_ pod: Pod, limit: Duration? = nil) async throws {
-        // What has ended writes no more: to wait for the kubelet would only prolong the outage.
+        // An ended mover writes no more, and waiting for the kubelet would only prolong the outage.
         try await client.delete(.pods, pod.name, uid: pod.metadata.uid, grace: pod.hasEnded ? 0 : 1)
         var last: Pod = pod
         do {
@@ -108,7 +108,7 @@ struct MoverPods: Sendable {
         }
     }
 
-    /// Removes whatever movers of a unit there are.
+    /// Removes all movers of a unit.
     func removeAll(of unit: Unit, limit: Duration? = nil) async throws {
         let names = Set(unit.claims.map(\.name.name))
         for pod in try await client.list(Pod.self, in: unit.namespace)
@@ -119,13 +119,13 @@ struct MoverPods: Sendable {
 }
 
 extension Pod {
-    /// True of movers, and of what serves them their source.
+    /// True where the pod is a mover or a server.
     fileprivate var isOfCopy: Bool {
         [Marks.Kind.mover, Marks.Kind.server].contains(metadata.annotation(Marks.kind))
     }
 
-    /// True of a mover whose own containers have ended. One that others put beside them may keep it running for ever; and
-    /// the kubelet says of the pod only later that it is finished.
+    /// True where the mover's own containers have ended. A container that others put beside them may keep it running
+    /// for ever, and the kubelet reports the end of the pod only later.
     var hasEnded: Bool {
         isFinished
             || status?.containerStatuses?.contains {

@@ -1,18 +1,18 @@
 public import Kubernetes
 
-/// A partial pod manifest of the person's, merged into every pod of ours that mounts a claim.
+/// A person's partial pod manifest, merged into every pod of ours that mounts a claim.
 ///
-/// Objects merge, with the template's values before ours; lists are appended to ours. Its only container, which needs no
-/// name, is merged into each of ours. Fields that Kubernetes does not know are for the server to refuse.
+/// Objects merge, and the template's values take precedence. Lists are appended to ours. Its only container, which
+/// needs no name, is merged into each of ours. The server refuses fields that Kubernetes does not know.
 public struct MoverTemplate: Sendable, Equatable {
     private let pod: JSON
     private let container: JSON
 
-    /// What is ours in the metadata: a mover is found again by its name and marks, and must go when it is deleted.
+    /// The metadata that is ours: a mover is found by its name and marks, and must disappear when it is deleted.
     private static let ownMetadata = [
         "name", "generateName", "namespace", "uid", "resourceVersion", "ownerReferences", "finalizers",
     ]
-    /// What the copy and its safety depend on.
+    /// The fields that the copy and its safety depend on.
     private static let ownSpec = ["restartPolicy", "initContainers", "ephemeralContainers"]
     private static let ownContainer = ["command", "args", "restartPolicy"]
 
@@ -55,17 +55,17 @@ public struct MoverTemplate: Sendable, Equatable {
         self.pod = pod
     }
 
-    /// False where it has the mover run as somebody else than root.
+    /// False where it makes the mover run as a user other than root.
     var leavesRoot: Bool {
         let user =
             container[path: ["securityContext", "runAsUser"]] ?? pod[path: ["spec", "securityContext", "runAsUser"]]
         return (user?.integer ?? 0) == 0
     }
 
-    /// The pod with the template merged into it.
+    /// Returns the pod with the template merged into it.
     func applied(to pod: JSON) -> JSON {
         var merged = Self.merge(self.pod, into: pod)
-        // The terms of a list are alternatives: appended, they would let the mover run where its volumes are not.
+        // The terms of the list are alternatives. Appended, they would let the mover run where its volumes are not.
         let terms = [
             "spec", "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms",
         ]
@@ -93,7 +93,7 @@ public struct MoverTemplate: Sendable, Equatable {
 
     // MARK: Refusing
 
-    /// The object at a path; an empty one where there is none, or nothing but a key.
+    /// Returns the object at a path; an empty one where there is none, or only a key.
     private static func object(_ manifest: JSON, _ path: [String]) throws(Refusal) -> [String: JSON] {
         let value = path.isEmpty ? manifest : manifest[path: path] ?? .null
         if value == .null { return [:] }

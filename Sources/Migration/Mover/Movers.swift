@@ -1,37 +1,37 @@
 import Kubernetes
 
-/// What a mover has done that ended well.
+/// The result of a mover that ended well.
 enum MoverResult: Sendable {
     /// It copied, and its check, unless none is wanted, found nothing left to transfer.
     case equal(CopyStatistics?)
     /// It only compared, and these items differ.
     case different([String])
-    /// It copied what was there, which took so long; only a check can tell whether that is all.
+    /// It copied the present content in this time. Only a check can tell whether that is everything.
     case unchecked(CopyStatistics?, took: Duration)
 }
 
-/// How one mover ended.
+/// The outcome of one mover.
 enum MoverOutcome: Sendable {
     case done(MoverResult)
-    /// Nothing failed but what the copy can do without; this content does without it.
+    /// It failed only at something that the copy can do without. This content does without it.
     case unsupported(any MoverContent, Loss)
-    /// Something that another attempt may mend: what it was, and all that is known of it.
+    /// It failed at something that another attempt may mend, with its reason and all known details.
     case again(String, details: String = "")
 }
 
-/// What the last of as many movers as it took has done.
+/// The run of the last of as many movers as it took.
 struct MoverRun: Sendable {
     var result: MoverResult
-    /// From its creation to its removal.
+    /// The time from its creation to its removal.
     var duration: Duration
-    /// False where what it has copied may be lost with its node for a while.
+    /// False where the copied data may be lost with its node for a while.
     var isFlushed: Bool
 }
 
 /// One mover that has ended, well or not.
 private struct MoverAttempt: Sendable {
     var outcome: MoverOutcome
-    /// From its creation to its removal; not what it takes to make a stand-in for it.
+    /// The time from its creation to its removal, without the making of a stand-in.
     var duration: Duration
 }
 
@@ -67,15 +67,15 @@ struct Movers: Sendable {
         image = Image(context)
     }
 
-    /// What a claim's movers copy, as far as it is known what the image has.
+    /// Returns the content of a claim's movers, as far as the image is known.
     func content(of state: ClaimState) -> any MoverContent { state.content(options, found: findings.all) }
 
     /// Runs movers of a claim until one of them ends well.
     ///
     /// - Parameters:
-    ///   - state: looked at again after each that failed.
-    ///   - source: what they read.
-    /// - Returns: nil for a pass where it turned out that the image has no shell, which passes need.
+    ///   - state: The state of the claim. It is read again after each failure.
+    ///   - source: The object that they read.
+    /// - Returns: The last run; nil for a pass where it turned out that the image has no shell, which passes need.
     /// - Throws: `Failure` where no attempt is left.
     func run(
         for state: inout ClaimState,
@@ -129,7 +129,7 @@ struct Movers: Sendable {
 
     private func tell(of loss: Loss, _ state: ClaimState, _ task: MoverPod.Task) {
         switch loss {
-        // Of a pass, the copy after the stop says so.
+        // For a pass the copy after the stop reports it.
         case .metadata(let kinds) where task != .pass:
             journal.warn(state.title, "the file systems can't hold \(kinds.joined(separator: " and ")); copied without")
         case .metadata: break
@@ -137,8 +137,8 @@ struct Movers: Sendable {
         }
     }
 
-    /// Runs one mover to its end and removes it, whatever happens; where no node can mount both volumes, with a pod that
-    /// serves it the source.
+    /// Runs one mover to its end and removes it, whatever happens. Where no node can mount both volumes, a pod serves
+    /// it the source.
     ///
     /// - Throws: `Failure` where another attempt would fail too.
     @inline(never)  // Inlined, its closure makes the optimiser of Swift 6.3 fail (in CopyPropagation).
@@ -150,7 +150,7 @@ struct Movers: Sendable {
         let isInUse = task == .pass && state.memory.standIn == nil
         let route = state.route(in: try await nodes.routeSites(of: state, isInUse: isInUse), isInUse: isInUse)
         guard let server = serving.server(for: state, route) else { throw Refusal("the claim is gone") }
-        // One that an earlier run left behind would go on serving.
+        // A server that an earlier run left behind would go on serving.
         try await serving.removeLeftover(server.name)
         guard let words = route.words else { return try await runMover(for: state, content, route, task: task) }
         journal.info(state.title, words)
@@ -174,7 +174,7 @@ struct Movers: Sendable {
         switch try await runOneMover(for: state, content, route, server, .compare) {
         case .done(.equal): return .done(.equal(statistics))
         case .done(.different(let items)):
-            // Only one without root ends unchecked.
+            // Only a copy without root ends unchecked.
             try judge.checkFinal(items, content.withoutRoot, at: state.title, in: state.name.namespace)
             return .again(MoverJudge.stillDifferent(items))
         case let other: return other
@@ -193,7 +193,7 @@ struct Movers: Sendable {
         do {
             end = try await follow(pod, of: state, mover)
         } catch let error as CancellationError {
-            // Whoever cancelled removes the movers: requests of this task would be cancelled too.
+            // Whoever cancelled removes the movers. Requests of this task would be cancelled too.
             throw error
         } catch {
             await journal.orWarn(pod.title) { try await pods.remove(pod) }
@@ -203,7 +203,7 @@ struct Movers: Sendable {
         return end.outcome
     }
 
-    /// The mover of a claim; nil where the source claim is gone.
+    /// Returns the mover of a claim; nil where the source claim is gone.
     func mover(
         for state: ClaimState,
         _ content: any MoverContent,
@@ -241,9 +241,9 @@ struct Movers: Sendable {
         try await detachment.wait(for: volumes, of: state, from: &route.mover)
         guard let mover = mover(for: state, content, route, server, task: task)
         else { throw Refusal("the claim is gone") }
-        // One that an earlier run left behind copies with that run's flags.
+        // A mover that an earlier run left behind copies with that run's flags.
         try await pods.removeLeftover(mover.name)
-        // What logs in to a server has to be root.
+        // A client that logs in to a server must be root.
         let owner = server == nil ? state.owner : nil
         let admitted = try await pods.explaining(state) {
             try await mover.admitted(orAs: owner) {
@@ -253,7 +253,7 @@ struct Movers: Sendable {
         return (admitted.created, admitted.mover)
     }
 
-    /// - Returns: the pod as it was last seen, and what it has done.
+    /// - Returns: The pod as last seen, and its outcome.
     private func follow(_ pod: Pod, of state: ClaimState, _ mover: MoverPod) async throws -> (Pod, MoverOutcome) {
         let started = try await pods.awaitStart(of: pod, mover)
         guard let started, !started.metadata.isTerminating else { return (pod, .again(Self.lost(started ?? pod))) }
@@ -298,6 +298,6 @@ extension ClaimState {
         return ObjectName(Marks.moverName(of: name.name, uid: uid), in: name.namespace)
     }
 
-    /// How many seconds a pod of its copy may run: a day, and one for each mebibyte.
+    /// The time in seconds that a pod of its copy may run: a day, and a second for each mebibyte.
     var deadline: Int { 86_400 + Int((size?.bytes ?? 0) >> 20) }
 }

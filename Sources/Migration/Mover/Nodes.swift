@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// What is read of nodes, for routes and for checks.
+/// Reads nodes, for routes and for checks.
 struct Nodes: Sendable {
     private let client: Client
     private let options: Options
@@ -12,13 +12,13 @@ struct Nodes: Sendable {
         (options, journal, findings) = (context.options, context.journal, context.findings)
     }
 
-    /// The nodes as they were listed last in this run; nil where they may not be listed.
+    /// Returns the nodes as last listed in this run; nil where they may not be listed.
     func sites() async throws -> Sites? {
         if let known = findings.all.sites { return known }
         return try await readSites()
     }
 
-    /// Lists the nodes; nil where that is forbidden, which is said once.
+    /// Lists the nodes; nil where that is forbidden, which is reported once.
     func readSites() async throws -> Sites? {
         guard !findings.all.hidesNodes else { return nil }
         do {
@@ -40,7 +40,7 @@ struct Nodes: Sendable {
         }
     }
 
-    /// Asks for the nodes, and which have the movers' image; where that may not be asked, none is known to.
+    /// Reads the nodes, and which have the movers' image. Where they may not be read, none counts as having it.
     func learnImages() async {
         do {
             let nodes = try await client.list(Node.self)
@@ -50,17 +50,17 @@ struct Nodes: Sendable {
                 $0.nodesWithImage.formUnion(withImage)
             }
         } catch {
-            // A pod pulls it, or finds it there.
+            // A pod pulls the image, or finds it there.
         }
     }
 
-    /// Looks up what decides the route of a claim; nothing where its source volume can be mounted on any node.
+    /// Returns the facts that decide the route of a claim; none where its source volume can be mounted on any node.
     ///
-    /// - Parameter isInUse: true where the workload runs meanwhile, which binds the volume to its node.
+    /// - Parameter isInUse: True where the workload runs meanwhile, which binds the volume to its node.
     func routeSites(of state: ClaimState, isInUse: Bool) async throws -> RouteSites {
         var sites = RouteSites()
         guard state.hasBoundSource || isInUse else { return sites }
-        // No list of nodes is to be waited for while the workload stands still.
+        // A workload that stands still does not wait for a list of nodes.
         let known = isInUse ? try await readSites() : try await self.sites()
         (sites.source, sites.destination) = (known, known)
         if state.givenDestination ?? state.destination == nil {
@@ -73,7 +73,8 @@ struct Nodes: Sendable {
         return sites
     }
 
-    /// Finds the routes of the claims whose source volume not every node can mount, and says which lead over the network.
+    /// Finds the routes of the claims whose source volume only some nodes can mount, and reports those over the
+    /// network.
     func nameRoutes(of discovery: inout Discovery, in inventory: Inventory) async throws {
         let bound = discovery.units.flatMap(\.claims).filter { $0.isToBeCopied && $0.hasBoundSource }
         guard !bound.isEmpty else { return }
@@ -96,7 +97,7 @@ struct Nodes: Sendable {
 }
 
 extension Node {
-    /// True where the kubelet says that the image is there; it only tells of the largest.
+    /// Returns true where the kubelet reports the image. It reports only the largest ones.
     fileprivate func hasImage(_ image: String) -> Bool {
         status?.images?.contains { $0.names?.contains { $0 == image || $0.hasSuffix("/" + image) } == true } == true
     }

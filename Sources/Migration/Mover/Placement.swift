@@ -1,36 +1,35 @@
 import Kubernetes
 
-/// Where a mover runs: it follows the volumes, and where these leave a choice, the workload.
+/// The placement of a mover. It follows the volumes and, where these leave a choice, the workload.
 struct Placement: Equatable {
     /// The node to run on, where one is known.
     var node: String?
-    /// True where the data is on that node and nowhere else.
+    /// True where the data is only on that node.
     var onlyThere = false
-    /// A pod of the workload: what it asks of its nodes is asked for the mover, too, since a destination that waits for
-    /// its first consumer comes to be where the mover runs.
+    /// A pod of the workload. The mover inherits its demands on nodes, because a destination that waits for its first
+    /// consumer is made where the mover runs.
     var consumer: PodSpec?
 
     init(node: String? = nil, onlyThere: Bool = false, consumer: PodSpec? = nil) {
         (self.node, self.onlyThere, self.consumer) = (node, onlyThere, consumer)
     }
 
-    /// Decides from what is known of a claim's volumes without knowing the nodes.
+    /// Decides from a claim's volumes, without knowing the nodes.
     ///
-    /// A volume with node affinity takes care of itself: the scheduler knows it. A hostPath volume without one is
-    /// really on a single node, the one whose pod has mounted it. For all others that node is only the best one: the
-    /// volume is attached there already, and a destination that waits for its first consumer comes to be where the
-    /// workload was.
+    /// The scheduler handles a volume with node affinity. A hostPath volume without one is really on a single node,
+    /// that of the pod that mounted it. For all other volumes that node is only the best one: the volume is attached
+    /// there already, and a destination that waits for its first consumer is made where the workload was.
     init(of state: ClaimState) {
         let volumes = [state.source, state.givenDestination].compactMap(\.self)
         let marked = volumes.lazy.compactMap { $0.metadata.annotation(Marks.sourceNode) }.first
-        // Whoever may change the claim may name any node there: it is a wish, and opens none that takes no pods.
+        // A tenant may name any node in the claim. It is a wish, and opens no node that takes no pods.
         node = marked ?? state.claim?.metadata.annotation("volume.kubernetes.io/selected-node")
         onlyThere = marked != nil && volumes.contains(where: \.isOfOneNodeUnsaid)
         consumer = state.transfer.consumer
     }
 
-    /// True where nothing tells on which node the data of a node's own directory is: an empty source is suspicious
-    /// then.
+    /// Returns true where nothing tells on which node the data of a node's own directory is. An empty source is
+    /// suspicious then.
     static func isGuess(_ state: ClaimState) -> Bool {
         state.source?.isOfOneNodeUnsaid == true && !Placement(of: state).onlyThere
     }
@@ -38,10 +37,10 @@ struct Placement: Equatable {
     var nodeSelector: [String: String] { onlyThere ? [:] : consumer?.nodeSelector ?? [:] }
 
     var affinity: JSON? {
-        // Not the affinity to other pods, nor against them: the mover is none of the workload's.
+        // Affinity and anti-affinity to other pods are left out, because the mover is no pod of the workload.
         var rules = onlyThere ? [:] : consumer?.affinity?["nodeAffinity"] ?? [:]
         if let node {
-            // By the node's name, not its hostname label, which may differ.
+            // The node's name is matched, because its hostname label may differ.
             let term: JSON = ["matchFields": [["key": "metadata.name", "operator": "In", "values": [.string(node)]]]]
             if onlyThere {
                 rules["requiredDuringSchedulingIgnoredDuringExecution"] = ["nodeSelectorTerms": [term]]
@@ -53,8 +52,8 @@ struct Placement: Equatable {
         return rules == [:] ? nil : ["nodeAffinity": rules]
     }
 
-    /// Cordoned or tainted, the data is there all the same. But from a node that is lost the mover is taken away as any
-    /// other pod is: else nobody would ever learn of it.
+    /// The tolerations of the mover. The data on a cordoned or tainted node is still there. But a mover on a lost node
+    /// is evicted like any other pod, or else nobody would learn of the loss.
     var tolerations: [JSON] {
         guard onlyThere else { return (consumer?.tolerations ?? []).map(\.json) }
         let lost: [JSON] = ["unreachable", "not-ready"].map {
@@ -80,7 +79,7 @@ extension PodSpec.Toleration {
 }
 
 extension PersistentVolume {
-    /// True of a directory of one node that doesn't say of which.
+    /// True where the volume is a directory of one node and does not name the node.
     var isOfOneNodeUnsaid: Bool {
         spec.nodeAffinity == nil && (spec.hostPath != nil || spec.local != nil)
     }

@@ -2,20 +2,20 @@ import Kubernetes
 
 /// A pod that mounts claims of a unit, or one that a workload would make.
 struct PodWithClaims: Sendable, Equatable {
-    /// As messages name it, or its workload where there is none.
+    /// The name of the pod in messages, or of its workload where there is no pod.
     var title: String
-    /// Of the node only what its owner asks for, not what the scheduler has chosen.
+    /// The pod's spec. Its node is only one that its owner demands, not the scheduler's choice.
     var spec: PodSpec
     /// True where it has a node now, and so must find one again.
     var runs: Bool
-    /// The claims that it mounts and that are not its own, which would go with it.
+    /// The claims that it mounts, without its own ones, which would be deleted with it.
     var claims: [ObjectName]
-    /// The volumes of those that are not migrated.
+    /// The volumes of the claims that are not migrated.
     var others: [ObjectName: PersistentVolume]
 }
 
 extension Unit {
-    /// Finds the pods that mount the unit's claims; of a workload that has none, what it makes its pods from.
+    /// Finds the pods that mount the unit's claims; for a workload without pods, its template.
     mutating func namePods(in inventory: Inventory) {
         let names = Set(claims.map(\.name))
         pods = inventory.users.compactMap { pod in
@@ -44,7 +44,7 @@ extension Unit {
     ) -> PodWithClaims {
         var spec = spec
         let claims = spec.claimNames(ofPod: nil)
-        // Its own spec does not tell whose choice the node was.
+        // The pod's own spec does not tell who chose the node.
         let maker = workloads.first { $0.template?.nodeName != nil && !$0.claimNames.isDisjoint(with: claims) }
         spec.nodeName = maker?.resource == .pods ? nil : maker?.template?.nodeName
         let names = claims.map { ObjectName($0, in: namespace) }
@@ -68,8 +68,8 @@ extension Unit {
 }
 
 extension Workload {
-    /// The claims of each pod that the workload would make; a StatefulSet's have claims of their own, which end with the
-    /// pod's number.
+    /// The claims of each pod that the workload would make. The pods of a StatefulSet have claims of their own, whose
+    /// names end with the pod's number.
     fileprivate var claimsOfPods: [[String]] {
         let shared = template?.claimNames(ofPod: nil) ?? []
         guard resource == .statefulSets else { return [shared] }

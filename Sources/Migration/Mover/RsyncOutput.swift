@@ -1,12 +1,12 @@
-/// How much a mover has copied, or compared.
+/// The amount that a mover copied or compared.
 struct CopyStatistics: Equatable, Sendable {
-    /// Everything in the source, directories included; nil for a device.
+    /// The number of entries in the source, directories included; nil for a device.
     var files: Int?
-    /// Files that had to be transferred.
+    /// The number of files that had to be transferred.
     var transferredFiles = 0
-    /// The size of the source's files together, or of the device, in bytes.
+    /// The size of all the source's files, or of the device, in bytes.
     var totalBytes: Int64 = 0
-    /// How much content had to be transferred, in bytes.
+    /// The amount of content that had to be transferred, in bytes.
     var transferredBytes: Int64 = 0
 
     init(totalBytes: Int64, transferredBytes: Int64) {
@@ -14,9 +14,9 @@ struct CopyStatistics: Equatable, Sendable {
         self.transferredBytes = transferredBytes
     }
 
-    /// Reads rsync's `--stats` out of its output; nil where there are none.
+    /// Reads rsync's `--stats` from its output; nil where there are none.
     ///
-    /// Numbers come with separators: `Total file size: 1,048,576 bytes`.
+    /// Numbers have separators: `Total file size: 1,048,576 bytes`.
     init?(rsync output: String) {
         var found = false
         for line in output.split(whereSeparator: \.isNewline) {
@@ -39,15 +39,15 @@ struct CopyStatistics: Equatable, Sendable {
     }
 }
 
-/// What the check found: the lines in which `--itemize-changes` names something that is still to transfer.
+/// The findings of a check: the lines of `--itemize-changes` that name something still to transfer.
 struct RsyncDifferences {
     var lines: [Substring]
-    /// False where the log lacks its beginning: the kubelet keeps some 10 MiB in a file, and only the newest is read, of
-    /// which only the end. Items may have been there.
+    /// False where the log lacks its beginning, which may have held items. The kubelet keeps some 10 MiB in a file, and
+    /// only the end of the newest file is read.
     var isWhole: Bool
 
-    /// What rsync says first (`--info=flist1`). The name of a file can't look like it: it comes after an item, and a
-    /// newline in it is escaped.
+    /// The first output of rsync (`--info=flist1`). A file's name cannot look like it, because it follows an item, and
+    /// a newline in it is escaped.
     private static let beginnings: Set<Substring> = [
         "sending incremental file list", "receiving incremental file list", "building file list ... done",
         "receiving file list ... done",
@@ -59,8 +59,8 @@ struct RsyncDifferences {
         isWhole = all.contains(where: Self.beginnings.contains)
     }
 
-    /// An item is eleven characters, the first two of which say what is to be done and to what kind of file, then the
-    /// name (rsync(1), `--itemize-changes`). What the person's own flags print besides is none.
+    /// Returns true where a line is an item: eleven characters, the first two of which name the action and the kind of
+    /// file, and then the name (rsync(1), `--itemize-changes`). Other lines come from the person's own flags.
     private static func isItem(_ line: Substring) -> Bool {
         if line.hasPrefix("*deleting") { return true }
         let characters = Array(line.utf8.prefix(13))

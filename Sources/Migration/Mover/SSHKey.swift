@@ -1,7 +1,7 @@
 import Ed25519
 import FoundationEssentials
 
-/// An ed25519 key pair as OpenSSH writes it, made anew.
+/// A new ed25519 key pair in OpenSSH's format.
 struct SSHKey: Sendable {
     private static let kind = Data("ssh-ed25519".utf8)
 
@@ -17,7 +17,7 @@ struct SSHKey: Sendable {
         let publicBlob = Self.field(Self.kind) + Self.field(publicKey)
         publicLine = "ssh-ed25519 " + publicBlob.base64EncodedString()
 
-        // Twice the same number, by which a reader sees that it has decrypted what follows.
+        // The same number twice shows a reader that it has decrypted the rest.
         let check = Self.number(UInt32.random(in: .min ... .max))
         var secrets = check + check + publicBlob
         secrets += Self.field(Data(pair.privateKey) + publicKey) + Self.field(Data())
@@ -26,7 +26,7 @@ struct SSHKey: Sendable {
             secrets.append(padding)
             padding += 1
         }
-        // What would encrypt it, how the passphrase would be hashed, and how many keys there are.
+        // These are the cipher, the passphrase's hash, its options, and the number of keys.
         let header = Self.field(Data("none".utf8)) + Self.field(Data("none".utf8)) + Self.field(Data()) + Self.number(1)
         let file = Data("openssh-key-v1\0".utf8) + header + Self.field(publicBlob) + Self.field(secrets)
         let text = file.base64EncodedString()
@@ -43,6 +43,6 @@ struct SSHKey: Sendable {
         Data([24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) })
     }
 
-    /// A string of the ssh protocol: its length, then its bytes.
+    /// Returns a string of the ssh protocol: its length, then its bytes.
     private static func field(_ bytes: Data) -> Data { number(UInt32(bytes.count)) + bytes }
 }

@@ -4,7 +4,7 @@ extension APIResource {
     static let secrets = APIResource(kind: "Secret", plural: "secrets")
 }
 
-/// Serves source volumes to movers of other nodes.
+/// Serves source volumes to movers on other nodes.
 struct Serving: Sendable {
     private let source: Client
     private let options: Options
@@ -20,7 +20,7 @@ struct Serving: Sendable {
         detachment = Detachment(context).using(context.source)
     }
 
-    /// The pod that serves a claim's source volume; nil where the source claim is gone.
+    /// Returns the pod that serves a claim's source volume; nil where the source claim is gone.
     func server(for state: ClaimState, _ route: Route) -> SourceServer? {
         guard let claim = state.sourceClaim else { return nil }
         return SourceServer(
@@ -44,9 +44,9 @@ struct Serving: Sendable {
     /// Removes a server that an earlier run left behind.
     func removeLeftover(_ name: ObjectName) async throws { try await pods.removeLeftover(name) }
 
-    /// Serves a claim's source volume for as long as something is done with it.
+    /// Serves a claim's source volume while work is done.
     ///
-    /// - Parameter work: is given the server's address.
+    /// - Parameter work: The work. It gets the server's address.
     func with(
         _ server: SourceServer,
         of state: ClaimState,
@@ -64,7 +64,7 @@ struct Serving: Sendable {
             case .lost(let why): outcome = .again(why)
             }
         } catch let error as CancellationError {
-            // Whoever cancelled removes the server with the movers; its Secret goes with it.
+            // Whoever cancelled removes the server with the movers, and its Secret is deleted with it.
             throw error
         } catch {
             await journal.orWarn(pod.title) { try await remove(server, pod, secret: secret) }
@@ -76,8 +76,8 @@ struct Serving: Sendable {
 
     /// Creates the pod of a server.
     ///
-    /// - Throws: `APIError`; `Failure` where somebody has put another pod in its place, which gets no keys and is not copied
-    ///   from.
+    /// - Throws: `APIError`; `Failure` where somebody put another pod in its place. That pod gets no keys, and nothing
+    ///   is copied from it.
     func createPod(of server: SourceServer) async throws -> Pod {
         let created = try await Capabilities.admitted(server.manifest) {
             try await source.create(.pods, in: server.name.namespace, $0)
@@ -92,7 +92,7 @@ struct Serving: Sendable {
         return pod
     }
 
-    /// Removes a server and its Secret, which would go with it some moments later.
+    /// Removes a server and its Secret, which would otherwise be deleted some moments later.
     private func remove(_ server: SourceServer, _ pod: Pod, secret: String?) async throws {
         if let secret {
             let name = ObjectName(server.secret, in: server.name.namespace)
@@ -103,7 +103,7 @@ struct Serving: Sendable {
 
     /// Makes the keys of a server and of its mover.
     ///
-    /// - Returns: the UID of their Secret.
+    /// - Returns: The UID of their Secret.
     func createSecret(of server: SourceServer, for pod: Pod) async throws -> String {
         let manifest = try server.secretManifest(owner: pod)
         let secret = try await source.create(.secrets, in: server.name.namespace, manifest)
@@ -112,7 +112,7 @@ struct Serving: Sendable {
 
     enum Start: Sendable {
         case ready(address: String)
-        /// Another attempt may do better.
+        /// Another attempt may succeed.
         case lost(String)
     }
 
@@ -145,7 +145,7 @@ struct Serving: Sendable {
         }
     }
 
-    /// What sshd said when it ended.
+    /// Returns the output of sshd when it ended.
     private func whyEnded(_ pod: Pod) async throws -> String {
         guard let end = pod.state(of: SourceServer.container)?.terminated else {
             return "failed: \(pod.status?.reason ?? "and nothing says why") \(pod.status?.message ?? "")"

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// The nodes of a cluster, and which of them volumes and pods can be on.
+/// The nodes of a cluster. They tell where volumes and pods can be.
 struct Sites: Sendable {
     var nodes: [Node]
 
@@ -10,13 +10,13 @@ struct Sites: Sendable {
         Set(nodes.filter(admits).map(\.metadata.name))
     }
 
-    /// The nodes that can mount a volume.
+    /// Returns the nodes that can mount a volume.
     func of(_ volume: PersistentVolume) -> Set<String> {
         let selector = volume.spec.nodeAffinity?["required"]
         return names { $0.meets(selector: selector) }
     }
 
-    /// The nodes that a pod may be on by its node selector and node affinity.
+    /// Returns the nodes that a pod's node selector and node affinity allow.
     func of(_ pod: PodSpec) -> Set<String> {
         let path = ["nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"]
         let selector = pod.affinity?[path: path]
@@ -26,7 +26,7 @@ struct Sites: Sendable {
         }
     }
 
-    /// The nodes that a class makes volumes for.
+    /// Returns the nodes that a class makes volumes for.
     func of(_ storageClass: StorageClass) -> Set<String> {
         guard let terms = storageClass.allowedTopologies, !terms.isEmpty else { return all }
         return names { node in
@@ -38,13 +38,13 @@ struct Sites: Sendable {
 }
 
 extension Set<String> {
-    /// The names as messages give them: not more than a few.
+    /// The names in messages: at most a few.
     var inWords: String { sorted().prefix(3).joined(separator: ", ") + (count > 3 ? ", …" : "") }
 }
 
 extension Node {
-    /// True where the node is one of those that a NodeSelector means (core/v1): one of its terms fits, and in that all
-    /// expressions; an empty term fits no node.
+    /// Returns true where a NodeSelector (core/v1) selects the node: one of its terms fits, and all expressions of that
+    /// term. An empty term fits no node.
     fileprivate func meets(selector: JSON?) -> Bool {
         guard let terms = selector?["nodeSelectorTerms"]?.array else { return true }
         return terms.contains { term in
@@ -52,7 +52,7 @@ extension Node {
             let fields = term["matchFields"]?.array ?? []
             return !(labels.isEmpty && fields.isEmpty)
                 && labels.allSatisfy { meets($0, operation: $0["operator"]?.string ?? "") }
-                // The only field that there is, is the node's name.
+                // The node's name is the only field that exists.
                 && fields.allSatisfy { $0.holds(of: metadata.name, operation: $0["operator"]?.string ?? "") }
         }
     }
@@ -63,7 +63,7 @@ extension Node {
 }
 
 extension JSON {
-    /// True where a requirement of a selector holds of a label's value, nil for a label that is not there.
+    /// Returns true where a label's value meets a requirement of a selector; the value is nil where there is no label.
     func holds(of value: String?, operation: String) -> Bool {
         let values = (self["values"]?.array ?? []).compactMap(\.string)
         switch operation {

@@ -1,15 +1,15 @@
 import FoundationEssentials
 import Kubernetes
 
-/// The pod that serves a source volume to a mover on another node: sshd, with keys that are made for one copy, behind
-/// which there is nothing but an rsync daemon that reads the volume.
+/// The pod that serves a source volume to a mover on another node. It runs sshd with keys for one copy; behind it is
+/// only an rsync daemon that reads the volume.
 struct SourceServer {
     static let container = "serve"
-    /// The name of the volume in which the server and the mover find their halves of the Secret; its path, too.
+    /// The name and path of the volume in which the server and the mover find their halves of the Secret.
     static let keys = "pvmigrate"
     static let port: JSON = 2222
     static let portName = "ssh"
-    /// What sshd is at in every image; it insists on a whole path.
+    /// The path of sshd in every image. sshd insists on an absolute path.
     private static let program = "/usr/sbin/sshd"
 
     var name: ObjectName
@@ -17,7 +17,7 @@ struct SourceServer {
     var secret: String
     var image: String
     var annotations: [String: JSON]
-    /// What is served, as a pod's manifest says it, less the name.
+    /// The served volume as in a pod's manifest, without its name.
     var volume: JSON
     var placement: Placement
     var deadline: Int
@@ -56,7 +56,7 @@ struct SourceServer {
                 [
                     "name": .string(Self.container), "image": .string(image), "imagePullPolicy": "IfNotPresent",
                     "command": [.string(Self.program)],
-                    // On the pod's own address only.
+                    // sshd listens only on the pod's own address.
                     "args": [
                         "-D", "-e", "-f", .string("/\(Self.keys)/sshd_config"), "-o", "ListenAddress=$(POD_IP)",
                     ],
@@ -68,7 +68,7 @@ struct SourceServer {
                     "volumeMounts": [
                         ["name": "source", "mountPath": "/source", "readOnly": true],
                         ["name": .string(Self.keys), "mountPath": .string("/\(Self.keys)"), "readOnly": true],
-                        // Many images lock root's password, and sshd lets nobody in whose account is locked.
+                        // Many images lock root's password, and sshd refuses locked accounts.
                         [
                             "name": .string(Self.keys), "mountPath": "/etc/shadow", "subPath": "shadow",
                             "readOnly": true,
@@ -98,11 +98,12 @@ struct SourceServer {
         return template?.applied(to: pod) ?? pod
     }
 
-    /// What rsync's daemon needs to read files of others, and sshd and it to confine themselves; and some sshd to write its
-    /// audit log, without which it ends. The baseline Pod Security standard allows it.
+    /// The capabilities that rsync's daemon needs to read others' files, that it and sshd need to confine themselves,
+    /// and that some sshd need to write their audit log, without which they exit. The baseline Pod Security standard
+    /// allows them.
     private static let capabilities = ["AUDIT_WRITE", "DAC_OVERRIDE", "SETGID", "SETUID", "SYS_CHROOT"]
 
-    /// Some files of the Secret as a pod's volume; only root may read them, as ssh demands of private keys.
+    /// Returns files of the Secret as a pod's volume. Only root may read them, as ssh demands of private keys.
     private static func keys(of secret: String, _ files: [String]) -> JSON {
         [
             "name": .string(keys),
@@ -118,10 +119,10 @@ struct SourceServer {
 
     // MARK: The Secret
 
-    /// The Secret with new keys. It belongs to the pod: whatever happens, it goes with it.
+    /// Returns the Secret with new keys. It belongs to the pod, so it is always deleted with it.
     func secretManifest(owner: Pod) throws -> JSON {
         let (host, mover) = (try SSHKey(), try SSHKey())
-        // A pass over what is written to needs it flushed (`CopyScript.Mode.pass`).
+        // A pass over a volume that is written to needs it flushed (`CopyScript.Mode.pass`).
         let command =
             "{ sync -f /source || sync; } >/dev/null 2>&1; exec rsync --server --daemon --config=/\(Self.keys)/rsyncd.conf ."
         let files = [
@@ -147,7 +148,8 @@ struct SourceServer {
         ]
     }
 
-    /// The files of a Secret are links to what a kubelet exchanges, which StrictModes doesn't like.
+    /// The configuration of sshd. The files of a Secret are links to files that a kubelet exchanges, which StrictModes
+    /// refuses.
     private static let sshdConfiguration = """
         Port 2222
         HostKey /\(keys)/host
@@ -188,7 +190,8 @@ struct SourceServer {
 
         """
 
-    /// Links are sent as they are, and paths are taken as they are, since the volume is all that the daemon sees.
+    /// The configuration of rsync's daemon. It sends links as they are and takes paths as they are, because it sees
+    /// only the volume.
     private static let rsyncConfiguration = """
         uid = 0
         gid = 0

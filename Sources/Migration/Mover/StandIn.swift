@@ -1,15 +1,15 @@
 import FoundationEssentials
 import Kubernetes
 
-/// A snapshot's or a clone's claim, which a pass reads in the source claim's place.
+/// A stand-in: the claim of a snapshot or clone that a pass reads instead of the source claim.
 struct StandIn: Sendable, Equatable {
-    /// Of the source class.
+    /// The claim, which is of the source class.
     var claim: PersistentVolumeClaim
-    /// What was written after this moment is not in it, or not whole, in seconds since 1970.
+    /// The moment since which writes may be missing or incomplete in it, in seconds since 1970.
     ///
-    /// It holds what was on the disk: a file's time may be newer there than its content, as what is written gets
-    /// to the disk up to 35 s later, and minutes later where the disk is slower than its writers. Clocks may differ by the
-    /// rest.
+    /// It holds the content of the disk. A file's time may be newer there than its content, because writes reach the
+    /// disk up to 35 s later, and minutes later where the disk is slower than its writers. The rest allows for
+    /// differing clocks.
     var since: Int
 
     init(claim: PersistentVolumeClaim, taken: String?) throws(Refusal) {
@@ -21,7 +21,7 @@ struct StandIn: Sendable, Equatable {
     }
 }
 
-/// What the passes over a claim read.
+/// The object that the passes over a claim read.
 enum PassSource: Sendable, Equatable {
     case volume
     case snapshot(VolumeSnapshotClass)
@@ -34,7 +34,7 @@ extension ClaimState {
         ((claim?.spec.accessModes ?? []) + (source?.spec.accessModes ?? [])).contains(.readWriteOncePod)
     }
 
-    /// What a stand-in is known by. It belongs to the source claim: whatever happens, it goes with that.
+    /// Returns the metadata that identify a stand-in. It belongs to the source claim, so it is always deleted with it.
     func metadata(ofStandIn standIn: ObjectName, for claim: PersistentVolumeClaim) -> JSON {
         [
             "name": .string(standIn.name), "namespace": standIn.namespace.map(JSON.string) ?? .null,

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Kubernetes
 
-/// Makes snapshots and clones that passes read in the source volume's place, and removes them.
+/// Makes and removes stand-ins, which passes read instead of the source claim.
 struct StandIns: Sendable {
     private let source: Client
     private let options: Options
@@ -21,9 +21,9 @@ struct StandIns: Sendable {
         volumes = Volumes(context, context.source)
     }
 
-    /// Decides what the passes over a claim read.
+    /// Decides which object the passes over a claim read.
     ///
-    /// - Throws: `Refusal` where a snapshot is asked for and none can be taken.
+    /// - Throws: `Refusal` where a snapshot is requested and none can be taken.
     func passSource(of state: ClaimState) async throws -> PassSource {
         switch options.copyFrom {
         case .volume: return .volume
@@ -37,7 +37,7 @@ struct StandIns: Sendable {
         }
     }
 
-    /// The class that snapshots of a claim's volume are taken with.
+    /// Returns the class for snapshots of a claim's volume.
     private func snapshotClass(of state: ClaimState) async throws -> VolumeSnapshotClass {
         guard let driver = state.source?.spec.csi?.driver else {
             throw Refusal(
@@ -47,7 +47,7 @@ struct StandIns: Sendable {
         return try VolumeSnapshotClass.chosen(of: try await snapshotClasses(), for: driver)
     }
 
-    /// All there are; none where the cluster knows no snapshots.
+    /// Returns all classes; none where the cluster knows no snapshots.
     func snapshotClasses() async throws -> [VolumeSnapshotClass] {
         do {
             return try await source.list(VolumeSnapshotClass.self)
@@ -56,9 +56,9 @@ struct StandIns: Sendable {
         }
     }
 
-    /// Does something with a stand-in, where one is to be read, which goes afterwards.
+    /// Runs work with a stand-in, where one is to be read, and removes it afterwards.
     ///
-    /// - Parameter work: is given the state as the mover of a pass is to see it.
+    /// - Parameter work: The work. It gets the state as the mover of a pass sees it.
     func with<Value>(
         _ what: PassSource,
         for state: ClaimState,
@@ -70,7 +70,7 @@ struct StandIns: Sendable {
         do {
             value = try await work(try await make(what, for: state))
         } catch let error as CancellationError {
-            // Whoever cancelled removes the stand-in: requests of this task would be cancelled too.
+            // Whoever cancelled removes the stand-in. Requests of this task would be cancelled too.
             throw error
         } catch {
             await journal.orWarn(state.title) { try await remove(of: state) }
@@ -82,7 +82,7 @@ struct StandIns: Sendable {
 
     // MARK: Making one
 
-    /// - Returns: the state as the mover of a pass is to see it, with the stand-in in the volume's place.
+    /// - Returns: The state as the mover of a pass sees it, with the stand-in instead of the volume.
     private func make(_ what: PassSource, for state: ClaimState) async throws -> ClaimState {
         guard let claim = state.claim, let original = state.source, let namespace = state.name.namespace else {
             throw Refusal("the claim is gone")
@@ -156,7 +156,7 @@ struct StandIns: Sendable {
             journal.info(state.title, "snapshot \(made.metadata.name) taken (\((time.now() - began).inWords))")
             return ready
         } catch let timeout as WaitTimeout {
-            // The controller repeats what failed, so that only time tells that it won't come.
+            // The controller repeats failed attempts, so only the time limit tells that the snapshot will not come.
             let why = last.status?.error?.message.map { ": \($0)" } ?? ""
             throw Failure(
                 place: state.title,
@@ -174,7 +174,7 @@ struct StandIns: Sendable {
         }
     }
 
-    /// Waits until what was made is as it has to be; its storage may take as long as any.
+    /// Waits until a new object is as it has to be. Its storage may take as long as any.
     private func wait<Object: KubernetesObject>(
         for made: Object,
         toBe what: String,
@@ -194,9 +194,9 @@ struct StandIns: Sendable {
         }
     }
 
-    /// The volume that was made for a stand-in, which goes with its claim.
+    /// Returns the volume that was made for a stand-in and is deleted with its claim.
     ///
-    /// - Throws: `Refusal` where it was there before, since it holds something else then.
+    /// - Throws: `Refusal` where the volume existed before and so holds something else.
     private func volume(of claim: PersistentVolumeClaim) async throws -> PersistentVolume {
         let name = ObjectName(claim.spec.volumeName ?? "", in: nil)
         let volume = try await source.get(PersistentVolume.self, name)
@@ -208,11 +208,11 @@ struct StandIns: Sendable {
 
     // MARK: Removing it
 
-    /// Removes what an earlier pass has left.
+    /// Removes the stand-ins of earlier passes.
     private func removeEarlier(of state: ClaimState) async throws {
         let marks = [Marks.copyUID, Marks.snapshotUID].compactMap { state.source?.metadata.annotation($0) }
         guard !marks.isEmpty else { return }
-        // A mover that an earlier run left behind would hold on to it.
+        // A mover that an earlier run left behind would hold the stand-in.
         if let uid = state.sourceClaim?.metadata.uid, let mover = state.moverName {
             try await pods.removeLeftover(mover)
             try await pods.removeLeftover(
@@ -224,16 +224,17 @@ struct StandIns: Sendable {
 
     /// Deletes the stand-in of a claim, where its volume bears the UID of one.
     ///
-    /// The deletion is not waited for: storage may take its time. What is missed goes with the source claim.
+    /// Nothing waits for the deletion, because storage may take its time. A missed one is deleted with the source
+    /// claim.
     ///
-    /// - Returns: the source volume as it is then; nil where it was not changed.
+    /// - Returns: The changed source volume; nil where it was not changed.
     @discardableResult
     func remove(of state: ClaimState) async throws -> PersistentVolume? {
         guard let name = state.source?.name, let volume = try await source.find(PersistentVolume.self, name),
             volume.claim == state.name
         else { return nil }
-        // By its name one is known that this process has made and not written down: nobody has known that before, but may by
-        // now, so that nothing is done to its volume.
+        // A stand-in that this process made and did not record is known by its name. Nobody knew the name before, but
+        // somebody may know it by now, so its volume is left alone.
         let made = findings.all.standIns[state.id]
         let (claimUID, snapshotUID) = (
             volume.metadata.annotation(Marks.copyUID), volume.metadata.annotation(Marks.snapshotUID)
@@ -252,7 +253,7 @@ struct StandIns: Sendable {
         return try await volumes.annotate(volume, [Marks.copyUID: .null, Marks.snapshotUID: .null])
     }
 
-    /// None where they may not even be looked at: then none was taken.
+    /// Returns the snapshots of a namespace; none where they may not be listed, because then no run took one.
     private func snapshots(in namespace: String?) async throws -> [VolumeSnapshot] {
         do {
             return try await source.list(VolumeSnapshot.self, in: namespace)

@@ -1,7 +1,7 @@
 import Kubernetes
 
 extension Node {
-    /// The taints that keep pods away; that of a cordoned node is there before the controller has written it.
+    /// The taints that keep pods away. That of a cordoned node is included before the controller has written it.
     var repellingTaints: [Taint] {
         let cordon = Taint(key: "node.kubernetes.io/unschedulable", effect: "NoSchedule")
         let all = (spec?.taints ?? []) + (spec?.unschedulable == true ? [cordon] : [])
@@ -10,12 +10,12 @@ extension Node {
 }
 
 extension Node.Taint {
-    /// True of what tells how a node is at the moment: it comes and goes.
+    /// True where the taint tells a passing condition of the node.
     var isOfTheMoment: Bool { key.hasPrefix("node.kubernetes.io/") }
 }
 
 extension PodSpec.Toleration {
-    /// True where a pod with this toleration bears a taint (core/v1, Toleration).
+    /// Returns true where a pod with this toleration tolerates a taint (core/v1, Toleration).
     func bears(_ taint: Node.Taint) -> Bool {
         guard effect ?? "" == "" || effect == taint.effect else { return false }
         if self.operator == "Exists" { return key ?? "" == "" || key == taint.key }
@@ -24,14 +24,14 @@ extension PodSpec.Toleration {
 }
 
 extension Sites {
-    /// The nodes that take a pod: by what it asks of them, and by what they ask of it.
+    /// Returns the nodes that take a pod: by its demands on them, and by their taints.
     ///
-    /// - Parameter isNow: false to leave out how the nodes are at the moment.
+    /// - Parameter isNow: False to ignore passing conditions of nodes.
     func taking(_ pod: PodSpec, isNow: Bool) -> Set<String> {
         let asked = of(pod)
         let nodes = nodes.filter { node in
             guard asked.contains(node.metadata.name) else { return false }
-            // A pod that names its node goes past the scheduler: only NoExecute holds for it.
+            // A pod that names its node bypasses the scheduler, and only NoExecute applies to it.
             if let name = pod.nodeName, name != node.metadata.name { return false }
             return node.repellingTaints.allSatisfy { taint in
                 pod.nodeName != nil && taint.effect == "NoSchedule" || !isNow && taint.isOfTheMoment

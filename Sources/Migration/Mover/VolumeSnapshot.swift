@@ -11,7 +11,7 @@ struct VolumeSnapshot: KubernetesObject {
     struct Status: Decodable, Sendable {
         struct Problem: Decodable, Sendable { var message: String? }
         var readyToUse: Bool?
-        /// The least that a claim has to ask for which is made of it.
+        /// The smallest size of a claim that is made from it.
         var restoreSize: JSON?
         var error: Problem?
     }
@@ -28,7 +28,7 @@ struct VolumeSnapshot: KubernetesObject {
     var restoreSize: Quantity? { status?.restoreSize?.string.flatMap { Quantity($0) } }
 }
 
-/// How a driver takes snapshots.
+/// The way in which a driver takes snapshots.
 struct VolumeSnapshotClass: KubernetesObject, Equatable {
     static let resource = APIResource(
         group: "snapshot.storage.k8s.io",
@@ -43,10 +43,10 @@ struct VolumeSnapshotClass: KubernetesObject, Equatable {
 
     private var isDefault: Bool { metadata.annotation("snapshot.storage.kubernetes.io/is-default-class") == "true" }
 
-    /// The class that a driver's snapshots are taken with: its default one, else the only one. One that keeps the storage
-    /// of deleted snapshots is none.
+    /// Returns the class for a driver's snapshots: its default one, or else the only one. A class that keeps the
+    /// storage of deleted snapshots does not count.
     ///
-    /// - Throws: `Refusal`, which says what is missing.
+    /// - Throws: `Refusal` with what is missing.
     static func chosen(of classes: [VolumeSnapshotClass], for driver: String) throws(Refusal) -> VolumeSnapshotClass {
         let fitting = classes.filter { $0.driver == driver && $0.deletionPolicy == "Delete" }
         let defaults = fitting.filter(\.isDefault)

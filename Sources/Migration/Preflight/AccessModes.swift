@@ -1,16 +1,16 @@
 import Kubernetes
 
-/// Checks that pods can live with the access modes that claims are to have.
+/// Checks that pods can mount claims with their new access modes.
 struct AccessModeCheck: Sendable {
     private let lists: SelectedObjects
 
     init(_ context: Context) { lists = SelectedObjects(context.source, context.options.selection) }
 
-    /// Where a claim's owner asks for another access mode: its pods must all be able to mount the claim with that one.
+    /// Returns the obstacles of claims with a new access mode: all their pods must be able to mount them with it.
     func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil && $0.newAccessMode != nil }
         guard !states.isEmpty else { return [] }
-        // One that can't be read stands in the way by itself.
+        // An unreadable pod is an obstacle by itself.
         let pods = try await lists.listReadable(Pod.self).items
         let workloads = discovery.units.flatMap(\.workloads)
         return states.compactMap { state in
@@ -18,7 +18,7 @@ struct AccessModeCheck: Sendable {
                 $0.metadata.namespace == state.name.namespace && $0.mounts([state.name.name]) && !$0.isFinished
                     && !$0.isMover { $0 == state.name.name ? state.claim?.metadata.uid : nil }
             }
-            // A StatefulSet's replicas have claims of their own; what they share is in their pods.
+            // Each replica of a StatefulSet has claims of its own; its pods show the claims that they share.
             let replicas = workloads.filter {
                 $0.name.namespace == state.name.namespace && $0.claimNames.contains(state.name.name)
                     && $0.resource != .statefulSets
@@ -35,7 +35,7 @@ struct AccessModeCheck: Sendable {
 }
 
 extension ClaimState {
-    /// The access mode that the claim's owner asks for, where the claim has others now.
+    /// The access mode that the claim's owner requests, where it differs from the present ones.
     fileprivate var newAccessMode: AccessMode? {
         guard let claim, let wanted = claim.wantedAccessMode,
             claim.spec.accessModes != [wanted]
@@ -43,7 +43,7 @@ extension ClaimState {
         return wanted
     }
 
-    /// Why so many pods can't use the claim any more.
+    /// Returns the reason why these pods could not use the claim any more; nil where they can.
     fileprivate func conflict(pods: Int, nodes: [String]) -> String? {
         guard let mode = newAccessMode, pods > 1 else { return nil }
         let advice = "; scale to one pod, or change the annotation \(Marks.accessMode)"

@@ -1,16 +1,16 @@
 import Kubernetes
 
-/// What the API server said about a permission.
+/// The API server's answer about a permission.
 struct Review: Sendable {
     var permission: Permission
     var namespace: String?
     /// The verbs that are not permitted.
     var missing: [String] = []
-    /// Why a verb, and those after it, could not be asked for.
+    /// The error at which the questions about verbs ended.
     var failure: (any Error)?
 }
 
-/// Asks the API server what the caller may do.
+/// Asks the API server for the caller's permissions.
 struct AccessReviews: Sendable {
     private let clients: [Client]
     private let options: Options
@@ -21,23 +21,23 @@ struct AccessReviews: Sendable {
         (options, journal) = (context.options, context.journal)
     }
 
-    /// Asks for every permission that the run needs, at each end. What a run can do without is a warning.
+    /// Asks for every permission that the run needs, at each end. One that a run can do without is a warning.
     ///
-    /// - Parameter discovery: nil where that failed, to say why.
+    /// - Parameter discovery: The discovery; nil where it failed, to say why.
     func obstacles(_ discovery: Discovery?) async -> [Obstacle] {
         let needed = Permissions.needed(for: options)
         let besides = (discovery.map(Permissions.needed) ?? []).filter { !needed.contains($0) }
         return await reviews(of: needed + besides).flatMap(obstacles)
     }
 
-    /// Whether all that a trial needs, to be cleaned up as well, is permitted.
+    /// Returns true where the permissions suffice for a trial and its removal.
     func mayTry() async -> Bool {
         let resources: [APIResource] = [.claims, .pods, .volumes]
         let needed = Permissions.needed(for: options).filter { resources.contains($0.resource) }
         return await mayAll(needed)
     }
 
-    /// Whether all that is needed for a purpose is permitted.
+    /// Returns true where all permissions of a purpose are granted.
     func may(_ purpose: Permission.Purpose) async -> Bool {
         await mayAll(Permissions.all.filter { $0.purpose == purpose })
     }
@@ -69,7 +69,7 @@ struct AccessReviews: Sendable {
                 )
                 if !isAllowed { review.missing.append(verb) }
             } catch {
-                // The client has tried for long enough.
+                // The client has already retried long enough.
                 review.failure = error
                 break
             }

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Checks by dry runs that what a run creates is let in.
+/// Checks by dry runs that the API server admits the objects of a run.
 struct AdmissionCheck: Sendable {
     private let destination: Client
     private let options: Options
@@ -16,10 +16,10 @@ struct AdmissionCheck: Sendable {
         movers = Movers(context)
     }
 
-    /// Lets the API server check and admit every staging claim and successor, and a mover for each namespace, without keeping them;
-    /// what each of them passes alone discovery has added up against the quotas.
+    /// Makes the API server admit every staging claim and successor, and a mover for each namespace, by dry runs. Each
+    /// dry run sees only its own object; discovery has added up all of them against the quotas.
     func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
-        // Whoever may not create them at all is told so once, by the check of permissions.
+        // The check of permissions reports once that the caller may not create them.
         let mayCreateClaims = try await lists.mayI("create", .claims)
         let mayCreatePods = try await lists.mayI("create", .pods)
         let states = mayCreateClaims ? discovery.claimsToSwap : []
@@ -40,7 +40,7 @@ struct AdmissionCheck: Sendable {
             try await destination.create(.claims, in: state.name.namespace, manifest, dryRun: true)
             return []
         } catch is Refusal {
-            // The claim's annotation; the check of names says so.
+            // The claim's annotation is invalid, and the check of names reports it.
             return []
         } catch {
             return obstacle(state, "its staging claim", error)
@@ -59,8 +59,8 @@ struct AdmissionCheck: Sendable {
         }
     }
 
-    /// Tries a mover of one of a namespace's claims; and one of each where the namespace refuses root, since each has an
-    /// owner of its own.
+    /// Tries a mover of one claim of a namespace. Where the namespace refuses root it tries one for each claim, because
+    /// each has its own data owner.
     private func dryRun(moversOf states: [ClaimState]) async -> [Obstacle] {
         guard let first = states.first else { return [] }
         do {
@@ -73,7 +73,7 @@ struct AdmissionCheck: Sendable {
         }
     }
 
-    /// Tries a mover that is not root, where one that is was refused.
+    /// Tries a mover that is not root, after one that is root was refused.
     private func dryRun(moverOf state: ClaimState, refused error: APIError) async -> [Obstacle] {
         guard let owner = state.owner else {
             var obstacles = obstacle(state, "its mover", error)
@@ -99,7 +99,7 @@ struct AdmissionCheck: Sendable {
         }
     }
 
-    /// - Returns: the mover that is admitted; nil where there is none.
+    /// - Returns: The admitted mover; nil where there is none.
     private func dryRun(moverOf state: ClaimState, orAs owner: DataOwner?) async throws -> MoverPod? {
         let route = Route(mover: Placement(of: state))
         guard let mover = movers.mover(for: state, movers.content(of: state), route, task: .copy) else { return nil }
@@ -108,7 +108,7 @@ struct AdmissionCheck: Sendable {
                 try await destination.create(.pods, in: state.name.namespace, $0, dryRun: true)
             }.mover
         } catch let error as APIError where error.reason == .alreadyExists {
-            // That of an earlier run, which the copy removes first.
+            // The mover of an earlier run exists, and the copy removes it first.
             return nil
         }
     }

@@ -1,8 +1,8 @@
 import Kubernetes
 
 extension Discovery {
-    /// With `--set-defaults`: a third class that is the default one would stay so, and which of two defaults the API
-    /// server takes depends on their age.
+    /// Returns the obstacles of `--set-defaults`: a third class that is the default would stay so, and the API server
+    /// chooses between two defaults by age.
     func thirdDefaults(_ options: Options) -> [Obstacle] {
         guard options.setDefaults else { return [] }
         let names = [options.sourceClass, options.destinationClass]

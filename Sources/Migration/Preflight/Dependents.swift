@@ -11,9 +11,9 @@ struct SnapshotWarning: Sendable {
         lists = SelectedObjects(context.source, context.options.selection)
     }
 
-    /// Says which snapshots were taken of volumes that are to be freed: whether they outlive these is up to their driver.
+    /// Warns of the snapshots of volumes that are to be freed. Their driver decides whether they outlive the volumes.
     ///
-    /// Nothing of it stands in the way, and where snapshots may not be listed nothing is said.
+    /// They are no obstacle. Where snapshots may not be listed, there is no warning.
     func warn(_ discovery: Discovery) async throws {
         let states = discovery.units.flatMap(\.claims).filter { $0.sourceClaim != nil && $0.originalPolicy == .delete }
         guard !keepsAll, !states.isEmpty else { return }
@@ -39,7 +39,8 @@ struct SnapshotWarning: Sendable {
 }
 
 extension Inventory {
-    /// What belongs to claims that are to be made anew: the garbage collector deletes it with the old ones.
+    /// Returns the dependents of claims that are to be made anew. The garbage collector deletes them with the old
+    /// claims.
     func dependents(of states: [ClaimState]) -> [Obstacle] {
         let uids = Dictionary(
             states.compactMap { state in state.sourceClaim.map { ($0.metadata.uid, state.name) } },
@@ -49,7 +50,7 @@ extension Inventory {
             claims.values.map { ($0.title, $0.metadata) } + pods.map { ($0.title, $0.metadata) }
             + owners.values.map { ($0.title, $0.metadata) }
         return objects.sorted { $0.title < $1.title }.compactMap { object in
-            // What a pass reads is to go with its claim.
+            // A stand-in has to be deleted with its claim.
             guard object.metadata.annotation(Marks.kind) != Marks.Kind.copy,
                 let owner = object.metadata.ownerReferences?.first(where: { uids[$0.uid] != nil }),
                 let claim = uids[owner.uid]

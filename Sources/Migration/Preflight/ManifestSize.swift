@@ -1,19 +1,18 @@
 import Kubernetes
 
-/// Looks whether claims' manifests fit on their new volumes meanwhile.
+/// Checks that claims' manifests fit on their destination volumes as seals.
 struct ManifestSizes: Sendable {
     private let source: Client
 
     init(_ context: Context) { source = context.source }
 
-    /// The claims whose manifests are too large for the annotation that is to keep them: nothing may be stopped for
-    /// them.
+    /// Returns the claims whose manifests are too large for the seal. Nothing may be stopped for them.
     ///
     /// - Throws: `APIError`.
     func oversized(_ states: [ClaimState]) async throws -> [Transfer.ID: Obstacle] {
         var obstacles: [Transfer.ID: Obstacle] = [:]
         for state in states where state.seal == nil {
-            // Only many annotations make a manifest large: at worst each of their bytes takes six in JSON.
+            // Only many annotations make a manifest large. In JSON each of their bytes takes at most six.
             guard let claim = state.claim, Self.bytes(of: claim.metadata) > Seal.limit / 8 else { continue }
             let now: JSON
             do {

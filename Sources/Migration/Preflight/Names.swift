@@ -2,7 +2,7 @@ import Kubernetes
 
 /// Checks the claims themselves.
 enum NameCheck {
-    /// Each staging claim has a name of its own, and each claim is one that can be carried over.
+    /// Checks that each staging claim has a name of its own, and that each claim can be carried over.
     static func obstacles(_ discovery: Discovery) -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims)
         var obstacles = collisions(of: states)
@@ -14,7 +14,7 @@ enum NameCheck {
         return obstacles
     }
 
-    /// The claims of one namespace whose staging claims would bear the same name.
+    /// Returns the obstacles of claims in one namespace whose staging claims would have the same name.
     static func collisions(of states: [ClaimState]) -> [Obstacle] {
         let groups = Dictionary(grouping: states, by: \.stagingName).values.filter { $0.count > 1 }
         return groups.flatMap { group in
@@ -30,7 +30,7 @@ enum NameCheck {
         }
     }
 
-    /// What in the claim itself keeps it from being migrated.
+    /// Returns the reasons in the claim itself that keep it from being migrated.
     static func refusals(of state: ClaimState) -> [Refusal] {
         do { _ = try state.accessModes() } catch { return [error] }
         return []

@@ -21,8 +21,8 @@ struct NetworkCheck: Sendable {
         pods = MoverPods(context)
     }
 
-    /// Where copies go over the network: no policy may cut them, and a copy of nothing between two such nodes is made,
-    /// which tries the image's sshd and ssh and the network itself. All is removed again, whatever happens.
+    /// Checks copies over the network: no policy may cut them. A trial between two such nodes copies nothing and tries
+    /// the image's sshd and ssh and the network itself. All its objects are removed again, whatever happens.
     func obstacles(_ discovery: Discovery, _ interruption: Interruption) async throws -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims).filter { discovery.routes[$0.id]?.source != nil }
         let firsts = Dictionary(grouping: states) { $0.name.namespace ?? "" }.compactMapValues(\.first)
@@ -36,7 +36,7 @@ struct NetworkCheck: Sendable {
         }
         let found = blocks + (try await policies.obstacles(in: firsts.keys.sorted()))
         let cut = Set(found.map(\.namespace))
-        // What can't be removed again is not created.
+        // Objects that cannot be removed again are not created.
         guard await reviews.mayTry() else { return found }
         let trials = firsts.filter { !cut.contains($0.key) }.values.compactMap { state in
             discovery.routes[state.id].map { NetworkTrial(state, $0, options) }
@@ -49,7 +49,7 @@ struct NetworkCheck: Sendable {
         let began = time.now()
         var obstacles: [Obstacle] = []
         do {
-            // Not given up halfway: a request might take effect after everything was removed.
+            // A creation is never cancelled, because the request might take effect after everything was removed.
             let server = try await serving.createPod(of: trial.server)
             _ = try await serving.createSecret(of: trial.server, for: server)
             if let why = try await interruption.cancelling({ try await perform(trial, server) }) {
@@ -58,13 +58,13 @@ struct NetworkCheck: Sendable {
                 journal.info("copy over the network", trial.passed(in: time.now() - began))
             }
         } catch is CancellationError {
-            // Neither passed nor failed.
+            // An interrupted trial has neither passed nor failed.
         } catch {
             obstacles.append(trial.failed((error as? Failure)?.reason ?? (error as? APIError)?.message ?? "\(error)"))
         }
         for (name, client) in [(trial.clientName, destination), (trial.server.name, source)] {
             do {
-                // The server's Secret goes with it.
+                // The server's Secret is deleted with it.
                 if let pod = try await client.find(Pod.self, name) { try await pods.using(client).remove(pod) }
             } catch {
                 obstacles.append(
@@ -81,7 +81,7 @@ struct NetworkCheck: Sendable {
 
     /// Copies nothing from one pod to the other.
     ///
-    /// - Returns: why that failed, or nil where it did not.
+    /// - Returns: The reason why that failed; nil where it succeeded.
     private func perform(_ trial: NetworkTrial, _ server: Pod) async throws -> String? {
         guard case .ready(let address) = try await serving.awaitReady(server, limit: options.podReadyTimeout) else {
             return "somebody deleted its pod"

@@ -26,15 +26,15 @@ struct NetworkPolicy: KubernetesObject {
     var metadata: ObjectMeta
     var spec: Spec
 
-    /// True where it limits what pods of some labels may do in a direction.
+    /// Returns true where the policy limits pods with these labels in a direction.
     func limits(_ direction: Direction, of labels: [String: String]) -> Bool {
-        // Without types it is for what comes in, and for what goes out where it has rules for that.
+        // Without types a policy covers ingress, and egress where it has rules for that.
         let types = spec.policyTypes ?? (spec.egress == nil ? ["Ingress"] : ["Ingress", "Egress"])
         return types.contains(direction.rawValue) && (spec.podSelector ?? [:]).selects(labels)
     }
 
-    /// True where one of its rules may let pods of some labels connect to each other: not all that a rule names is known
-    /// here, such as address ranges.
+    /// Returns true where one of its rules may let pods with these labels connect to each other. Some parts of rules,
+    /// such as address ranges, cannot be judged here.
     func mayAdmit(_ direction: Direction, among labels: [String: String]) -> Bool {
         let rules = (direction == .ingress ? spec.ingress : spec.egress) ?? []
         return rules.contains { rule in
@@ -48,7 +48,7 @@ struct NetworkPolicy: KubernetesObject {
     private func mayBe(_ labels: [String: String], peer: JSON) -> Bool {
         if let namespaces = peer["namespaceSelector"] {
             let own = ["kubernetes.io/metadata.name": metadata.namespace ?? ""]
-            // Of its other labels nothing is known.
+            // The namespace's other labels are unknown.
             let keys = namespaces.selectorKeys
             if keys.isSubset(of: own.keys), !namespaces.selects(own) { return false }
         }
@@ -57,7 +57,7 @@ struct NetworkPolicy: KubernetesObject {
 }
 
 extension JSON {
-    /// True where a LabelSelector (meta/v1) means objects of some labels; an empty one means all.
+    /// Returns true where a LabelSelector (meta/v1) selects objects with these labels; an empty one selects all.
     fileprivate func selects(_ labels: [String: String]) -> Bool {
         (self["matchLabels"]?.object ?? [:]).allSatisfy { labels[$0.key] == $0.value.string }
             && (self["matchExpressions"]?.array ?? []).allSatisfy {
@@ -70,7 +70,7 @@ extension JSON {
             .union((self["matchExpressions"]?.array ?? []).compactMap { $0["key"]?.string })
     }
 
-    /// True of a NetworkPolicyPort that includes the one at which a source volume is served.
+    /// True where a NetworkPolicyPort includes the port at which a source volume is served.
     fileprivate var includesServer: Bool {
         guard self["protocol"]?.string ?? "TCP" == "TCP" else { return false }
         guard let port = self["port"] else { return true }

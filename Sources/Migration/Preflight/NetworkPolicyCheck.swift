@@ -1,13 +1,13 @@
 import Kubernetes
 
-/// Finds the policies that cut copies over the network.
+/// Finds the network policies that cut copies over the network.
 struct NetworkPolicyCheck: Sendable {
     private let client: Client
 
     init(_ context: Context) { client = context.source }
 
-    /// The policies that cut copies over the network in some namespaces. Where they may not be listed, only the trial
-    /// shows that.
+    /// Returns the policies that cut copies over the network in some namespaces. Where they may not be listed, only the
+    /// trial finds them.
     func obstacles(in namespaces: [String]) async throws -> [Obstacle] {
         let labels = (MoverPod.labels.object ?? [:]).compactMapValues(\.string)
         var obstacles: [Obstacle] = []
@@ -16,7 +16,7 @@ struct NetworkPolicyCheck: Sendable {
             do {
                 policies = try await client.list(NetworkPolicy.self, in: namespace)
             } catch let error as APIError where error.reason == .forbidden {
-                // The check of permissions says so.
+                // The check of permissions reports it.
                 return []
             }
             for direction in NetworkPolicy.Direction.allCases {
@@ -39,7 +39,7 @@ struct NetworkPolicyCheck: Sendable {
         return obstacles
     }
 
-    /// The command that lets the pods of copies connect to each other.
+    /// Returns the command that lets the pods of copies connect to each other.
     private static func admission(in namespace: String) -> String {
         let movers: JSON = ["matchLabels": .object([Marks.claim: "mover"])]
         let policy: JSON = [

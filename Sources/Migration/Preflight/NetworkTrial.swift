@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Two pods that copy nothing over the network, for all claims of a namespace that go that way.
+/// A trial of two pods that copy nothing over the network, for all claims of a namespace that are copied so.
 struct NetworkTrial: Sendable {
     var namespace: String
     var clientName: ObjectName
@@ -12,7 +12,7 @@ struct NetworkTrial: Sendable {
         let run = String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16)
         namespace = state.name.namespace ?? ""
         clientName = ObjectName(Marks.trialClientName(run: run), in: namespace)
-        // Any node that the destination volume can be on.
+        // Any node will do that can mount the destination volume.
         let node = route.to?.min()
         placement = node.map { Placement(node: $0, onlyThere: true) } ?? route.mover
         nodes = "\(route.from?.min() ?? "?") to \(node ?? "?")"
@@ -27,7 +27,7 @@ struct NetworkTrial: Sendable {
         )
     }
 
-    /// The pod that copies.
+    /// Returns the manifest of the copying pod.
     func client(of address: String) -> JSON {
         var annotations = MoverPod.annotations
         annotations[Marks.kind] = .string(Marks.Kind.preflight)

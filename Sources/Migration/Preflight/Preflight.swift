@@ -3,18 +3,18 @@ import Kubernetes
 /// One check of preflight.
 public struct Check: Sendable {
     public let name: String
-    /// What it makes sure of, for `--help`.
+    /// The summary of the check, for `--help`.
     public let summary: String
-    /// False for a check that says nothing new where the destination class is missing.
+    /// False where the check finds nothing new without the destination class.
     var runsWithoutDestination = true
-    /// True for a check that creates objects for a moment. It runs after all others, as it would take from their
-    /// quotas, and sees to an interruption itself; the others are simply given up.
+    /// True where the check creates objects for a moment. It runs after all others, because its objects take from their
+    /// quotas, and handles an interruption itself; the others are cancelled.
     var createsObjects = false
-    /// Finds what stands in the migration's way. It throws where it can't be carried out.
+    /// Finds the obstacles of the migration. It throws where it cannot be carried out.
     let run: @Sendable (Context, Discovery, Interruption) async throws -> [Obstacle]
 }
 
-/// Preflight: the list that runs is the list that `--help` prints.
+/// The checks of preflight. The list that runs is the list that `--help` prints.
 public struct Preflight: Sendable {
     public static let checks: [Check] = [
         Check(
@@ -80,10 +80,10 @@ public struct Preflight: Sendable {
 
     init(_ context: Context) { self.context = context }
 
-    /// Makes all checks, as many side by side as can be, and leaves nothing behind.
+    /// Makes all checks, as many side by side as possible, and leaves nothing behind.
     ///
-    /// - Returns: everything that stands in the migration's way, by namespace and resource; a check that could not be
-    ///   carried out, or was interrupted, is an obstacle too.
+    /// - Returns: The obstacles of the migration, by namespace and resource. A check that failed or was interrupted is
+    ///   an obstacle too.
     func obstacles(_ discovery: Discovery, _ interruption: Interruption) async -> [Obstacle] {
         await context.journal.orWarn("snapshots") { try await SnapshotWarning(context).warn(discovery) }
         let options = context.options
@@ -111,7 +111,7 @@ public struct Preflight: Sendable {
             if check.createsObjects { return try await check.run(context, discovery, interruption) }
             return try await interruption.cancelling { try await check.run(context, discovery, interruption) }
         } catch is CancellationError {
-            // The interruption is said once for all checks.
+            // One message covers the interruption of all checks.
             return []
         } catch {
             return [
@@ -126,13 +126,13 @@ public struct Preflight: Sendable {
 }
 
 extension Discovery {
-    /// The claims that are yet to be deleted and made anew.
+    /// The claims that are still to be deleted and made anew.
     var claimsToSwap: [ClaimState] {
         units.flatMap(\.claims).filter { $0.sourceClaim?.phase == .bound && !$0.isPastReturn }
     }
 
-    /// The claims that staging claims are yet to be created for, as far as their own state allows it, and there is room
-    /// for them before other units are done.
+    /// The claims that still need a staging claim, as far as their own state allows one and there is room for it before
+    /// other units are done.
     var claimsToStage: [ClaimState] {
         units.flatMap(\.claims).filter { state in
             guard state.staging == nil, !withoutRoom.contains(state.id) else { return false }

@@ -17,11 +17,12 @@ struct ProvisioningCheck: Sendable {
         image = Image(context)
     }
 
-    /// For each distinct need a temporary claim on the destination class, and a pod that mounts it and runs what a mover will: so
-    /// class, scheduling, mounting and the image are tried in one. What is created is removed again, whatever happens; what a
-    /// preflight leaves that is killed bears only marks that anybody may write, so that it stays, and `status` tells of it.
+    /// Tries the class, scheduling, mounting and the image in one: for each distinct need with a temporary claim on the
+    /// destination class, and a pod that mounts it and runs a mover's command. All its objects are removed again,
+    /// whatever happens. A killed preflight leaves objects whose marks anybody may write, so they stay, and `status`
+    /// reports them.
     func obstacles(_ discovery: Discovery, _ interruption: Interruption) async throws -> [Obstacle] {
-        // What can't be removed again is not created; the check of permissions says what is missing.
+        // Objects that cannot be removed again are not created. The check of permissions names the missing permissions.
         guard await reviews.mayTry() else { return [] }
         let trials = try Trial.all(for: discovery.claimsToStage, options: options)
         return await trials.sideBySide { await carryOut($0, interruption) }.flatMap(\.self)
@@ -34,7 +35,7 @@ struct ProvisioningCheck: Sendable {
         var obstacles: [Obstacle] = []
         var reduced: Trial?
         do {
-            // Not given up halfway: a request might take effect after everything was removed.
+            // A creation is never cancelled, because the request might take effect after everything was removed.
             trial.made = try await client.create(PersistentVolumeClaim.self, in: trial.namespace, trial.claim)
             try await createPod(of: trial)
             if let why = try await interruption.cancelling({ [trial] in try await awaitSuccess(of: trial) }) {
@@ -44,7 +45,7 @@ struct ProvisioningCheck: Sendable {
                 journal.info("StorageClass \(options.destinationClass)", trial.passed(in: time.now() - began))
             }
         } catch is CancellationError {
-            // Neither passed nor failed.
+            // An interrupted trial has neither passed nor failed.
         } catch {
             let reason = (error as? APIError)?.message ?? "\(error)"
             obstacles.append(trial.failed(reason, class: options.destinationClass))
@@ -57,7 +58,7 @@ struct ProvisioningCheck: Sendable {
         return obstacles
     }
 
-    /// Creates the pod as root, or as the data's owner where a policy refuses root: as a mover will be.
+    /// Creates the pod as root, or as the data's owner where a policy refuses root, like a mover.
     private func createPod(of trial: Trial) async throws {
         do {
             try await create(trial.pod(as: nil), in: trial.namespace)
@@ -73,7 +74,7 @@ struct ProvisioningCheck: Sendable {
 
     /// Waits until the pod has run, or is ready.
     ///
-    /// - Returns: why it didn't in time, or nil where it did.
+    /// - Returns: The reason why it did not in time; nil where it did.
     private func awaitSuccess(of trial: Trial) async throws -> String? {
         let name = trial.podName
         var last: Pod?

@@ -8,7 +8,7 @@ struct ResourceQuota: KubernetesObject {
     static let resource = APIResource.resourceQuotas
 
     struct Status: Decodable, Sendable {
-        // Only the amounts that matter here are read: others are written in other units.
+        // Only the amounts that matter here are read. Others have other units.
         var hard: [String: JSON]?
         var used: [String: JSON]?
     }
@@ -16,38 +16,38 @@ struct ResourceQuota: KubernetesObject {
     var metadata: ObjectMeta
     var status: Status?
 
-    /// What is left of a resource; nil where the quota doesn't limit it.
+    /// Returns the remaining amount of a resource; nil where the quota does not limit it.
     func left(of resource: String) -> Int64? {
         guard let hard = Self.amount(status?.hard?[resource]) else { return nil }
         return max(0, hard - (Self.amount(status?.used?[resource]) ?? 0))
     }
 
     private static func amount(_ value: JSON?) -> Int64? {
-        // Anybody who answers for the server may say less than nothing, which must not overflow.
+        // A server may state a negative amount, which must not overflow.
         (value?.integer ?? value?.string.flatMap { Quantity($0) }?.bytes).map { max(0, $0) }
     }
 }
 
-/// What migrating something takes from the quotas of its namespace, as a number of claims and as bytes.
+/// The demand of a migration on the quotas of its namespace, as a number of claims and as bytes.
 struct Demand: Sendable, Equatable {
     struct Amount: Sendable, Equatable {
         var claims: Int64 = 0
         var bytes: Int64 = 0
 
-        /// Sizes are what anybody may write: sums stop at the largest number.
+        // Anybody may write any size, so sums stop at the largest number.
         static func += (left: inout Amount, right: Amount) {
             left.claims += right.claims
             left.bytes = left.bytes.addingSaturated(right.bytes)
         }
     }
 
-    /// What staging claims take, until the unit is done.
+    /// The amount of staging claims, until the unit is done.
     var staging = Amount()
-    /// What copies of the sources take besides, of the source class, as long as passes read them.
+    /// The amount of stand-ins besides, of the source class, while passes read them.
     var copies = Amount()
-    /// What is taken when it is done, beyond what is now; less than nothing where more is given back.
+    /// The further amount when the unit is done; negative where the unit gives more back.
     var later = Amount()
-    /// The same, where only claims of the destination class count.
+    /// The same amount, where only claims of the destination class count.
     var laterOfClass = Amount()
 
     static func += (left: inout Demand, right: Demand) {
@@ -59,7 +59,7 @@ struct Demand: Sendable, Equatable {
 }
 
 extension ClaimState {
-    /// - Parameter isCopied: whether passes read a copy of its source.
+    /// - Parameter isCopied: True where passes read a stand-in.
     func demand(isCopied: Bool) -> Demand {
         if case .blocked = next { return Demand() }
         func bytes(_ claim: PersistentVolumeClaim?) -> Int64 { claim?.spec.resources?.requests?["storage"]?.bytes ?? 0 }
@@ -69,7 +69,7 @@ extension ClaimState {
             let size = (givenDestination?.spec.capacity?["storage"] ?? self.size)?.bytes ?? 0
             if isCopied { demand.copies = Demand.Amount(claims: 1, bytes: sourceSize?.bytes ?? 0) }
             let successor = transfer.sizeWanted?.bytes ?? min(size, bytes(claim))
-            // One of the wrong size makes way first.
+            // A staging claim of the wrong size is removed first.
             let isToBeMade = ownStaging == nil || unfitStaging != nil
             if isToBeMade {
                 demand.staging = Demand.Amount(claims: ownStaging == nil ? 1 : 0, bytes: max(0, size - staged))
@@ -81,7 +81,7 @@ extension ClaimState {
             demand.later = Demand.Amount(claims: -1, bytes: -staged)
             demand.laterOfClass = Demand.Amount(claims: 0, bytes: min(staged, bytes(claim)) - staged)
         } else if claim == nil {
-            // Only its successor is missing.
+            // Only the successor is missing.
             let request = seal?.manifest[path: ["spec", "resources", "requests", "storage"]]?.string
             let size = seal?.size ?? request.flatMap { Quantity($0) }
             demand.staging = Demand.Amount(claims: 1, bytes: size?.bytes ?? 0)
@@ -93,7 +93,7 @@ extension ClaimState {
 
 /// The order in which units fit into the quotas of their namespaces.
 struct QuotaPlan: Sendable {
-    /// What a quota leaves of what it limits.
+    /// The room that a quota leaves.
     private struct Room: Sendable {
         var quota: ResourceQuota
         var resource: String
@@ -119,7 +119,7 @@ struct QuotaPlan: Sendable {
         }
     }
 
-    /// A unit with what it takes in each namespace.
+    /// A unit with its demand in each namespace.
     private struct Candidate: Sendable {
         var unit: Unit
         var demands: [String: Demand] = [:]
@@ -136,17 +136,17 @@ struct QuotaPlan: Sendable {
         func demand(in room: Room) -> Demand { demands[room.quota.metadata.namespace ?? ""] ?? Demand() }
     }
 
-    /// Those that fit first, each in its turn; then those that never do.
+    /// The units that fit, each in its turn, and then those that never do.
     private(set) var units: [Unit] = []
-    /// The claims that have room only once other units are done.
+    /// The claims that have room only after other units are done.
     private(set) var later: Set<Transfer.ID> = []
-    /// The namespaces that have a quota: there the units go one after the other, in this order.
+    /// The namespaces with a quota. Their units go one by one, in this order.
     private(set) var namespaces: Set<String> = []
     var shortages: [Obstacle] = []
 
-    /// Units go one after the other, and a unit's staging claims are gone when it is done.
+    /// Makes the plan. Units go one by one, and a unit's staging claims are gone when it is done.
     ///
-    /// - Parameter isCopied: whether passes over a claim read a copy of its source.
+    /// - Parameter isCopied: Returns true where passes over a claim read a stand-in.
     init(
         _ units: [Unit],
         in quotas: [ResourceQuota],
@@ -181,7 +181,7 @@ struct QuotaPlan: Sendable {
         }
     }
 
-    /// What a quota lacks for the first of the units that don't fit, when all that do are done.
+    /// Returns the shortage of a quota for the first unit that does not fit after all that do are done.
     private static func shortage(_ room: Room, _ candidates: [Candidate]) -> Obstacle? {
         let short = candidates.filter { !room.isEnough(for: $0.demand(in: room)) }
         guard let first = short.first else { return nil }

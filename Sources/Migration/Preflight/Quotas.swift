@@ -12,12 +12,12 @@ struct Quotas: Sendable {
 
     /// Finds an order in which the units fit into the quotas.
     ///
-    /// Quotas that may not be read are left to the dry runs; the check of permissions says so.
+    /// Quotas that may not be read are left to the dry runs; the check of permissions reports them.
     func plan(for units: [Unit]) async throws -> QuotaPlan {
         do {
             let quotas = units.isEmpty ? [] : try await lists.list(ResourceQuota.self)
             return QuotaPlan(units, in: quotas, destinationClass: options.destinationClass) {
-                // By itself it copies only where it can.
+                // The default option uses a stand-in only where it can.
                 options.copyFrom != .auto && options.mayStandIn(for: $0)
             }
         } catch let error as APIError {

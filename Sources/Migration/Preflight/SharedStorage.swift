@@ -1,11 +1,11 @@
 import Kubernetes
 
 extension PersistentVolume {
-    /// Those of some volumes that are the same storage as this one, by another object: their pods write to what this
-    /// one's pods see, and where this one's storage is freed, theirs is.
+    /// Returns the volumes that are other objects of the same storage. Their pods write to what this volume's pods see,
+    /// and freeing its storage frees theirs.
     ///
-    /// - Parameter nodes: on which nodes volumes are mounted now, by their names, as far as that is known: two nodes'
-    ///   directories of one path are two.
+    /// - Parameter nodes: The nodes on which volumes are mounted now, by the volumes' names, as far as known. One path
+    ///   on two nodes is two directories.
     func sharedWith(
         _ volumes: some Sequence<PersistentVolume>,
         nodes: [String: Set<String>] = [:]
@@ -19,7 +19,7 @@ extension PersistentVolume {
         }.sorted { $0.metadata.name < $1.metadata.name }
     }
 
-    /// False where the two are known to be in different places.
+    /// Returns false where the two are known to be in different places.
     private func canBeWhere(_ other: PersistentVolume, is nodes: [String: Set<String>]) -> Bool {
         if let mine = places(nodes), let others = other.places(nodes) { return !mine.isDisjoint(with: others) }
         guard let mine = spec.nodeAffinity, let others = other.spec.nodeAffinity else { return true }
@@ -32,8 +32,8 @@ extension PersistentVolume {
 }
 
 extension Inventory {
-    /// Why claims can't be migrated whose storage other volume objects give to somebody else. What is past the point of
-    /// no return is finished all the same, and its source volume kept.
+    /// Returns the obstacles of claims whose storage belongs to other volume objects too. A claim past the point of no
+    /// return is finished all the same, and its source volume kept.
     func sharedStorage(of states: inout [ClaimState]) -> [Transfer.ID: [Obstacle]] {
         let groups = Dictionary(
             volumes.values.flatMap { volume in volume.identities.map { ($0, [volume]) } },
@@ -77,7 +77,7 @@ extension Inventory {
 }
 
 extension PersistentVolume {
-    /// What a person is told of a volume that is the same storage by another object, and what to do.
+    /// Returns the message about another volume object of the same storage, with what to do.
     fileprivate func whyNotMigrated(besides other: PersistentVolume) -> String {
         let (own, name) = (metadata.name, other.metadata.name)
         let common = identities.intersection(other.identities).map(\.text).sorted().joined(separator: ", ")

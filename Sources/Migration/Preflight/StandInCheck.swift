@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Checks that passes can read what they are to read.
+/// Checks that stand-ins can be made.
 struct StandInCheck: Sendable {
     private let source: Client
     private let options: Options
@@ -11,7 +11,7 @@ struct StandInCheck: Sendable {
         standIns = StandIns(context)
     }
 
-    /// What `--copy-from` asks for can be made of each source volume, as far as the API tells.
+    /// Checks that the stand-in of `--copy-from` can be made of each source volume, as far as the API tells.
     func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
         guard options.makesPasses, options.copyFrom == .snapshot || options.copyFrom == .clone else { return [] }
         let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil }
@@ -56,7 +56,7 @@ struct StandInCheck: Sendable {
             } catch let error as Refusal {
                 message = error.description
             } catch let error as APIError where error.reason == .forbidden {
-                // The check of permissions says so.
+                // The check of permissions reports it.
             }
         }
         return message.map {

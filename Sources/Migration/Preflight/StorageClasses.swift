@@ -1,7 +1,7 @@
 import Kubernetes
 
 extension Discovery {
-    /// Source and destination class exist and differ.
+    /// Checks that source and destination class exist and differ.
     func missingClasses(_ options: Options) -> [Obstacle] {
         if options.sourceClass == options.destinationClass {
             return [
@@ -23,7 +23,7 @@ extension Discovery {
                 )
             )
         }
-        // A volume that was kept needs its class no more.
+        // A kept volume does not need its class any more.
         if storageClass(options.destinationClass) == nil, !options.pipeline.goesToKept {
             obstacles.append(
                 Obstacle(
@@ -38,7 +38,7 @@ extension Discovery {
 }
 
 extension Discovery {
-    /// The class to migrate to; nil where there is none, or where it is the source class.
+    /// Returns the destination class; nil where it does not exist, or is the source class.
     func destination(_ options: Options) -> StorageClass? {
         options.sourceClass == options.destinationClass ? nil : storageClass(options.destinationClass)
     }

@@ -1,15 +1,15 @@
 import Kubernetes
 
-/// By what storage is told from other storage: volumes that have one in common are the same storage.
+/// An identity of storage. Volumes with a common identity are the same storage.
 struct StorageIdentity: Hashable {
-    /// As messages give it: `nfs files.example.com:/export`.
+    /// The identity in messages: `nfs files.example.com:/export`.
     var text: String
-    /// True of what each node, or each zone, may have one of its own of that name.
+    /// True where each node or zone may have its own storage of this name.
     var isOfPlace = false
 }
 
 extension PersistentVolume {
-    /// What the storage behind the volume is known by; empty where nothing tells.
+    /// The identities of the storage behind the volume; empty where nothing tells.
     var identities: Set<StorageIdentity> {
         var found: Set<StorageIdentity> = []
         if let csi = spec.csi {
@@ -25,7 +25,7 @@ extension PersistentVolume {
 }
 
 extension StorageIdentity {
-    /// A volume of a driver. Azure's names of disks are the same in capitals.
+    /// Returns the identity of a driver's volume. Azure's disk names are not case-sensitive.
     fileprivate static func volume(_ handle: String, of driver: String) -> StorageIdentity {
         StorageIdentity(text: "\(driver) \(driver == "disk.csi.azure.com" ? handle.lowercased() : handle)")
     }
@@ -36,8 +36,8 @@ extension StorageIdentity {
 }
 
 extension PersistentVolume.Spec.CSI {
-    /// The directory of a server that the volume is, where its attributes say so: of static volumes the handle is any
-    /// name that its author liked (csi-driver-nfs and csi-driver-smb: `server`, `share`, `source`, `subDir`; ceph-csi:
+    /// The directory of a server that the volume is, where its attributes say so. The handle of a static volume is any
+    /// name that its author chose (csi-driver-nfs and csi-driver-smb: `server`, `share`, `source`, `subDir`; ceph-csi:
     /// `rootPath`).
     fileprivate var directory: StorageIdentity? {
         let attributes = Dictionary((volumeAttributes ?? [:]).map { ($0.key.lowercased(), $0.value) }) { $1 }
@@ -54,8 +54,8 @@ extension PersistentVolume.Spec.CSI {
 }
 
 extension PersistentVolume.Spec {
-    /// What sources name that Kubernetes has drivers of its own for. Those that a CSI driver has taken over are named
-    /// as its volumes are, where the two have the same handle.
+    /// The identities in sources of Kubernetes' own drivers. A source that a CSI driver has taken over gets the
+    /// identity of that driver's volume, where both have the same handle.
     fileprivate var identitiesOfOwnDrivers: [StorageIdentity] {
         var found: [StorageIdentity] = []
         func add(_ kind: String, _ source: JSON?, isOfPlace: Bool = false, _ keys: String...) {
@@ -63,7 +63,7 @@ extension PersistentVolume.Spec {
             let values = keys.compactMap { source[$0] }.map(\.inIdentity)
             found.append(StorageIdentity(text: ([kind] + values).joined(separator: " "), isOfPlace: isOfPlace))
         }
-        // `aws://us-east-1a/vol-1` and `vol-1` are one.
+        // `aws://us-east-1a/vol-1` and `vol-1` are the same.
         if let id = awsElasticBlockStore?["volumeID"]?.string?.split(separator: "/").last {
             found.append(.volume(String(id), of: "ebs.csi.aws.com"))
         }
@@ -85,7 +85,7 @@ extension PersistentVolume.Spec {
 }
 
 extension JSON {
-    /// A value of a source: of a list the order does not matter.
+    /// The text of a source's value. The order of a list does not matter.
     fileprivate var inIdentity: String {
         switch self {
         case .string(let text): text

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// A temporary claim that stands for all claims of a namespace with the same needs, and the pod that mounts it.
+/// A temporary claim that represents all claims of a namespace with the same needs, and the pod that mounts it.
 struct Trial: Sendable {
     static let container = "trial"
 
@@ -8,16 +8,17 @@ struct Trial: Sendable {
     var claimName: ObjectName
     var podName: ObjectName
     var claim: JSON
-    /// The claim that was made, whose UID proves that a claim of this name is ours.
+    /// The created claim. Its UID proves that a claim of this name is ours.
     var made: PersistentVolumeClaim?
     var image: String
-    /// With the person's own flags for rsync: a bad one is better found now than when the workloads are stopped.
+    /// The pod's content, with the person's own flags for rsync, so that a bad flag is found before the workloads are
+    /// stopped.
     var content: any MoverContent
     var template: MoverTemplate?
-    /// As whom the pod may run where it may not be root.
+    /// The user of the pod where it may not be root.
     var owner: DataOwner?
     var accessModes: [AccessMode]
-    /// The names of the claims that it stands for.
+    /// The names of the claims that it represents.
     var claims: [String]
 
     private struct Need: Hashable {
@@ -26,10 +27,10 @@ struct Trial: Sendable {
         var isBlock: Bool
     }
 
-    /// One trial for each distinct need of some claims; those that ask for an unknown access mode are left out, the
-    /// check of names speaks of them.
+    /// Returns one trial for each distinct need of some claims. Claims with an unknown access mode are left out; the
+    /// check of names reports them.
     ///
-    /// Each is as small as the smallest claim of its need: storage that makes that one makes nothing smaller, perhaps.
+    /// Each trial is as small as the smallest claim of its need, because the storage may refuse smaller volumes.
     static func all(for states: [ClaimState], options: Options) throws -> [Trial] {
         let run = String(UInt32.random(in: 0x1000_0000...UInt32.max), radix: 16)
         let valid = states.filter { NameCheck.refusals(of: $0).isEmpty }
@@ -68,7 +69,7 @@ struct Trial: Sendable {
         }
     }
 
-    /// The same with an image that has no shell, where this is why it failed.
+    /// Returns the same trial for an image without a shell, where the missing shell is why it failed.
     func withoutShell(after reason: String) -> Trial? {
         guard let reduced = content.reduced(after: 128, output: reason), reduced.loss == .shell else { return nil }
         var trial = self

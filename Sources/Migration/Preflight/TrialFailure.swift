@@ -1,12 +1,12 @@
 import Kubernetes
 
-/// Finds out why a trial failed.
+/// Finds the reason why a trial failed.
 struct TrialFailure: Sendable {
     private let client: Client
 
     init(_ client: Client) { self.client = client }
 
-    /// Why a trial's pod failed: how it ended, and what it said.
+    /// Returns the reason why a trial's pod failed: its end, and its output.
     func failure(of pod: Pod, _ content: any MoverContent) async -> String {
         guard let ended = pod.state(of: Trial.container)?.terminated else {
             return "its pod failed: \(pod.status?.reason ?? "Failed")\(pod.status?.message.map { ": \($0)" } ?? "")"
@@ -15,7 +15,7 @@ struct TrialFailure: Sendable {
         do {
             output += try await client.log(of: pod.name, container: Trial.container, tail: 5)
         } catch {
-            // A container that never started has none; its message says why.
+            // A container that never started has no log; its termination message says why.
             if output.isEmpty { output = "(\(error))" }
         }
         let words = output.split(whereSeparator: \.isNewline).joined(separator: " ")
@@ -24,9 +24,9 @@ struct TrialFailure: Sendable {
             + (words.isEmpty ? "" : ": \(words)")
     }
 
-    /// Why a trial's pod does not run yet, in the words of the cluster that tell most.
+    /// Returns the reason why a trial's pod does not run yet, in the most telling words of the cluster.
     func hindrance(of pod: Pod, waitingFor claim: ObjectName) async -> String {
-        // The kubelet has the pod, and can't start it: the image, mostly.
+        // The kubelet has the pod and cannot start it, mostly because of the image.
         if let waiting = pod.state(of: Trial.container)?.waiting, let message = waiting.message, !message.isEmpty {
             return "\(waiting.reason ?? "Waiting"): \(message)"
         }
@@ -38,11 +38,11 @@ struct TrialFailure: Sendable {
                 return words
             }
             if let unscheduled { return "\(unscheduled.reason ?? ""): \(unscheduled.message ?? "")" }
-            // What the scheduler complained of before it found a node is over.
+            // Complaints of the scheduler from before it found a node are over.
             let events = try await events(of: "Pod", pod.name)
                 .filter { pod.spec.nodeName == nil || $0.reason != "FailedScheduling" }
             if let words = Self.words(events) { return words }
-            // No complaint: what was done last takes its time, such as pulling the image.
+            // There is no complaint: the last action takes its time, such as pulling the image.
             let after = events.filter { $0.reason != "Scheduled" }
             let last = (after.isEmpty ? events : after).max {
                 ($0.metadata.creationTimestamp ?? "") < ($1.metadata.creationTimestamp ?? "")
@@ -60,9 +60,9 @@ struct TrialFailure: Sendable {
             .filter { $0.involvedObject.kind == kind }
     }
 
-    /// What events say: a warning, else what a provisioner is waited for with.
+    /// Returns the words of events: a warning, or else the message of a wait for a provisioner.
     ///
-    /// Of several warnings the longest tells most: the others only say that something failed (`Error: ErrImagePull`).
+    /// Of several warnings the longest tells most. The others only say that something failed (`Error: ErrImagePull`).
     static func words(_ events: [Event]) -> String? {
         let warnings = events.filter { $0.type == "Warning" }
         let waits = events.filter { $0.reason == "ExternalProvisioning" }

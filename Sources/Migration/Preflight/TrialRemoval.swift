@@ -15,9 +15,9 @@ struct TrialRemoval: Sendable {
         volumes = Volumes(context, context.destination)
     }
 
-    /// Removes what a trial has created, as far as it came, and waits until its volume is gone too.
+    /// Removes the objects of a trial, as far as it came, and waits until its volume is gone too.
     ///
-    /// - Returns: what could not be removed.
+    /// - Returns: The obstacles of objects that could not be removed.
     func remove(_ trial: Trial) async -> [Obstacle] {
         var obstacles: [Obstacle] = []
         do {
@@ -26,7 +26,7 @@ struct TrialRemoval: Sendable {
             obstacles.append(Self.leftover(trial.namespace, "Pod \(trial.podName)", error))
         }
         do {
-            // Where its creation was not answered its name tells, which nobody has known before.
+            // Where the answer to its creation was lost, its name identifies it, which nobody knew before.
             var claim = trial.made
             if claim == nil { claim = try await client.find(PersistentVolumeClaim.self, trial.claimName) }
             if let claim { obstacles += await removeTrial(claim) }
@@ -65,7 +65,7 @@ struct TrialRemoval: Sendable {
         let now = try await client.find(PersistentVolumeClaim.self, made.name)
         let claim = now?.metadata.uid == uid ? now ?? made : made
         if let name = claim.spec.volumeName {
-            // Before the claim goes, so that nothing is retained where this process is killed in between.
+            // The policy changes before the claim goes, so that a kill in between retains no volume.
             let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
             if let volume { try await giveBack(volume, of: claim) }
         }
@@ -79,7 +79,7 @@ struct TrialRemoval: Sendable {
         ) { $0.objects[uid] == nil ? () : nil }
         var last: PersistentVolume?
         do {
-            // Of all volumes: one may have been made while the claim was deleted.
+            // The wait covers all volumes, because one may have been made while the claim was deleted.
             try await client.wait(
                 for: PersistentVolume.self,
                 in: nil,
@@ -102,10 +102,9 @@ struct TrialRemoval: Sendable {
         }
     }
 
-    /// Has a trial's volume deleted with its claim, even where the class retains: there is nothing on it.
+    /// Makes a trial's volume go with its claim, even where the class retains. There is nothing on it.
     ///
-    /// A volume that was not made for the trial but was there before, made by a person, is not deleted: retained, it
-    /// becomes available again as it was.
+    /// A person's volume that existed before is not deleted: it is retained and becomes available again as it was.
     private func giveBack(_ volume: PersistentVolume, of claim: PersistentVolumeClaim) async throws {
         guard volume.spec.claimRef?.uid == claim.metadata.uid else { return }
         do {
@@ -119,7 +118,7 @@ struct TrialRemoval: Sendable {
                 )
             }
         } catch let error as APIError where error.reason == .conflict || error.reason == .notFound {
-            // It has changed meanwhile: the watch says so.
+            // The volume has changed meanwhile, and the watch sees it.
         }
     }
 }

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Checks that what volumes hold fits on the new ones.
+/// Checks that the contents of volumes fit on the new ones.
 struct UsageCheck: Sendable {
     private let source: Client
     private let lists: SelectedObjects
@@ -10,7 +10,8 @@ struct UsageCheck: Sendable {
         lists = SelectedObjects(context.source, context.options.selection)
     }
 
-    /// What the volumes hold fits on the destination, as far as it is known; what is to become smaller must be known.
+    /// Checks that the contents fit, as far as their size is known. For a volume that is to become smaller it must be
+    /// known.
     func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil && $0.givenDestination == nil }
         let used = try await usage(of: states)
@@ -21,7 +22,7 @@ struct UsageCheck: Sendable {
         }
     }
 
-    /// What the kubelets say of the claims that running pods mount.
+    /// Returns the usage of claims that running pods mount, as the kubelets report it.
     private func usage(of states: [ClaimState]) async throws -> [Transfer.ID: VolumeUsage] {
         var nodesOfClaims: [ObjectName: String] = [:]
         for pod in try await lists.listReadable(Pod.self).items where pod.phase == .running {

@@ -1,13 +1,13 @@
 import Kubernetes
 
-/// How much of a claim's volume is used.
+/// The usage of a claim's volume.
 enum VolumeUsage: Sendable, Equatable {
     case bytes(Int64)
-    /// It is not known, for a reason.
+    /// The usage is unknown, for a reason.
     case unknown(String)
 }
 
-/// What a kubelet says of the volumes of its pods.
+/// A kubelet's report on the volumes of its pods.
 struct KubeletAnswer: Sendable {
     var node: String
     var statistics: NodeStatistics?
@@ -20,7 +20,7 @@ struct KubeletAnswer: Sendable {
         }
         guard let used = volume?.usedBytes else { return .unknown("the kubelet of \(node) does not measure it") }
         let capacity = state.source?.spec.capacity?["storage"]?.bytes ?? 0
-        // A file system that is a good deal larger than the volume holds others, too (a directory of an NFS server).
+        // A file system that is much larger than the volume also holds other data (a directory of an NFS server).
         guard let size = volume?.capacityBytes, size / 5 <= capacity / 4 else {
             return used <= state.size?.bytes ?? 0
                 ? .bytes(used) : .unknown("it shares its file system with others, which hold \(used.inBytes) together")
@@ -30,8 +30,8 @@ struct KubeletAnswer: Sendable {
 }
 
 extension ClaimState {
-    /// Why what the source volume holds does not fit on the destination; nil where it does, or nobody knows and it
-    /// is to be no smaller.
+    /// Returns the reason why the source volume's contents do not fit on the destination; nil where they do, or where
+    /// their size is unknown and the destination is not smaller.
     func misfit(_ usage: VolumeUsage) -> String? {
         guard let size, let sourceSize else { return nil }
         if isToShrink, claim?.volumeMode == .block {
@@ -41,7 +41,7 @@ extension ClaimState {
         let advice = "or without a size (--dest-size, the annotation \(Marks.size))"
         switch usage {
         case .unknown(let why):
-            // What an earlier run has staged it has checked, too; by now its pods may be stopped.
+            // An earlier run that staged it has checked it too. By now its pods may be stopped.
             guard isToShrink, ownStaging == nil || unfitStaging != nil else { return nil }
             return "is to be \(size) instead of \(sourceSize), but how much it holds is not known (\(why)); ask for "
                 + "\(sourceSize) or more, \(advice)"

@@ -1,14 +1,14 @@
 import Kubernetes
 
 extension ClaimState {
-    /// How things stand with a claim that was begun, and what a rerun does, told from what the state machine does next.
+    /// Returns the status of a begun claim and the effect of a rerun, derived from the next action.
     func claim(mover: Pod?) -> MigrationStatus.Claim {
         let action = next
         var told = MigrationStatus.Claim(name: name, stage: seal == nil ? .begun : .sealed, state: "", next: "")
         let classes = [seal?.sourceClass, claim?.storageClassName, source?.spec.storageClassName]
         told.sourceClass = classes.lazy.compactMap(\.self).first { !$0.isEmpty }
         told.sourceVolume = source?.metadata.name ?? seal?.sourceVolume
-        // Not the volume of a stranger's claim that has the staging claim's name.
+        // A stranger's claim may have the staging claim's name. Its volume is not named.
         if seal != nil || staging == nil || ownStaging != nil {
             told.destinationClass = destination?.spec.storageClassName ?? staging?.storageClassName
             told.destinationVolume = destination?.metadata.name
@@ -79,7 +79,7 @@ extension ClaimState {
 }
 
 extension MigrationStatus.Claim {
-    /// Tells it as a rollback, whose way is the other one.
+    /// Turns the words into those of a rollback, which goes the other way.
     fileprivate mutating func turn() {
         isRollback = true
         swap(&sourceClass, &destinationClass)
@@ -87,7 +87,7 @@ extension MigrationStatus.Claim {
         if stage == .begun, !isBlocked { next = "goes on with the rollback" }
     }
 
-    /// A claim whose data may be on a volume only that it is not bound to.
+    /// Makes the status of a claim whose data may be only on a volume that it is not bound to.
     init(cutOffAt volume: PersistentVolume, of name: ObjectName, claim: PersistentVolumeClaim?) {
         self.init(name: name, stage: .cutOff, state: "", next: "leaves it alone")
         isBlocked = true

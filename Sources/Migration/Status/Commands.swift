@@ -1,10 +1,10 @@
 import Kubernetes
 
 extension Survey {
-    /// The commands that finish what is open, one for each pair of classes.
+    /// Returns the commands that finish the open migrations, one for each pair of classes.
     ///
-    /// What the objects don't tell is taken from the scope; where that doesn't either, a word in angle brackets says
-    /// what to put there.
+    /// The scope supplies the classes that the objects do not tell. Where it has none either, a word in angle brackets
+    /// stands in for the class.
     func commands(finishing status: MigrationStatus, _ scope: MigrationStatus.Scope) -> [String] {
         var runs = status.claims.filter { $0.stage != .cutOff }.map {
             Run(isRollback: $0.isRollback, source: $0.sourceClass, destination: $0.destinationClass)
@@ -25,11 +25,11 @@ extension Survey {
         var destination: String?
     }
 
-    /// The run that has stopped a workload whose claims are all done: its lock is left, or the volumes that it kept.
+    /// Returns the run that stopped a workload whose claims are all done, by its lock or its kept volumes.
     private func run(starting stopped: MigrationStatus.Stopped, of status: MigrationStatus) -> Run {
         let workload = inventory.workloads.first { $0.name == stopped.name && $0.kind == stopped.kind }
         for name in workload?.mountedClaims.sorted() ?? [] {
-            // Of the Go tool, which has begun to copy: what it has made tells the classes, and proves nothing.
+            // The Go tool began this copy. Its staging claim tells the classes, though it proves nothing.
             let state = inventory.state(of: name, seal: nil, destination: nil, nil)
             guard let staging = inventory.seemingStaging(of: state), let claim = state.claim else { continue }
             return Run(isRollback: false, source: claim.storageClassName, destination: staging.storageClassName)
@@ -39,10 +39,10 @@ extension Survey {
                 inventory.claims[ObjectName($0, in: stopped.name.namespace)]?.storageClassName
             }
         )
-        // An older run has locked its source class alone, and does not say more.
+        // An older run locked only its source class, and its Lease names no other.
         let locked = Set(status.locks.map { $0.sourceClass ?? $0.storageClass })
         let first = locked.union(status.kept.compactMap(\.kept.volume.spec.storageClassName))
-        // The way back has the lock of the way there, and leads to the class that is its source.
+        // The way back has the lock of the way there, and leads to the source class of the way there.
         if !classes.isDisjoint(with: locked) {
             return Run(isRollback: true, source: classes.only, destination: nil)
         }
@@ -50,7 +50,7 @@ extension Survey {
     }
 
     private func command(_ run: Run, _ scope: MigrationStatus.Scope) -> String {
-        // What a Lease or a claim calls a class may be anything.
+        // A Lease or a claim may give a class any name.
         let source = (run.source ?? scope.sourceClass).flatMap { $0.isObjectName ? $0 : nil }
         let destination = (run.destination ?? scope.destinationClass).flatMap { $0.isObjectName ? $0 : nil }
         let isGone = !run.isRollback && source.map { classes?.contains($0) == false } ?? false
@@ -62,6 +62,6 @@ extension Survey {
 }
 
 extension Set {
-    /// The one element, where there is just one.
+    /// The only element, where there is exactly one.
     fileprivate var only: Element? { count == 1 ? first : nil }
 }

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// What bears our marks and belongs to nothing that is under way; each with what to do about it.
+/// Finds objects with our marks that belong to no current migration, each with what to do about it.
 struct Leftovers {
     private(set) var found: [Obstacle] = []
     private let survey: Survey
@@ -8,8 +8,8 @@ struct Leftovers {
     private let scope: MigrationStatus.Scope
 
     /// - Parameters:
-    ///   - states: the claims whose migration is under way.
-    ///   - cutOff: those of which no rerun can tell how to go on.
+    ///   - states: The claims whose migration is under way.
+    ///   - cutOff: The claims that no rerun can finish.
     init(
         in survey: Survey,
         besides states: [ClaimState],
@@ -28,7 +28,7 @@ struct Leftovers {
         found.append(Obstacle(namespace: object.metadata.namespace, resource: object.title, message: message))
     }
 
-    /// The claim that an object says it belongs to.
+    /// Returns the claim that an object's mark names.
     private func owner(of metadata: ObjectMeta) -> ObjectName {
         ObjectName(metadata.annotation(Marks.claim) ?? "?", in: metadata.namespace)
     }
@@ -97,7 +97,7 @@ struct Leftovers {
         }
     }
 
-    /// What no run goes on with, since the claim was not deleted by one.
+    /// Adds the sealed volumes that no run uses, because no run deleted the claim.
     private mutating func addSealed() {
         let known = Set(states.flatMap { [$0.destination, $0.observation.staleSeal] }.compactMap { $0?.metadata.uid })
         for volume in survey.volumes where !known.contains(volume.metadata.uid) {
@@ -132,7 +132,7 @@ struct Leftovers {
 }
 
 extension Survey {
-    /// Why a staging claim is of no use any more.
+    /// Returns the reason why a staging claim is useless now.
     fileprivate func whyUseless(_ staging: PersistentVolumeClaim) -> String {
         let name = ObjectName(staging.metadata.annotation(Marks.claim) ?? "?", in: staging.metadata.namespace)
         if staging.metadata.isTerminating { return "was the staging claim of \(name), and is being deleted" }

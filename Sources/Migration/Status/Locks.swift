@@ -2,7 +2,7 @@ import FoundationEssentials
 import Kubernetes
 
 extension Survey {
-    /// The Leases of the classes that are asked for.
+    /// Returns the Leases of the classes in the scope.
     func locks(_ scope: MigrationStatus.Scope) -> [MigrationStatus.Lock] {
         leases.sorted { $0.name < $1.name }.compactMap { lease in
             guard lease.metadata.name.hasPrefix(Marks.lockPrefix) else { return nil }
@@ -14,10 +14,10 @@ extension Survey {
 }
 
 extension Lease {
-    /// The class that it locks.
+    /// The class that the Lease locks.
     fileprivate var storageClass: String { String(metadata.name.dropFirst(Marks.lockPrefix.count)) }
 
-    /// True of a lock of a run between two classes; an older run has locked its source class, and does not say more.
+    /// Returns true where the lock belongs to a run between two classes. An older run names only its source class.
     func isOfRun(from source: String?, to destination: String?) -> Bool {
         guard metadata.name.hasPrefix(Marks.lockPrefix) else { return false }
         guard let classes else { return storageClass == source }
@@ -36,7 +36,7 @@ extension MigrationStatus.Lock {
         renewed = lease.spec.renewTime
         let last = lease.spec.renewTime.flatMap(Date.init(api:))
         age = last.map { .seconds(max(0, Int(min(now.timeIntervalSince($0), 1e9)))) }
-        // A clock may be off by a little; who is silent for three times as long as a lease lasts is hardly there.
+        // Clocks may differ a little. A holder that is silent for three times the Lease's duration is hardly alive.
         let patience = Duration.seconds(3 * min(lease.spec.leaseDurationSeconds ?? 15, 3600))
         seemsAlive = !holder.isEmpty && age.map { $0 <= patience } ?? true
     }

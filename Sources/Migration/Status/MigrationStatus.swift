@@ -1,57 +1,57 @@
 public import Kubernetes
 
-/// What migrations have left in the cluster, of this tool and of the Go tool: told from the cluster alone.
+/// The traces of migrations in the cluster, of this tool and of the Go tool. It is derived from the cluster alone.
 public struct MigrationStatus: Sendable {
-    /// What to look at; nil stands for all.
+    /// The objects to look at; nil stands for all.
     public struct Scope: Sendable {
         public var sourceClass: String?
         public var destinationClass: String?
         public var selection = Selection()
 
-        /// Everything.
+        /// Makes a scope of everything.
         public init() {}
     }
 
-    /// A claim whose migration was begun and has not ended.
+    /// A claim whose migration has begun and not ended.
     public struct Claim: Sendable, Equatable {
         public enum Stage: String, Sendable, CaseIterable {
-            /// Its data is on the source volume; it can still go back.
+            /// The data is on the source volume, and the claim can still go back.
             case begun
-            /// Its data is complete on the destination volume; it only goes forward.
+            /// The data is complete on the destination volume, and the claim only goes forward.
             case sealed
-            /// It is bound to the destination volume; what is left is tidying up.
+            /// The claim is bound to the destination volume, and only tidying up is left.
             case rebound
-            /// A swap was cut off, of the Go tool or with a seal that can't be read, and no rerun can go on with it.
+            /// A swap of the Go tool, or one with an unreadable seal, was cut off, and no rerun can finish it.
             case cutOff = "cut-off"
         }
 
         public var name: ObjectName
         public var stage: Stage
-        /// How things stand, as a phrase for a person.
+        /// The state of the claim, as a phrase for a person.
         public var state: String
-        /// What a rerun does, as a phrase that goes on from "a rerun".
+        /// The effect of a rerun, as a phrase that goes on from "a rerun".
         public var next: String
-        /// True where a person has to do something before a rerun goes on with it.
+        /// True where a person has to act before a rerun goes on with the claim.
         public var isBlocked = false
-        /// True where it is swapped back to a volume that was kept for it.
+        /// True where the claim is swapped back to a volume that was kept for it.
         public var isRollback = false
-        /// The classes, as the flags name them: those of the way there, for a rollback too.
+        /// The classes, as the flags name them. For a rollback they are those of the way there.
         public var sourceClass: String?
         public var destinationClass: String?
         public var sourceVolume: String?
         public var destinationVolume: String?
     }
 
-    /// A workload that bears the mark of having been stopped.
+    /// A workload that bears the mark of a stop.
     public struct Stopped: Sendable, Equatable {
         public var kind: String
         public var name: ObjectName
-        /// What it is to have again; nil where the mark is no number.
+        /// The scale to be restored; nil where the mark is no number.
         public var scale: Int?
-        /// What it has now: above zero where somebody else has started it.
+        /// The present scale. It is above zero where somebody else started the workload.
         public var replicas: Int
         public var state: String
-        /// True where a person has to do something before a rerun starts it.
+        /// True where a person has to act before a rerun starts the workload.
         public var isBlocked = false
 
         public var title: String { "\(kind) \(name)" }
@@ -60,46 +60,47 @@ public struct MigrationStatus: Sendable {
     /// A source volume that is kept for a rollback.
     public struct Kept: Sendable, Equatable {
         public var kept: KeptVolume
-        /// True while the claim exists that took its claim's place.
+        /// True while the claim's successor exists.
         public var hasSuccessor: Bool
     }
 
-    /// The Lease of a class: who migrates from or to it, or did when it was cut off.
+    /// The Lease of a class. Its holder migrates from or to the class, or did until it was cut off.
     public struct Lock: Sendable, Equatable {
         public var name: ObjectName
         public var storageClass: String
-        /// The classes of its holder's run, as the flags name them, for a rollback too; nil where it does not say.
+        /// The classes of the holder's run, as the flags name them, also for a rollback; nil where the Lease does not
+        /// name them.
         public var sourceClass: String?
         public var destinationClass: String?
         public var holder: String
         public var since: String?
         public var renewed: String?
-        /// How long ago that was by this machine's clock, which need not agree with the holder's.
+        /// The age of the last renewal by this machine's clock, which may differ from the holder's.
         public var age: Duration?
-        /// False where it has not been renewed for so long that its holder seems dead.
+        /// False where the last renewal is so old that the holder seems dead.
         public var seemsAlive: Bool
     }
 
-    /// What is under way, in order of the claims' names.
+    /// The claims whose migration is under way, in the order of their names.
     public internal(set) var claims: [Claim] = []
     public internal(set) var workloads: [Stopped] = []
-    /// Objects of a migration that no rerun goes on with; each with what to do about it.
+    /// The objects of migrations that no rerun uses, each with what to do about it.
     public internal(set) var leftovers: [Obstacle] = []
     public internal(set) var kept: [Kept] = []
     public internal(set) var locks: [Lock] = []
-    /// What a person should know besides.
+    /// Further notes for a person.
     public internal(set) var notes: [Obstacle] = []
-    /// What could not be looked at; each with the server's reason.
+    /// The objects that could not be looked at, each with the server's reason.
     public internal(set) var unseen: [Obstacle] = []
-    /// How many claims are of the source class, and not begun; nil where no source class was given.
+    /// The number of claims of the source class that are not begun; nil without a source class.
     public internal(set) var toMigrate: Int?
-    /// How many claims are bound on the destination class; nil where none was given.
+    /// The number of claims that are bound on the destination class; nil without one.
     public internal(set) var onDestination: Int?
-    /// The commands that finish what is open.
+    /// The commands that finish the open migrations.
     public internal(set) var commands: [String] = []
 
     /// True while something needs a rerun, or a person.
     public var isOpen: Bool { !claims.isEmpty || !workloads.isEmpty }
-    /// How much the kept volumes hold, in bytes.
+    /// The size of all kept volumes together, in bytes.
     public var keptBytes: Int64 { kept.compactMap(\.kept.size?.bytes).sum() }
 }

@@ -1,14 +1,14 @@
 public import Kubernetes
 
-/// Reads what a status is told from.
+/// Reads the objects that a status is derived from.
 public struct StatusReader: Sendable {
     private let client: Client
 
     public init(_ client: Client) { self.client = client }
 
-    /// Tells what migrations have left in the cluster; it only reads.
+    /// Returns the traces of migrations in the cluster. It only reads.
     ///
-    /// What the caller may not list is said in the status, except for volumes and claims.
+    /// The status names the kinds that the caller may not list, except for volumes and claims.
     ///
     /// - Throws: `APIError`, `UnreadableSelector`.
     public func status(_ scope: MigrationStatus.Scope) async throws -> MigrationStatus {
@@ -72,7 +72,7 @@ public struct StatusReader: Sendable {
         }.map { try $0.get() }
     }
 
-    /// Lists what the caller may list; else nothing, and why.
+    /// Lists what the caller may list; otherwise returns nothing and notes the reason.
     private func permitted<Object: KubernetesObject>(
         _ type: Object.Type,
         of resource: APIResource = Object.resource,

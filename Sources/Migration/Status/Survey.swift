@@ -1,21 +1,21 @@
 import FoundationEssentials
 import Kubernetes
 
-/// Everything that a status is told from.
+/// The objects that a status is derived from.
 struct Survey: Sendable {
     var inventory: Inventory
     var leases: [Lease] = []
     /// The names of the StorageClasses; nil where they could not be listed.
     var classes: [String]?
     var unseen: [Obstacle] = []
-    /// Records of stopped workloads that nothing is done for.
+    /// The records of stopped workloads that are left alone.
     var unbelieved: [Obstacle] = []
-    /// By this machine's clock.
+    /// The time of day by this machine's clock.
     var now: Date
 }
 
 extension MigrationStatus {
-    /// Tells a status from what was listed.
+    /// Derives a status from the listed objects.
     init(_ survey: Survey, scope: Scope) {
         let states = survey.states(scope)
         let begun = states.map { $0.claim(mover: survey.mover(of: $0)) }
@@ -42,7 +42,7 @@ extension MigrationStatus.Scope {
         includes(source: claim.sourceClass, destination: claim.destinationClass)
     }
 
-    /// A class that is not known may be the one that is meant.
+    /// Returns true where the classes may be in the scope. An unknown class may be the one that is meant.
     func includes(source: String?, destination: String?) -> Bool {
         (source == nil || ClassChoice(name: sourceClass).admits(source))
             && (destination == nil || ClassChoice(name: destinationClass).admits(destination))
@@ -56,7 +56,7 @@ extension Survey {
         inventory.volumes.values.sorted { $0.metadata.name < $1.metadata.name }
     }
 
-    /// True of a claim that was asked for; one that does not exist has no labels that would speak against it.
+    /// Returns true where a claim is in the scope. A claim that does not exist has no labels that could exclude it.
     func includes(_ claim: ObjectName?, _ scope: MigrationStatus.Scope) -> Bool {
         guard let claim else { return scope.selection == Selection() }
         guard inventory.claims[claim] != nil else { return scope.selection.whatLeavesOut(claim) == nil }
@@ -65,7 +65,7 @@ extension Survey {
 
     var claims: [PersistentVolumeClaim] { inventory.claims.values.sorted { $0.name < $1.name } }
 
-    /// The claims whose migration was begun: by the seals, the staging claims, and the marks of volumes.
+    /// Returns the claims whose migration has begun, by the seals, the staging claims, and the marks of volumes.
     fileprivate func states(_ scope: MigrationStatus.Scope) -> [ClaimState] {
         var states: [ClaimState] = volumes.compactMap { volume in
             guard let seal = inventory.seal(of: volume) ?? goToolsSeal(of: volume, scope) else { return nil }
@@ -84,7 +84,8 @@ extension Survey {
         return states
     }
 
-    /// What stands for a seal where the Go tool was cut off between deleting a claim and creating it anew.
+    /// Returns a substitute for a seal, where the Go tool was cut off between a claim's deletion and the creation of
+    /// its successor.
     private func goToolsSeal(of volume: PersistentVolume, _ scope: MigrationStatus.Scope) -> Seal? {
         guard let marks = GoMarks(volume), includes(marks.claim, scope) else { return nil }
         guard case .halfDone(let seal, _) = state(of: marks, scope) else { return nil }
@@ -92,7 +93,7 @@ extension Survey {
     }
 
     private func state(of marks: GoMarks, _ scope: MigrationStatus.Scope) -> GoMarks.State {
-        // The source volume tells the source class, as long as it bears the claim's name.
+        // The source volume tells the source class as long as it bears the claim's name.
         let released = volumes.filter {
             $0.claim == marks.claim && $0.phase == .released && $0.metadata.uid != marks.volume.metadata.uid
         }
@@ -103,8 +104,8 @@ extension Survey {
         )
     }
 
-    /// The kept volume that a rollback of a claim has begun with, where it has no staging claim yet: it is reserved, or
-    /// the rollback's lock is there.
+    /// Returns the kept volume with which a claim's rollback began, where there is no staging claim yet: the volume is
+    /// reserved, or the rollback's lock exists.
     private func volumeToRollBack(to state: ClaimState) -> PersistentVolume? {
         volumes.first { volume in
             guard let kept = KeptVolume(volume), kept.claim == state.name, kept.successor == state.claim?.metadata.uid
@@ -118,7 +119,7 @@ extension Survey {
         inventory.pods.first { pod in
             guard pod.metadata.annotation(Marks.kind) == Marks.Kind.mover else { return false }
             guard pod.metadata.namespace == state.name.namespace else { return false }
-            // The Go tool's movers name the claim only.
+            // The Go tool's movers name only the claim.
             guard let owner = pod.metadata.annotation(Marks.sourceUID) else {
                 return pod.metadata.annotation(Marks.claim) == state.name.name
             }
@@ -126,7 +127,7 @@ extension Survey {
         }
     }
 
-    /// The claims whose data may be on a destination volume only, where no rerun can tell how to go on.
+    /// Returns the claims whose data may be only on a destination volume, and that no rerun can finish.
     fileprivate func cutOff(besides states: [ClaimState], _ scope: MigrationStatus.Scope) -> [MigrationStatus.Claim] {
         let known = Set(states.compactMap { $0.destination?.metadata.uid })
         return volumes.compactMap { volume in
@@ -140,7 +141,7 @@ extension Survey {
         }
     }
 
-    /// The claims of a class, but for those that a migration made, and those that go with their pods.
+    /// Returns the claims of a class, except those that a migration made and those that are deleted with their pods.
     fileprivate func migratable(
         of storageClass: String,
         _ scope: MigrationStatus.Scope
@@ -153,15 +154,15 @@ extension Survey {
 }
 
 extension PersistentVolume {
-    /// The claim that the marks of a destination volume, or of a kept one, name.
+    /// The claim that the marks of a destination volume or a kept volume name.
     fileprivate var markedClaim: ObjectName? {
         guard let name = metadata.annotation(Marks.sourceClaim) else { return nil }
         guard let namespace = metadata.annotation(Marks.sourceNamespace) else { return nil }
         return ObjectName(name, in: namespace)
     }
 
-    /// True of a volume that the Go tool has copied a claim to and that was never bound to it, while the claim that has
-    /// its name was made later and is bound to another volume.
+    /// Returns true where the Go tool copied to the volume and never bound the claim to it, and a claim of that name
+    /// was made later and is bound to another volume.
     fileprivate func isSuperseded(by claim: PersistentVolumeClaim?) -> Bool {
         guard GoMarks(self) != nil, let claim, let bound = claim.spec.volumeName, bound != metadata.name else {
             return false
@@ -173,7 +174,7 @@ extension PersistentVolume {
 }
 
 extension ClaimState {
-    /// True while a staging claim belongs to the claim.
+    /// True where the claim has a staging claim of its own.
     var hasStaging: Bool { ownStaging != nil }
 }
 
@@ -198,7 +199,7 @@ extension Survey {
     }
 
     fileprivate func kept(besides states: [ClaimState], _ scope: MigrationStatus.Scope) -> [MigrationStatus.Kept] {
-        // What a rollback is under way to is told of with its claim.
+        // The volume of a rollback that is under way is reported with its claim.
         let used = Set(states.compactMap { $0.destination?.metadata.uid })
         return volumes.compactMap { volume in
             guard let kept = KeptVolume(volume), !used.contains(volume.metadata.uid) else { return nil }
@@ -210,7 +211,8 @@ extension Survey {
         }
     }
 
-    /// Volumes of the source class without a claim, and what of the Go tool's only a person can tell.
+    /// Returns notes on volumes of the source class without a claim, and on volumes of the Go tool that only a person
+    /// can judge.
     fileprivate func notes(besides states: [ClaimState], _ scope: MigrationStatus.Scope) -> [Obstacle] {
         let known = Set(states.flatMap { [$0.source, $0.destination] }.compactMap { $0?.metadata.uid })
         return volumes.compactMap { volume in

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Performs the actions of claims, one after the other, as long as they belong to a step.
+/// Performs the actions of claims in order, as long as they belong to a step.
 struct Advance: Sendable {
     private let reader: StateReader
     private let time: TimeSource
@@ -11,13 +11,12 @@ struct Advance: Sendable {
 
     /// Performs a claim's actions.
     ///
-    /// A conflict, or an answer that did not come, means to look again and decide again; that is bounded.
+    /// After a conflict or a lost answer it looks again and decides again, a limited number of times.
     ///
     /// - Parameters:
-    ///   - state: read before and kept up to date.
-    ///   - perform: performs an action and returns the state that it leads to, or nil for an action that is not the
-    ///     step's.
-    /// - Throws: what `perform` throws, once looking again did not help.
+    ///   - state: The state as read before. It is kept up to date.
+    ///   - perform: Performs an action and returns the resulting state, or nil for an action of another step.
+    /// - Throws: The error of `perform`, once looking again did not help.
     func one(
         _ state: ClaimState,
         _ perform: (ClaimState, Action) async throws -> ClaimState?
@@ -25,7 +24,8 @@ struct Advance: Sendable {
         var state = state
         var backoff = Backoff()
         var end = time.now() + .seconds(120)
-        // Far more actions than a claim needs: whoever undoes them all the time doesn't keep us busy for ever.
+        // The limit is far above what a claim needs. Somebody who undoes the actions all the time does not keep us busy
+        // for ever.
         for _ in 1...100 {
             try Task.checkCancellation()
             do {
@@ -43,20 +43,20 @@ struct Advance: Sendable {
         throw Failure(place: state.title, reason: "somebody else keeps changing the same objects")
     }
 
-    /// How far one of several claims came, and what stopped it.
+    /// The last state of one of several claims, and the error that stopped it.
     private struct Reached: Sendable {
         var state: ClaimState
         var failure: (any Error)?
     }
 
-    /// Advances all claims of a unit side by side; the first failure is thrown when all have ended.
+    /// Advances all claims of a unit side by side. The first failure is thrown when all have ended.
     func all(
         _ progress: inout Progress,
         _ perform: @escaping @Sendable (ClaimState, Action) async throws -> ClaimState?
     ) async throws {
         let claims = progress.unit.claims
-        // Structs, and no changes of what a group's body captured: with tuples the optimiser of Swift 6.3 made a program
-        // that trapped here.
+        // These are structs, and nothing that a group's body captured is changed: with tuples the optimiser of Swift
+        // 6.3 made a program that trapped here.
         let reached = await withTaskGroup(of: Reached.self) { group in
             for state in claims {
                 group.addTask {
@@ -78,7 +78,7 @@ struct Advance: Sendable {
 }
 
 extension [ClaimState] {
-    /// Does something with each claim, all at once; the first failure cancels the others.
+    /// Runs work on each claim, all at once. The first failure cancels the others.
     func allAtOnce<Result: Sendable>(
         _ work: @escaping @Sendable (ClaimState) async throws -> Result
     ) async throws -> [Result] {

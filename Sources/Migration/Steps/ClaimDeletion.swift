@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Waits until claims of a migration are gone, and says what keeps them.
+/// Waits until claims of a migration are gone, and names what holds them.
 struct ClaimDeletion: Sendable {
     private let source: Client
     private let destination: Client
@@ -46,13 +46,13 @@ struct ClaimDeletion: Sendable {
         var state = state
         if claims.contains(where: { $0.metadata.uid == state.staging?.metadata.uid }) {
             state.staging = nil
-            // It goes, or is Released, with the staging claim.
+            // The destination volume is deleted or Released with the staging claim.
             state.destination = state.givenDestination
         }
         return try await reader.read(state, [.claim, .destination])
     }
 
-    /// What keeps a claim that is being deleted; nil where it is gone.
+    /// Returns what holds a claim that is being deleted; nil where the claim is gone.
     private func hold(on deleted: PersistentVolumeClaim, _ state: ClaimState) async -> String? {
         let client = client(of: deleted, state)
         let now = await journal.orWarn(deleted.title) {

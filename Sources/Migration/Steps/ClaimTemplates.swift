@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Makes StatefulSets name the destination class in their claim templates; after all units.
+/// Makes StatefulSets name the destination class in their claim templates, after all units.
 struct ClaimTemplates: Sendable {
     private let source: Client
     private let options: Options
@@ -18,10 +18,10 @@ struct ClaimTemplates: Sendable {
 
     /// Makes StatefulSets name the destination class in their claim templates, where all their claims are migrated.
     ///
-    /// Claim templates can't be changed, so each set is deleted without its pods and created again, which adopts them
-    /// (transcript statefulset_recreate). What is to be created is written on the volume of one of its claims before.
+    /// Claim templates cannot be changed. So each set is deleted without its pods and created again, and then adopts
+    /// them (transcript statefulset_recreate). Before, the new manifest is written on the volume of one of its claims.
     ///
-    /// - Returns: what failed; nothing else waits for it.
+    /// - Returns: The failures, each as a message. Nothing else waits for them.
     func update() async -> [String] {
         var failures: [String] = []
         do {
@@ -77,7 +77,7 @@ struct ClaimTemplates: Sendable {
         return true
     }
 
-    /// The volume of the first of a set's claims that has one.
+    /// Returns the volume of the first of a set's claims that has one.
     private func bearer(of own: [PersistentVolumeClaim]) async throws -> PersistentVolume? {
         for claim in own.sorted(by: { $0.name < $1.name }) {
             guard let name = claim.spec.volumeName,
@@ -106,7 +106,7 @@ struct ClaimTemplates: Sendable {
         workload.claimNames = Set(own.map(\.metadata.name))
         workload.bearer = bearer
         if let why = try workload.hindrance(to: bearer) { throw Refusal(why) }
-        // A set at zero is recreated as any other.
+        // A set at zero is recreated like any other.
         workload.replicas = max(1, found.replicas)
         journal.info(workload.title, "is created again, without its pods being touched, to name the new class")
         let stopped = try await workloads.change(workload) { try await workloads.stop($0) }
@@ -121,7 +121,7 @@ struct ClaimTemplates: Sendable {
 }
 
 extension Workload {
-    /// What a person should know of a StatefulSet whose next replicas would get claims of the old class again.
+    /// Returns the note on a StatefulSet whose next replicas would get claims of the old class.
     func noteOfTemplates(_ options: Options, defaultClass: String?) -> Obstacle? {
         guard !options.updatesClaimTemplates else { return nil }
         let named = templateClasses.filter { $0.value == options.sourceClass }.keys.sorted()
@@ -150,7 +150,7 @@ extension Workload {
 }
 
 extension JSON {
-    /// A StatefulSet's manifest with another class in its claim templates.
+    /// Returns a StatefulSet's manifest with another class in its claim templates.
     fileprivate func naming(_ new: String, insteadOf old: String) -> JSON {
         var manifest = self
         let path = ["spec", "volumeClaimTemplates"]

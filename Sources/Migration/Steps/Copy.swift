@@ -1,25 +1,25 @@
 import Kubernetes
 
-/// What a copy did.
+/// The result of a copy.
 struct CopyResult: Sendable {
     var statistics: CopyStatistics?
-    /// From the mover's creation to the end of its check.
+    /// The time from the mover's creation to the end of its check.
     var duration: Duration
 }
 
 /// Copies each claim with a mover, and checks that nothing is left to transfer.
 ///
-/// A pod that mounts a claim in the meantime voids the copy; it is repeated after the workloads are down again.
+/// A pod that mounts a claim meanwhile voids the copy. The copy is then repeated, after the workloads are down again.
 ///
-/// - Before: no pod mounts the claims, and their staging claims are there.
-/// - After: this process has seen that nothing differs. Only what was not flushed is written down, on the source volume.
-/// - Safe to repeat because: a mover looks at what is there already, and a resumed run copies again.
-/// - Undone by: nothing, since only the destination is written to.
+/// - Before: no pod mounts the claims, and their staging claims exist.
+/// - After: this process has seen that nothing differs. Only an unflushed copy is recorded, on the source volume.
+/// - Safe to repeat because: a mover compares first, and a resumed run copies again.
+/// - Undone by: nothing, because only the destination is written to.
 struct Copy: UnitAction {
     enum Task: Sendable {
         case copy
-        /// Only compares with a volume that was kept. What was written since the migration is given up only where that was
-        /// asked for.
+        /// Only compares with a volume that was kept. Data that was written since the migration is given up only on
+        /// request.
         case compare(discardingChanges: Bool)
     }
 
@@ -60,7 +60,7 @@ struct Copy: UnitAction {
             }
             switch end {
             case .copied(let copied):
-                // The watch may lag behind: what counts is that nobody is there now, and nobody was started.
+                // The watch may lag behind. What counts is that no user is there now, and no workload was started.
                 guard let intruder = try await users.intruder(on: unit, besides: ended) else {
                     for copy in copied { progress.copies[copy.state.id] = copy.result }
                     progress.unit.claims = unit.claims.map { state in
@@ -76,7 +76,7 @@ struct Copy: UnitAction {
         }
     }
 
-    /// What the movers are to do.
+    /// The task of the movers.
     private var moverTask: MoverPod.Task {
         switch task {
         case .copy: .copy
@@ -89,7 +89,7 @@ struct Copy: UnitAction {
         case intruder(MountingPod)
     }
 
-    /// Says whose pods came in between, and stops them again.
+    /// Reports whose pods came in between, and stops them again.
     private func void(_ progress: inout Progress, by intruder: String, attempt: Int) async throws {
         guard attempt < limits.copyAttempts else {
             throw Failure(
@@ -104,7 +104,7 @@ struct Copy: UnitAction {
         try await quiesce.perform(&progress)
     }
 
-    /// A claim that was copied.
+    /// A copied claim.
     private struct Copied: Sendable {
         var state: ClaimState
         var result: CopyResult
@@ -131,13 +131,13 @@ struct Copy: UnitAction {
         case .different(let items):
             try discard(items, of: state)
             state = try await afterCopy(state)
-        // Never without the check that `runMover` makes.
+        // A copy that no check has seen never counts.
         case .unchecked: throw Refusal("the copy was not checked")
         }
         return Copied(state: state, result: result)
     }
 
-    /// A claim that was copied; of a class that waits for the first consumer, it is bound by now.
+    /// Returns the state after the copy. A claim of a class that waits for the first consumer is bound by now.
     private func afterCopy(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         if state.staging?.phase != .bound || state.destination == nil {
@@ -147,8 +147,8 @@ struct Copy: UnitAction {
         return state
     }
 
-    /// Writes down before the seal that the source volume must not be freed: a run that finishes this one does not know
-    /// with what was copied.
+    /// Records before the seal that the source volume must not be freed. A run that resumes does not know how the
+    /// copy was made.
     private func note(isFlushed: Bool, of state: inout ClaimState) async throws {
         guard let source = state.source, (source.metadata.annotation(Marks.unflushed) == nil) != isFlushed else {
             return
@@ -156,9 +156,9 @@ struct Copy: UnitAction {
         state.source = try await volumes.annotate(source, [Marks.unflushed: isFlushed ? .null : "true"])
     }
 
-    /// Says what a rollback gives up, where that was asked for.
+    /// Reports what a rollback gives up, where that was requested.
     ///
-    /// - Throws: `Failure` where it was not.
+    /// - Throws: `Failure` where it was not requested.
     private func discard(_ items: [String], of state: ClaimState) throws {
         let names = items.prefix(5).map { String($0.drop { $0 != " " }.dropFirst()) }
         let changes =
@@ -174,7 +174,7 @@ struct Copy: UnitAction {
         journal.warn(state.title, "newer data is given up: \(changes)")
     }
 
-    /// Stops where the source reads as empty though nothing says that it was read on the right node.
+    /// Throws where the source reads as empty and nothing proves that it was read on the right node.
     private func check(_ statistics: CopyStatistics?, of state: ClaimState) throws {
         guard let files = statistics?.files, files <= 1, Placement.isGuess(state) else { return }
         throw Failure(
@@ -188,7 +188,7 @@ struct Copy: UnitAction {
 }
 
 extension CopyResult {
-    /// As messages give it: `5 files, 6.0 MiB in 2.1 s`.
+    /// The statistics in messages: `5 files, 6.0 MiB in 2.1 s`.
     var inWords: String {
         let amount = statistics.map { statistics in
             let size = statistics.totalBytes.inBytes

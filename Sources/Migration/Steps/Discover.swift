@@ -82,7 +82,7 @@ struct Discover: Sendable {
         return discovery
     }
 
-    /// Adds to the units what their steps need to know besides, and finds the workloads that only have to be started.
+    /// Adds to the units what their steps need besides, and finds the workloads that only have to be started.
     private func complete(_ discovery: inout Discovery, in inventory: Inventory, _ scalers: Scalers) async throws {
         for index in discovery.units.indices {
             discovery.units[index].nameConsumers(in: inventory)

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Takes a unit as it is now, before it is stopped: during passes of hours somebody may have begun to use its claims.
+/// Reads a unit again before it is stopped. During passes of hours somebody may have begun to use its claims.
 ///
 /// - Before: passes were made.
 /// - After: nothing.
@@ -9,10 +9,10 @@ import Kubernetes
 struct LookAgain: UnitAction {
     let context: Context
 
-    /// - Throws: `Failure` where the claims can't be stopped together any more as was planned.
+    /// - Throws: `Failure` where the claims cannot be stopped together as planned any more.
     func perform(_ progress: inout Progress) async throws {
         let unit = progress.unit
-        // Where no pass was made, no time has gone by.
+        // Without a pass no time has gone by.
         guard !progress.passes.isEmpty else { return }
         let names = Set(unit.claims.map(\.name))
         var narrowed = context.options

@@ -1,12 +1,12 @@
 import Kubernetes
 
-/// Has the staging claims bound and the image pulled while the workloads run, so that it is not part of their outage: by a
-/// pod at each mover's place that copies nothing. With passes it is done already.
+/// Binds the staging claims and pulls the image while the workloads run, so that neither is part of the outage. A pod
+/// at each mover's place does it, which copies nothing. Passes have done it already.
 ///
-/// Where it fails, the mover would fail later, with the workload stopped for nothing: so it is not stopped.
+/// Where it fails, the mover would fail later, after a stop for nothing. So the workload is not stopped.
 ///
-/// - Before: the staging claims are there.
-/// - After: nothing but that they are bound, and the image is on the nodes.
+/// - Before: the staging claims exist.
+/// - After: the staging claims are bound, and the image is on the nodes.
 /// - Safe to repeat because: it copies nothing.
 /// - Undone by: nothing.
 struct MakeReady: UnitAction {
@@ -37,8 +37,8 @@ struct MakeReady: UnitAction {
 
     private func makeReady(_ state: ClaimState) async throws -> ClaimState {
         let route = state.route(in: try await nodes.routeSites(of: state, isInUse: true), isInUse: true)
-        // Without the source nothing but the route keeps the destination where both can be mounted; the pods of a copy over
-        // the network are elsewhere anyway.
+        // The pod does not mount the source volume, so only the route keeps the destination volume where both can be
+        // mounted. The pods of a copy over the network are elsewhere anyway.
         guard route.source == nil, route.mover.onlyThere || !state.hasBoundSource else { return state }
         var made: Pod?
         do {
@@ -60,16 +60,16 @@ struct MakeReady: UnitAction {
         }
     }
 
-    /// True where what is missing may be there once the workload's pods are gone: room on the node, or in a quota.
+    /// Returns true where the missing room, on the node or in a quota, may exist once the workload's pods are gone.
     private static func isWantOfRoom(_ reason: String) -> Bool {
         ["Insufficient ", "Too many pods", "exceed max volume count", "exceeded quota"].contains(where: reason.contains)
     }
 }
 
 extension ClaimState {
-    /// The node on which its pods run, and its mover will; nil where it is not known for sure.
+    /// The node on which the claim's pods run and its mover will run; nil where it is not certain.
     fileprivate var nodeOfUse: String? {
-        // As it was when its volume was protected; where that is another than when it was discovered, it is on its way.
+        // This is the node at protection. Where it differs from the one at discovery, the workload is moving.
         let node = source?.metadata.annotation(Marks.sourceNode)
         return node == transfer.consumer?.nodeName ? node : nil
     }

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Makes sure that the pods of units find a node with their new volumes.
+/// Checks that the pods of units find a node with their new volumes.
 struct NodeCheck: Sendable {
     private let options: Options
     private let findings: Findings
@@ -11,8 +11,8 @@ struct NodeCheck: Sendable {
         nodes = Nodes(context)
     }
 
-    /// Refuses the units with a pod that could run nowhere with new volumes, as far as that is known before they are
-    /// made. What an earlier run has made does not count: at the wrong place it is removed in the unit's turn.
+    /// Adds an obstacle to each unit with a pod that could run nowhere with new volumes, as far as that is known before
+    /// they are made. Volumes of an earlier run do not count: one at the wrong place is removed in the unit's turn.
     func nameMisplacements(of discovery: inout Discovery, in inventory: Inventory) async throws {
         let storageClass = discovery.classOfNewVolumes(options)
         func destination(of state: ClaimState) -> DestinationSites.Destination {
@@ -24,7 +24,7 @@ struct NodeCheck: Sendable {
             return !unit.claims.contains(where: \.isPastReturn) && unit.isBound(to: storageClass, destination)
         }
         guard !bound.isEmpty else { return }
-        // For the routes they were read just now.
+        // Where there are routes, the nodes were read just now.
         guard let sites = discovery.routes.isEmpty ? try await nodes.readSites() : try await nodes.sites() else {
             return
         }
@@ -45,10 +45,10 @@ struct NodeCheck: Sendable {
         }
     }
 
-    /// Makes sure that each pod of a unit finds a node with its new volumes, as far as they are made. Where one doesn't,
+    /// Checks that each pod of a unit finds a node with its new volumes, as far as they are made. Where one does not,
     /// the staging claims whose volumes are at the wrong place are not kept for the next run.
     ///
-    /// - Parameter isStopped: true where the workload waits meanwhile: then nodes are not listed anew.
+    /// - Parameter isStopped: True where the workload waits meanwhile. Nodes are not listed anew then.
     func check(_ progress: inout Progress, isStopped: Bool) async throws {
         let unit = progress.unit
         let storageClass = findings.all.destinationClass
@@ -57,7 +57,7 @@ struct NodeCheck: Sendable {
         }
         guard !unit.claims.contains(where: \.isPastReturn) else { return }
         let isBound = unit.isBound(to: storageClass, destination)
-        // What is made after the stop may be bound to nodes, too.
+        // Volumes that are made after the stop may be bound to nodes too.
         guard isBound || unit.claims.contains(where: { $0.destination == nil }) else { return }
         let known = isBound && !isStopped ? try await nodes.readSites() : try await nodes.sites()
         guard let known else { return }
@@ -68,9 +68,9 @@ struct NodeCheck: Sendable {
     }
 }
 
-/// The check before passes of hours; others make it before the workloads stop.
+/// Runs the check before passes of hours. Pipelines without passes run it before the workloads stop.
 ///
-/// - Before: the staging claims are there.
+/// - Before: the staging claims exist.
 /// - After: nothing.
 /// - Safe to repeat because: it only reads.
 /// - Undone by: nothing.
@@ -85,7 +85,7 @@ struct PlacementCheck: UnitAction {
 }
 
 extension Unit {
-    /// True where something that its pods mount is not for every node.
+    /// Returns true where some volume of its pods cannot be mounted on every node.
     fileprivate func isBound(
         to storageClass: StorageClass?,
         _ destination: (ClaimState) -> DestinationSites.Destination

@@ -1,12 +1,12 @@
 import Kubernetes
 
-/// Copies while the workloads run, again and again, until little is left for the copy after the stop; only with `--live`, or
-/// for `pvmigrate stage`.
+/// Copies while the workloads run, again and again, until little is left for the copy after the stop. It runs only with
+/// `--live` and for `pvmigrate stage`.
 ///
-/// - Before: the staging claims are there, and their volumes where the pods can be.
-/// - After: nothing but what was copied.
-/// - Safe to repeat because: a pass that is cut off is settled by the next one.
-/// - Undone by: nothing, since only the destination is written to.
+/// - Before: the staging claims exist, and their volumes are where the pods can run.
+/// - After: only the destination volumes have changed.
+/// - Safe to repeat because: the next pass settles a pass that was cut off.
+/// - Undone by: nothing, because only the destination is written to.
 struct PreCopy: UnitAction {
     private let copiesAtRest: Bool
     private let maxOutage: Duration
@@ -15,7 +15,7 @@ struct PreCopy: UnitAction {
     private let movers: Movers
     private let standIns: StandIns
 
-    /// - Parameter copiesAtRest: true to copy also what stands still already, and so has no outage to be shortened.
+    /// - Parameter copiesAtRest: True to copy also claims that are not in use, whose outage cannot become shorter.
     init(_ context: Context, copiesAtRest: Bool) {
         self.copiesAtRest = copiesAtRest
         (maxOutage, journal) = (context.options.maxOutage, context.journal)
@@ -64,7 +64,7 @@ struct PreCopy: UnitAction {
         return PreCopied(state: state, passes: passes)
     }
 
-    /// Why a claim can't be copied while its workload runs; nil where it can.
+    /// Returns the reason why a claim cannot be copied while its workload runs; nil where it can.
     private func hindrance(toPassesOver state: ClaimState, reading source: PassSource) -> String? {
         if state.isBlock, source == .volume { return "a block volume can't be copied while it is written to" }
         if !state.isBlock, movers.content(of: state).passCommand == nil {
@@ -75,7 +75,7 @@ struct PreCopy: UnitAction {
 
     /// Makes one pass, with as many movers as it takes.
     ///
-    /// - Returns: nil where it turned out that the image has no shell.
+    /// - Returns: The pass; nil where it turned out that the image has no shell.
     private func pass(
         _ number: Int,
         over state: inout ClaimState,

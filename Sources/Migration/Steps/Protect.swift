@@ -3,8 +3,8 @@ import Kubernetes
 /// Sets the source volumes' reclaim policy to Retain, before anything stops.
 ///
 /// - Before: the claims are bound to their source volumes.
-/// - After: the former policy, the claim's UID, and the node and the user of the pods that mount the claim are on the source
-///   volume, in one patch with the policy.
+/// - After: the source volume bears the former policy, the claim's UID, and the node and the user of the claim's pods,
+///   in one patch with the policy.
 /// - Safe to repeat because: a volume that bears the claim's UID is left as it is.
 /// - Undone by: `unprotect`, when the unit goes back.
 struct Protect: UnitAction {
@@ -28,7 +28,7 @@ struct Protect: UnitAction {
         guard progress.unit.claims.contains(where: \.next.isProtection) else { return }
         let pods = try await users.pods(of: progress.unit)
         let nodes = nodes(ofMounting: pods)
-        // A mover that the Go tool has left is at work on what that run may finish no more.
+        // A mover that the Go tool left works for a run that may never be finished.
         if pods.contains(where: { $0.isGoToolsMover(of: Set($0.claimNames)) }) {
             try await movers.removeAll(of: progress.unit)
         }
@@ -61,10 +61,10 @@ struct Protect: UnitAction {
         return state
     }
 
-    /// The node of a pod that mounts a claim, or of one that did and is still listed.
+    /// Returns the nodes of pods that mount claims, or did and are still listed.
     private func nodes(ofMounting pods: [MountingPod]) -> [ObjectName: String] {
         var nodes: [ObjectName: String] = [:]
-        // Running pods know best.
+        // A running pod overrides a finished one.
         for pod in pods.sorted(by: { $0.isFinished && !$1.isFinished }) {
             guard let node = pod.spec.nodeName else { continue }
             for claim in pod.claimNames { nodes[ObjectName(claim, in: pod.metadata.namespace)] = node }
@@ -72,8 +72,8 @@ struct Protect: UnitAction {
         return nodes
     }
 
-    /// Takes the protection back where the unit goes back: the former policy, and no marks, but the one that proves that
-    /// a staging claim that is kept is ours.
+    /// Takes back the protection of a unit that goes back: restores the policy and removes the marks, except the one
+    /// that proves a kept staging claim to be ours.
     func unprotect(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard state.seal == nil, state.isProtected || state.staging == nil && state.hasRecord, !state.isLost,

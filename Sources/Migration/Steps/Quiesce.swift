@@ -1,11 +1,11 @@
 import Kubernetes
 
-/// Stops the unit's workloads, and waits until no pod mounts its claims. Where somebody starts one of them in the meantime,
-/// it is stopped again, a few times.
+/// Stops the unit's workloads, and waits until no pod mounts its claims. A workload that somebody starts meanwhile is
+/// stopped again, a few times.
 ///
-/// - Before: the claims could be made anew, and their pods find nodes with the new volumes.
-/// - After: each workload bears its scale, written by the same patch that has set it to zero.
-/// - Safe to repeat because: what is stopped already is left as it is.
+/// - Before: the claims can be made anew, and their pods find nodes with the new volumes.
+/// - After: each workload bears its scale, from the same patch that set it to zero.
+/// - Safe to repeat because: a stopped workload is left as it is.
 /// - Undone by: `Restore`.
 struct Quiesce: UnitAction {
     private let source: Client
@@ -37,7 +37,7 @@ struct Quiesce: UnitAction {
         }
         if progress.unit.isRunning { try await detachment.noteAttachments(of: progress.unit) }
         if let revived = progress.unit.workloads.first(where: { $0.replicas > 0 }) {
-            // An earlier run had stopped it and copied.
+            // An earlier run stopped it and copied.
             for state in progress.unit.claims where state.isInLimbo {
                 try await kept.keepDisturbed(state, by: revived.title, &progress)
             }
@@ -64,7 +64,7 @@ struct Quiesce: UnitAction {
     private func stop(_ progress: inout Progress) async throws {
         try await stopAll(&progress, from: 0)
         let count = progress.unit.workloads.count
-        // Now that no CronJob starts any more.
+        // No CronJob starts another Job from here on.
         try await workloads.addStartedJobs(&progress)
         try await stopAll(&progress, from: count)
     }
@@ -73,7 +73,7 @@ struct Quiesce: UnitAction {
         for index in progress.unit.workloads.indices.dropFirst(first) {
             let workload = progress.unit.workloads[index]
             guard var stopped = try await workloads.change(workload, { try await workloads.stop($0) }) else { continue }
-            // Those that its pods mounted, whatever its template says.
+            // These are the claims that its pods mounted, whatever its template says.
             stopped.claimNames.formUnion(workload.claimNames)
             if workload.replicas > 0, stopped.replicas == 0 {
                 if progress.stopped == nil {
@@ -88,16 +88,16 @@ struct Quiesce: UnitAction {
     }
 
     private enum Quiet: Sendable {
-        /// None that may write; those that have ended, by their UIDs.
+        /// No pod that may write; those that have ended, by their UIDs.
         case noPods(ended: Set<String>)
         case revived(Workload)
-        /// A workload can't be watched; its pods are, all the same.
+        /// The workload cannot be watched. Its pods are watched all the same.
         case unknown
     }
 
-    /// Waits until no pod but ours mounts the unit's claims.
+    /// Waits until no pod except ours mounts the unit's claims.
     ///
-    /// - Returns: a workload that somebody started meanwhile, so that there is no end to the wait; else nil.
+    /// - Returns: A workload that somebody started meanwhile, so that the wait would not end; else nil.
     private func awaitQuiet(on progress: inout Progress) async throws -> Workload? {
         let unit = progress.unit
         let quiet = try await withThrowingTaskGroup(of: Quiet.self) { group in
@@ -129,13 +129,13 @@ struct Quiesce: UnitAction {
         }
     }
 
-    /// How long a unit's pods may take to be gone: longer than their grace periods, but no more than an hour, unless somebody
-    /// asks for it.
+    /// Returns the time that a unit's pods may take to be gone: longer than their grace periods, and at most an hour,
+    /// unless an option says otherwise.
     private func stopLimit(for unit: Unit) -> Duration {
         stopTimeout ?? max(limits.stopping, min(unit.gracePeriod + .seconds(60), .seconds(3600)))
     }
 
-    /// - Returns: the UIDs of the pods that have ended.
+    /// - Returns: The UIDs of the pods that have ended.
     private func awaitNoPods(on unit: Unit) async throws -> Set<String> {
         var last: [MountingPod] = []
         do {
@@ -146,7 +146,7 @@ struct Quiesce: UnitAction {
                 limit: stopLimit(for: unit),
                 what: "the pods of \(unit.title) to be gone"
             ) { snapshot in
-                // A finished pod that is being deleted may still be unmounted.
+                // A finished pod that is being deleted may still be unmounting.
                 last = snapshot.objects.values.filter {
                     !$0.neverRuns && ($0.metadata.isTerminating || !$0.isFinished)
                 }
@@ -163,7 +163,7 @@ struct Quiesce: UnitAction {
 }
 
 extension Workload {
-    /// What was done to stop it, for people.
+    /// The words of the stop, for people.
     fileprivate var stopInWords: String {
         switch brake {
         case .replicas, .scale: "stopped: scale \(mark ?? "?") written down and set to 0"
@@ -176,7 +176,7 @@ extension Workload {
 }
 
 extension MountingPod {
-    /// Why it still holds its claims, and what to do about it.
+    /// The reason why it still holds its claims, and what to do about it.
     fileprivate var hold: String {
         if metadata.isTerminating {
             let node = spec.nodeName ?? "?"

@@ -6,8 +6,8 @@ import Kubernetes
 ///
 /// - Before: the destination volumes are sealed, and nothing has used the claims since they were copied.
 /// - After: the claims of the old names are bound to the destination volumes.
-/// - Safe to repeat because: each part looks at what is there, and deletes only what has the UID of the seal.
-/// - Undone by: nothing. From the deletion of the source claim on it only goes forward.
+/// - Safe to repeat because: each part looks first, and deletes only a claim with the UID of the seal.
+/// - Undone by: nothing. From the deletion of the source claim on, the unit only goes forward.
 struct Rebind: UnitAction {
     private let source: Client
     private let destination: Client
@@ -66,9 +66,9 @@ struct Rebind: UnitAction {
         }
     }
 
-    /// Makes sure once more that nothing uses the claims, at the last moment at which they can go back.
+    /// Checks once more that nothing uses the claims, at the last moment at which they can go back.
     ///
-    /// - Returns: what voids the copies of those that can, where others of the unit can only go forward.
+    /// - Returns: The reason that voids the copies of the claims that can go back, where others of the unit cannot.
     /// - Throws: `Failure` where all can go back.
     private func checkQuiet(_ progress: inout Progress) async throws -> Failure? {
         let open = progress.unit.claims.filter {
@@ -93,7 +93,7 @@ struct Rebind: UnitAction {
         return failure
     }
 
-    /// Asks for the deletion of source and staging claim.
+    /// Requests the deletion of source and staging claim.
     private func deleteClaims(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         let now = time.timeOfDay.formatted(.iso8601)
@@ -116,12 +116,12 @@ struct Rebind: UnitAction {
         guard let staging = state.ownStaging else { return state }
         try await destination.delete(.claims, staging.name, uid: staging.metadata.uid)
         state.staging?.metadata.deletionTimestamp = now
-        // A late one, which nothing else waits for.
+        // The staging claim is late: the successor exists, and nothing else waits for this deletion.
         return state.claim?.metadata.isTerminating == false ? try await deletion.wait(state, of: [staging]) : state
     }
 
-    /// Sees to it that nothing holds the claims that are being deleted, and that what was written since the copy is kept:
-    /// from the deletion on no further pod can mount them, but one may have come since the copy was checked.
+    /// Frees the claims that are being deleted, and keeps what was written since the copy. No new pod can mount the
+    /// claims once they are being deleted, but one may have come since the copy was checked.
     private func attend(deletionsOf progress: inout Progress) async throws {
         let unit = progress.unit
         let going = unit.claims.flatMap(\.goingClaims)
@@ -137,8 +137,8 @@ struct Rebind: UnitAction {
         try await removeEnded(pods, holding: going)
     }
 
-    /// Deletes the pods that have ended, of Jobs or evicted ones: as long as they exist they hold their claims, whether
-    /// they run or not (the controller behind the finalizer `pvc-protection`).
+    /// Deletes the ended pods of Jobs and the evicted ones. A pod holds its claims as long as it exists, whether it
+    /// runs or not (the controller behind the finalizer `pvc-protection`).
     private func removeEnded(_ pods: [MountingPod], holding claims: [PersistentVolumeClaim]) async throws {
         let names = Set(claims.map(\.name))
         for pod in pods where pod.isFinished && (pod.metadata.controller != nil || removesEndedPods) {
@@ -151,8 +151,8 @@ struct Rebind: UnitAction {
         }
     }
 
-    /// Deletes a claim that somebody else made of the old name: one that is as empty as it was seen, or holds our
-    /// destination volume, which stays, and which no pod uses.
+    /// Deletes somebody else's claim of the old name, where it is still as empty as it was seen, or holds our
+    /// destination volume, which stays and which no pod uses.
     private func removeUsurper(_ state: ClaimState) async throws -> ClaimState {
         guard let usurper = state.claim else { return state }
         let isBound = usurper.spec.volumeName != nil
@@ -191,8 +191,8 @@ struct Rebind: UnitAction {
         return try await reader.read(state)
     }
 
-    /// Reserves the destination volume for the old name, and gives it the access modes of the claim to come, without
-    /// which the two are not bound: it was filled with others where the claim can't be written to.
+    /// Reserves the destination volume for the old name, and gives it the access modes of the new claim, without which
+    /// the two are not bound. A claim that cannot be written to was filled with others.
     private func reserve(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard let volume = state.destination else { return state }
@@ -215,9 +215,9 @@ struct Rebind: UnitAction {
         return state
     }
 
-    /// Waits until the claim is bound, and wakes the binder where it lost its race: then the volume is bound to the
+    /// Waits until the claim is bound, and wakes the binder where it lost its race. The volume is then bound to the
     /// claim, and the claim stays Pending until the controller's next resync, up to 15 s later. Any change of the claim
-    /// makes it look again.
+    /// makes the controller look again.
     private func awaitBound(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         let end = time.now() + limits.rebinding
@@ -267,7 +267,7 @@ struct Rebind: UnitAction {
 }
 
 extension ClaimState {
-    /// Source and staging claim, as far as they are being deleted.
+    /// The source and staging claims that are being deleted.
     fileprivate var goingClaims: [PersistentVolumeClaim] {
         [sourceClaim, ownStaging].compactMap(\.self).filter(\.metadata.isTerminating)
     }
@@ -277,7 +277,8 @@ extension ClaimState {
 }
 
 extension PersistentVolumeClaim {
-    /// The change that sets the mark which wakes the binder, or removes it again: any change makes it look at a claim.
+    /// Returns the change that sets or removes the mark that wakes the binder. Any change makes the binder look at a
+    /// claim.
     func touch(_ isMarked: Bool) -> Patch {
         .merge([
             "metadata": [

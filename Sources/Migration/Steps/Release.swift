@@ -1,13 +1,13 @@
 import FoundationEssentials
 import Kubernetes
 
-/// Gives the destination volumes their reclaim policy, and disposes of the source volumes of which a ready workload was seen
-/// on what took their place; those of others are kept for a rollback.
+/// Gives the destination volumes their reclaim policy, and disposes of the source volumes whose workloads were seen
+/// ready on the destination volumes. The other source volumes are kept for a rollback.
 ///
-/// - Before: the claims are bound to the destination volumes, and their workloads were looked at.
-/// - After: no volume bears a mark but one that is kept.
-/// - Safe to repeat because: the source volume goes first. As long as the destination volume bears the seal, a run that was
-///   cut off here knows what is left to do.
+/// - Before: the claims are bound to the destination volumes, and the readiness of their workloads was checked.
+/// - After: only kept volumes bear marks.
+/// - Safe to repeat because: the source volume goes first. While the destination volume bears the seal, a resumed run
+///   knows what is left to do.
 /// - Undone by: `pvmigrate rollback`, where the source volume is kept.
 struct Release: UnitAction {
     private let source: Client
@@ -39,7 +39,7 @@ struct Release: UnitAction {
         }
     }
 
-    /// - Parameter readiness: nil for what was not bound when the workloads were looked at: that is left to a rerun.
+    /// - Parameter readiness: Nil for a claim that was not bound when readiness was checked. A rerun finishes it.
     private func perform(
         _ action: Action.Release,
         of state: ClaimState,
@@ -62,8 +62,9 @@ struct Release: UnitAction {
         return state
     }
 
-    /// Where the policy was Delete it is given back, and the controller frees the storage of the Released volume.
-    /// Else the storage stays its owner's: only the volume object goes, and its handle is said.
+    /// Disposes of a source volume. Where its policy was Delete, the policy is restored, and the controller frees the
+    /// storage of the Released volume. Else the storage stays its owner's: only the volume object is deleted, and its
+    /// handle is reported.
     private func disposeOfSource(_ state: ClaimState, _ readiness: Sighting) async throws -> ClaimState {
         var state = state
         guard let volume = state.source else { return state }
@@ -109,7 +110,7 @@ struct Release: UnitAction {
         return state
     }
 
-    /// Waits until the storage of the source volumes is freed; one that takes longer is a warning.
+    /// Waits until the storage of the source volumes is freed. A late one is a warning.
     func awaitFreedStorage(_ progress: Progress) async throws {
         for state in progress.unit.claims {
             guard let volume = state.source, volume.reclaimPolicy == .delete, state.isReleased else { continue }

@@ -1,12 +1,12 @@
 import Kubernetes
 
-/// Gives the unit's workloads their scale back, and waits until they are ready on the new volumes; a late one is a warning,
-/// and keeps the old volumes of its claims.
+/// Restores the scale of the unit's workloads, and waits until they are ready on the new volumes. A late workload is a
+/// warning, and keeps the old volumes of its claims.
 ///
 /// - Before: the claims are bound, to whichever volumes.
-/// - After: no workload bears a mark: that of being stopped goes with the patch that starts it, and what the cluster's
-///   controllers have copied of it when they have seen that.
-/// - Safe to repeat because: what bears no mark is left as it is.
+/// - After: no workload bears a mark. The patch that starts it removes the mark of the stop. Copies of the mark by the
+///   cluster's controllers are removed once these have seen the patch.
+/// - Safe to repeat because: a workload without a mark is left as it is.
 /// - Undone by: `Quiesce`.
 struct Restore: UnitAction {
     private let source: Client
@@ -34,9 +34,9 @@ struct Restore: UnitAction {
         for workload in progress.unit.workloads { await copiedMarks.remove(of: workload) }
     }
 
-    /// Starts the unit's workloads again: scale and mark in one patch.
+    /// Starts the unit's workloads again, with scale and mark in one patch.
     ///
-    /// All are tried; the first failure is thrown at the end.
+    /// All are tried. The first failure is thrown at the end.
     func start(_ progress: inout Progress) async throws {
         var failure: (any Error)?
         for index in progress.unit.workloads.indices.reversed() {
@@ -74,9 +74,9 @@ struct Restore: UnitAction {
         }
     }
 
-    /// Starts one workload again, where it bears the mark of being stopped; nil where it is gone.
+    /// Starts one workload again, where it bears the mark of a stop; nil where it is gone.
     func start(_ workload: Workload) async throws -> Workload? {
-        // What it is now decides: it was changed by us or others since it was listed.
+        // Its present state decides, because we or others changed it since it was listed.
         guard var current = try await workloads.current(workload) else {
             return workload.record == nil ? nil : try await workloads.forget(workload)
         }
@@ -98,9 +98,9 @@ struct Restore: UnitAction {
         return started
     }
 
-    /// Waits until the unit's workloads are ready, and sees which of its claims are used by a ready pod.
+    /// Waits until the unit's workloads are ready, and records which of its claims a ready pod uses.
     ///
-    /// - Throws: `APIError` where that can't be looked at.
+    /// - Throws: `APIError` where the pods or claims cannot be read.
     private func awaitReady(_ progress: inout Progress) async throws {
         let end = time.now() + limits.readiness
         var unit = progress.unit
@@ -113,7 +113,7 @@ struct Restore: UnitAction {
         progress.readiness = [:]
         for index in progress.unit.claims.indices where progress.unit.claims[index].isRebound {
             let why = try await whyNotSeenReady(progress.unit.claims[index], in: unit, until: end)
-            // Whoever uses the name uses the claim that has it now.
+            // A pod that uses the name uses the claim that has it now.
             let claim = try await reader.read(progress.unit.claims[index], [.claim, .destination])
             progress.unit.claims[index] = claim
             progress.readiness[claim.id] = why.map { .unseen(why: $0) } ?? .seen
@@ -152,9 +152,9 @@ struct Restore: UnitAction {
         }
     }
 
-    /// Waits until a ready pod uses a claim that is bound to its new volume, where there is a workload to see that of.
+    /// Waits until ready pods use a claim that is bound to its new volume, where workloads use it.
     ///
-    /// - Returns: why none was seen; nil where one was, or where nothing uses the claim.
+    /// - Returns: The reason why none was seen; nil where one was, or where nothing uses the claim.
     private func whyNotSeenReady(_ state: ClaimState, in unit: Unit, until end: Duration) async throws -> String? {
         let running = unit.workloadsUsing(state)
         guard !running.isEmpty else {
@@ -180,7 +180,7 @@ struct Restore: UnitAction {
         }
     }
 
-    /// Whether a workload still exists that messages name so; of a kind that is not Kubernetes' own that is not asked.
+    /// Returns true where a workload with this name in messages still exists, or is not of Kubernetes' own kinds.
     private func exists(_ title: String) async throws -> Bool {
         let words = title.split(separator: " ").map(String.init)
         let name = (words.last ?? "").split(separator: "/").map(String.init)
@@ -192,7 +192,8 @@ struct Restore: UnitAction {
 }
 
 extension Unit {
-    /// The workloads that keep pods on a claim while they run, or do once they are started again, as messages name them.
+    /// Returns the workloads that keep pods on a claim while they run, or once they are started again, as messages name
+    /// them.
     func users(of state: ClaimState) -> [String] { workloadsUsing(state).map(\.title) }
 
     fileprivate func workloadsUsing(_ state: ClaimState) -> [Workload] {
@@ -201,14 +202,14 @@ extension Unit {
 }
 
 extension Workload {
-    /// True of what has pods all the time it runs, and runs or is stopped by a migration. A CronJob has them now and then;
-    /// its Jobs are workloads of their own. What scales others has none itself.
+    /// True where the workload has pods all the time it runs, and runs or was stopped by a migration. A CronJob has
+    /// pods now and then, and its Jobs are workloads of their own. A scaler has none itself.
     fileprivate var keepsPods: Bool {
         guard resource != .cronJobs, resource != ScaledObject.resource else { return false }
         do { return try replicas > 0 || (markedScale() ?? 0) > 0 } catch { return true }
     }
 
-    /// What was done to start it again, for people.
+    /// The words of the start, for people.
     fileprivate var startInWords: String {
         switch brake {
         case .replicas, .scale: "started again with scale \(replicas)"
@@ -221,7 +222,7 @@ extension Workload {
 }
 
 extension Workload {
-    /// True where one of some pods is its own, and works or has done its work.
+    /// Returns true where one of these pods is its own, and works or has done its work.
     fileprivate func isAtWork(with pods: some Sequence<Pod>) -> Bool {
         pods.contains { pod in
             guard isMaker(of: pod) else { return false }
@@ -230,8 +231,8 @@ extension Workload {
         }
     }
 
-    /// True of a pod of its own. A Deployment's is its ReplicaSet's, which is named after it; what a custom resource makes
-    /// its pods of only its operator knows.
+    /// Returns true where the pod is its own. A Deployment's pods belong to its ReplicaSet, which is named after it.
+    /// Only its operator knows what a custom resource makes its pods of.
     private func isMaker(of pod: Pod) -> Bool {
         let owner = pod.metadata.controller
         switch resource {

@@ -3,9 +3,9 @@ import Kubernetes
 /// Makes the destination volumes carry all that is needed to finish without the source claims.
 ///
 /// - Before: the claims are copied, and nothing has used them since.
-/// - After: on each destination volume, in one patch: Retain, the source claim's manifest, its name, the reclaim policy that
-///   the source volume had, and who was stopped for it.
-/// - Safe to repeat because: another process takes the seal back and copies again, as long as the source claim lives.
+/// - After: each destination volume bears, from one patch: Retain, the source claim's manifest, its name, the source
+///   volume's original reclaim policy, and the workloads that were stopped for it.
+/// - Safe to repeat because: another process removes the seal and copies again, as long as the source claim lives.
 /// - Undone by: `unseal`.
 struct Sealing: UnitAction {
     private let source: Client
@@ -34,7 +34,7 @@ struct Sealing: UnitAction {
                 throw Refusal("the staging claim \(state.stagingName) was deleted by somebody")
             case .protect, .stage, .copy, .rebind, .release, .done: return nil
             }
-            // It was last looked at before it was copied.
+            // The state was last read before the copy.
             let fresh = try await reader.read(state)
             guard fresh.next == .seal else { return fresh }
             return try await seal(fresh, users: unit.users(of: state))
@@ -47,7 +47,7 @@ struct Sealing: UnitAction {
                 throw Failure(place: claim.title, reason: why)
             }
         }
-        // Without the source claim it is a run of the Go tool that is made durable; the staging claim may be gone.
+        // Without the source claim this makes a run of the Go tool durable. The staging claim may be gone.
         guard let volume = state.destination,
             state.sourceClaim == nil || volume.spec.claimRef?.uid == state.staging?.metadata.uid
         else { throw Refusal("the staging claim \(state.stagingName) has no volume any more") }
@@ -78,7 +78,7 @@ struct Sealing: UnitAction {
         return Seal.manifest(of: claim)
     }
 
-    /// Takes a seal back, and with it the policy Retain, which is only right as long as the source claim lives.
+    /// Removes a seal, and with it the policy Retain, which is right only as long as the source claim lives.
     func unseal(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         let sealed = [state.observation.staleSeal, state.destination].compactMap(\.self).first {
@@ -87,7 +87,7 @@ struct Sealing: UnitAction {
         guard let claim = state.sourceClaim, !claim.metadata.isTerminating, let sealed else { return state }
         var marks: [String: JSON] = [Marks.manifest: .null, Marks.users: .null, Marks.deleting: .null]
         var change: JSON = [:]
-        // A volume that is kept still belongs to the claim.
+        // A kept volume still belongs to the claim.
         if !sealed.isKept {
             let policy = sealed.markedPolicy ?? .retain
             change["spec"] = ["persistentVolumeReclaimPolicy": JSON(policy)]
@@ -109,12 +109,12 @@ struct Sealing: UnitAction {
 }
 
 extension ClaimState {
-    /// What the destination volume is to bear.
+    /// Returns the marks of the destination volume.
     ///
-    /// - Throws: `Refusal` where that is more than it can.
+    /// - Throws: `Refusal` where they are too large.
     fileprivate func sealMarks(_ manifest: JSON, users: [String]) throws(Refusal) -> JSON {
         let text = String(decoding: manifest.text, as: UTF8.self)
-        // Discovery makes sure of it, but somebody may have added to the claim since.
+        // Discovery checks the size, but somebody may have added to the claim since.
         guard text.utf8.count <= Seal.limit else {
             throw Refusal("the claim's manifest has \(text.utf8.count) bytes, more than an annotation can hold")
         }
@@ -125,7 +125,7 @@ extension ClaimState {
         annotations[Marks.reclaimPolicy] = JSON(destinationPolicy)
         if sourceClaim == nil { annotations[Marks.deleting] = manifest[path: ["metadata", "uid"]] ?? "" }
         if !users.isEmpty { annotations[Marks.users] = .string(users.joined(separator: ",")) }
-        // That of a volume that was kept is right already.
+        // The size of a kept volume is right already.
         if let size = ownStaging?.metadata.annotation(Marks.size) { annotations[Marks.size] = .string(size) }
         return annotations
     }

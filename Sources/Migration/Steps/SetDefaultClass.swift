@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// Changes the default StorageClass; after all units.
+/// Changes the default StorageClass, after all units.
 struct SetDefaultClass: Sendable {
     private let client: Client
     private let options: Options
@@ -10,9 +10,9 @@ struct SetDefaultClass: Sendable {
         (client, options, journal) = (context.destination, context.options, context.journal)
     }
 
-    /// Makes the destination class the default one, and the source class no longer.
+    /// Makes the destination class the default, and the source class no longer.
     ///
-    /// The new one comes first: with two defaults the API server takes the newer class, with none a claim without a
+    /// The new one comes first. With two defaults the API server takes the newer class; with none a claim without a
     /// class stays Pending.
     ///
     /// - Throws: `APIError`.
@@ -30,7 +30,7 @@ struct SetDefaultClass: Sendable {
     private func set(_ storageClass: StorageClass, default isDefault: Bool) async throws {
         var annotations: [String: JSON] = [:]
         for key in [StorageClass.defaultAnnotation, StorageClass.betaDefaultAnnotation] {
-            // The older name only where it is there already.
+            // The older annotation is changed only where it exists.
             guard key == StorageClass.defaultAnnotation || storageClass.metadata.annotation(key) != nil else {
                 continue
             }

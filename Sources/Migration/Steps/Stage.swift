@@ -1,12 +1,12 @@
 import Kubernetes
 
-/// Creates the staging claims and waits until they are bound; where their class waits for the first consumer, a pod that
-/// mounts them sees to that.
+/// Creates the staging claims and waits until they are bound. Where their class waits for the first consumer, a pod
+/// that mounts them binds them.
 ///
 /// - Before: the source volumes are protected.
-/// - After: the staging claim's UID is on the source volume. What is created and not written down there, since the run died
-///   in between, is left alone by the next one, which says so.
-/// - Safe to repeat because: a staging claim whose UID is written down is taken as it is.
+/// - After: the staging claim's UID is on the source volume. Where a run dies between creating and recording a claim,
+///   the next run leaves that claim alone and reports it.
+/// - Safe to repeat because: a recorded staging claim is taken as it is.
 /// - Undone by: `unstage`, when the unit goes back and nothing is kept for the next run.
 struct Stage: UnitAction {
     private let source: Client
@@ -35,7 +35,7 @@ struct Stage: UnitAction {
 
     func perform(_ progress: inout Progress) async throws {
         if progress.unit.claims.contains(where: { $0.unfitStaging != nil }) {
-            // A mover of an earlier run would hold on to it.
+            // A mover of an earlier run would hold the staging claim.
             try await movers.removeAll(of: progress.unit)
         }
         try await advance.all(&progress) { state, action in
@@ -74,7 +74,7 @@ struct Stage: UnitAction {
         return state
     }
 
-    /// Writes on the source volume which claim is the staging claim.
+    /// Records the staging claim's UID on the source volume.
     private func record(stagingOf state: ClaimState) async throws -> ClaimState {
         guard let volume = state.source, let staging = state.staging else { return state }
         var state = state
@@ -98,8 +98,8 @@ struct Stage: UnitAction {
         return try await deletion.wait(try await unstage(state), of: [staging])
     }
 
-    /// The staging claim: as large as the source volume or as is asked for, on the destination class; or what fits a
-    /// volume that is given.
+    /// Returns the staging claim's manifest: of the destination class, as large as the source volume or as requested;
+    /// or fitting a given volume.
     ///
     /// - Throws: `Refusal` where the claim's annotation asks for an access mode that does not exist.
     static func stagingManifest(of state: ClaimState, class destinationClass: String) throws(Refusal) -> JSON {
@@ -109,8 +109,8 @@ struct Stage: UnitAction {
             modes = given.spec.accessModes ?? []
         } else {
             modes = try state.accessModes()
-            // The destination has to be written to while it is filled. Not with both modes: external attachers refuse
-            // volumes that have them (kubernetes-csi/external-attacher#153).
+            // The destination must be writable while it is filled. It does not get both modes, because external
+            // attachers refuse volumes that have them (kubernetes-csi/external-attacher#153).
             if modes == [.readOnlyMany] { modes = [.readWriteOnce] }
         }
         let size = given?.spec.capacity?["storage"] ?? state.size
@@ -137,7 +137,7 @@ struct Stage: UnitAction {
         ]
     }
 
-    /// A rollback goes to the volume that was kept, and never to a new one, which is empty.
+    /// Checks that a rollback goes to the volume that was kept, and never to a new one, which is empty.
     static func checkKept(_ state: ClaimState) throws(Refusal) {
         guard !state.transfer.needsKeptVolume || state.givenDestination?.isKept == true else {
             throw Refusal("the volume that was kept for the claim is gone")
@@ -167,8 +167,8 @@ struct Stage: UnitAction {
         return try await reader.read(state, [.claim, .destination])
     }
 
-    /// Removes the staging claim, and with it its volume, where the unit goes back. A volume that was given is kept: it
-    /// was there before.
+    /// Removes the staging claim of a unit that goes back, and its volume with it. A given volume is kept, because it
+    /// existed before.
     func unstage(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard state.seal == nil, let staging = state.ownStaging else { return state }
@@ -181,6 +181,6 @@ struct Stage: UnitAction {
 }
 
 extension ClaimState {
-    /// The claim as messages name it.
+    /// The claim's name in messages.
     var title: String { "PersistentVolumeClaim \(name)" }
 }

@@ -38,10 +38,10 @@ struct Successor: Sendable {
         return state
     }
 
-    /// The claim of the old name: as it was, but for the class, the volume, the size where another one was asked for, and
-    /// what the binder writes itself. It asks for no more than the volume has.
+    /// Returns the claim of the old name as it was, except for the class, the volume, a requested size, and the
+    /// binder's own fields. It requests no more than the volume has.
     ///
-    /// - Parameter volume: nil where it is not made yet.
+    /// - Parameter volume: The destination volume; nil where it is not made yet.
     static func manifest(
         of seal: Seal,
         name: ObjectName,
@@ -78,13 +78,13 @@ struct Successor: Sendable {
         }
         claim[path: ["spec", "storageClassName"]] = .string(destinationClass)
         claim[path: ["spec", "volumeName"]] = volume.map { .string($0.metadata.name) }
-        // It speaks of the source class's driver, and the binder refuses a volume that has another one.
+        // The attributes class belongs to the source's driver, and the binder refuses a volume of another driver.
         claim[path: ["spec", "volumeAttributesClassName"]] = nil
         return claim
     }
 
-    /// The claim's owners, those that still exist and the others: with one of these, the garbage collector would take the
-    /// claim away.
+    /// Returns the claim's owners, apart those that still exist from those that are gone. With a gone owner the garbage
+    /// collector would delete the claim.
     private func owners(of seal: Seal) async throws -> (valid: [JSON], gone: [JSON]) {
         var (valid, gone): ([JSON], [JSON]) = ([], [])
         for owner in seal.manifest[path: ["metadata", "ownerReferences"]]?.array ?? [] {
@@ -99,13 +99,13 @@ struct Successor: Sendable {
 
     // MARK: As long as it can go back
 
-    /// Why a claim could not be made anew in its own place; nil where nothing stands in the way.
+    /// Returns the reason why a claim could not be made anew in its own place; nil where there is none.
     ///
-    /// The API server is asked by a dry run under the claim's own name. That it is taken is said last, after validation and
-    /// admission; a full quota comes before that, and has room once the claim is deleted (transcript
-    /// dry_run_of_a_successor).
+    /// A dry run asks the API server under the claim's own name. The server reports the taken name last, after
+    /// validation and admission. A full quota is reported before that, and has room once the claim is deleted
+    /// (transcript dry_run_of_a_successor).
     ///
-    /// - Throws: `APIError` where the claim and its owners can't be read.
+    /// - Throws: `APIError` where the claim and its owners cannot be read.
     func hindrance(of state: ClaimState) async throws -> String? {
         guard let uid = state.sourceClaim?.metadata.uid else { return nil }
         let claim: JSON
@@ -140,7 +140,8 @@ struct Successor: Sendable {
         }
     }
 
-    /// Why the deletion of a claim with such finalizers would wait for somebody else; nil where it would not.
+    /// Returns the reason why the deletion of a claim with these finalizers would wait for somebody else; nil where it
+    /// would not.
     static func hold(of finalizers: [String]?) -> String? {
         let foreign = (finalizers ?? []).filter {
             $0 != PersistentVolumeClaim.protection && !Seal.passingFinalizers.contains($0)

@@ -1,23 +1,24 @@
 import Kubernetes
 
 extension Inventory {
-    /// An object that was listed and can't be read; nil for others.
+    /// Returns a listed object that cannot be read; nil for others.
     func unreadable(_ resource: APIResource, _ name: ObjectName) -> Unreadable? {
         unreadable[name]?.first { $0.resource == resource }
     }
 
-    /// What follows from the objects that can't be read.
+    /// Returns the consequences of the objects that cannot be read.
     ///
-    /// A claim holds up its own migration, and a pod that of every claim of its namespace, since it may mount any of them.
-    /// Workloads and what scales them are left alone: where they have pods, those tell that something mounts a claim.
+    /// An unreadable claim holds up its own migration. An unreadable pod holds up every claim of its namespace, because
+    /// it may mount any of them. Unreadable workloads and scalers are left alone: where workloads have pods,
+    /// these show that something mounts a claim.
     ///
-    /// - Returns: what stands in the way of claims, and what is only to be known.
+    /// - Returns: The obstacles of claims, and the notes.
     func consequencesOfUnreadable(
         for states: [ClaimState]
     ) -> (obstacles: [Transfer.ID: [Obstacle]], notes: [Obstacle]) {
         let all = unreadable.values.flatMap(\.self).sorted { ($0.name, $0.title) < ($1.name, $1.title) }
         let pods = all.filter { $0.resource == .pods }
-        // One says it for all of its namespace, as there may be many. What has no namespace may be in any.
+        // There may be many, so one stands for its namespace. An object without a namespace may belong to any.
         let podsByNamespace = Dictionary(pods.map { ($0.name.namespace, $0) }, uniquingKeysWith: { first, _ in first })
         var obstacles: [Transfer.ID: [Obstacle]] = [:]
         for state in states {
@@ -50,8 +51,7 @@ extension Obstacle {
 }
 
 extension PersistentVolume {
-    /// The claims that it names: the one that it is bound to or reserved for, and the one that it belongs to in a
-    /// migration. They need not exist.
+    /// The names of the claim in its claimRef, and of the claim that it belongs to in a migration. They need not exist.
     var namedClaims: [ObjectName] {
         let marked = metadata.annotation(Marks.sourceClaim).map {
             ObjectName($0, in: metadata.annotation(Marks.sourceNamespace))

@@ -13,10 +13,10 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     }
 
     public var id: Transfer.ID { transfer.id }
-    /// The name of the source claim, which its successor bears too.
+    /// The name of the source claim and of its successor.
     public var name: ObjectName { transfer.source }
 
-    // What is asked for most, by its own name.
+    // Short names for the parts that are read most.
     public var claim: PersistentVolumeClaim? {
         get { observation.claim }
         set { observation.claim = newValue }
@@ -50,14 +50,14 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
         set { memory.isReleased = newValue }
     }
 
-    /// The destination volume where it is there already and need not be provisioned: a source volume that was kept for a
-    /// rollback, or one that is sealed.
+    /// The destination volume where it exists already: a source volume that was kept for a rollback, or a sealed
+    /// volume.
     var givenDestination: PersistentVolume? {
         guard let destination, seal != nil || destination.isKept else { return nil }
         return destination
     }
 
-    /// The claim that is to be migrated, where it still exists.
+    /// The source claim, where it still exists.
     public var sourceClaim: PersistentVolumeClaim? {
         guard let claim else { return nil }
         if let seal { return claim.metadata.uid == seal.uid ? claim : nil }
@@ -67,15 +67,15 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     /// The size that the destination must have.
     public var size: Quantity? { transfer.sizeWanted ?? sourceSize }
 
-    /// The size that it has now: no smaller than the volume, nor than what the claim asks for.
+    /// The size that the source has: the larger of its volume's capacity and the claim's request.
     public var sourceSize: Quantity? {
         let sizes = [source?.spec.capacity?["storage"], claim?.spec.resources?.requests?["storage"]]
         return sizes.compactMap(\.self).max()
     }
 
-    /// The access modes that the claim shall have afterwards.
+    /// Returns the access modes of the claim after the migration.
     ///
-    /// - Throws: `Refusal` where its owner's annotation names none that exists.
+    /// - Throws: `Refusal` where the owner's annotation names a mode that does not exist.
     public func accessModes() throws(Refusal) -> [AccessMode] {
         guard let claim else { return seal?.accessModes ?? [] }
         guard let wanted = claim.wantedAccessMode else { return claim.spec.accessModes ?? [] }
@@ -93,14 +93,14 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     /// The reclaim policy that the source volume had before it was protected.
     public var originalPolicy: ReclaimPolicy {
         guard let source else { return seal?.reclaimPolicy ?? .retain }
-        // The UID is that of the claim that was protected; one that was deleted and got back has another one.
+        // The mark holds the UID of the protected claim. A claim that was deleted and made anew has another UID.
         if source.reclaimPolicy == .retain, source.metadata.annotation(Marks.sourceUID) != nil,
             let policy = source.markedPolicy
         {
             return policy
         }
         if let seal { return seal.reclaimPolicy }
-        // The Go tool keeps it on the volume that it migrates to.
+        // The Go tool keeps the policy on its destination volume.
         if source.reclaimPolicy == .retain, let destination,
             destination.metadata.annotation(Marks.sourceClaim) == name.name,
             destination.metadata.annotation(Marks.sourceNamespace) == name.namespace,
@@ -111,8 +111,8 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
         return source.reclaimPolicy
     }
 
-    /// The reclaim policy that the destination volume is to have at last: the source volume's, where it was made for the
-    /// migration. One that was there before keeps its own.
+    /// The reclaim policy of the destination volume after its release. A volume that was made for the migration gets
+    /// the source volume's policy; a volume that existed before keeps its own.
     var destinationPolicy: ReclaimPolicy {
         if let kept = destination.flatMap({ KeptVolume($0) }) { return kept.reclaimPolicy }
         if let seal { return seal.reclaimPolicy }
@@ -120,7 +120,7 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
         return destination.reclaimPolicy
     }
 
-    /// True when nothing will reclaim the source volume, and its former policy is written down.
+    /// True when nothing reclaims the source volume and a mark holds its original policy.
     public var isProtected: Bool {
         guard let source, let uid = sourceClaim?.metadata.uid ?? seal?.uid else { return false }
         return source.reclaimPolicy == .retain && source.metadata.annotation(Marks.sourceUID) == uid
@@ -129,6 +129,6 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
 }
 
 extension PersistentVolumeClaim {
-    /// The access mode that its owner asks for, be it one that exists or not.
+    /// The access mode that the owner's annotation asks for. It may be one that does not exist.
     var wantedAccessMode: AccessMode? { metadata.annotation(Marks.accessMode).map(AccessMode.init(rawValue:)) }
 }

@@ -1,44 +1,44 @@
 import Kubernetes
 
-/// The next thing to do for a transfer, in the step that does it.
+/// The next action of a transfer, in the enum of the step that performs it.
 ///
-/// Each step performs the actions of its own enum in one switch that names all of them: one that no step performs does not
-/// compile.
+/// Each step has one switch over all actions of its enum, so an action that no step performs does not compile.
 public enum Action: Sendable, Equatable {
-    // Before the seal: everything can be taken back.
+    // Before the seal a unit can always go back.
     case protect(Protection)
     case stage(Staging)
     case copy
     case seal
-    // After the seal: everything goes forward.
+    // After the seal a unit always goes forward.
     case rebind(Rebinding)
     case release(Release)
     case done
-    /// Only a person can say how to go on.
+    /// Only a person can decide how to go on.
     case blocked(Refusal)
 
     public enum Protection: Sendable, Equatable {
-        /// Takes the seal of another process back: as long as the source claim lives, its pods may have run since the copy.
+        /// Removes the seal of another process. While the source claim lives, its pods may have run since the copy.
         case unseal
         case protect
     }
 
     public enum Staging: Sendable, Equatable {
-        /// Reserves a destination volume that is given for the staging claim.
+        /// Reserves the given destination volume for the staging claim.
         case reserve
         case awaitAvailable
         case create
-        /// Writes the UID of the staging claim that was made on the source volume, which proves that it is ours.
+        /// Writes the UID of the staging claim on the source volume. The UID proves that the claim is ours.
         case record
         case awaitBound
-        /// A staging claim that somebody deletes.
+        /// Waits until a staging claim that somebody deleted is gone.
         case awaitDeletion
     }
 
     public enum Rebinding: Sendable, Equatable {
         case deleteClaims
         case awaitDeletion
-        /// Somebody else made a claim of the destination's name, which holds nothing, or only our destination volume.
+        /// Removes a claim of the destination's name that somebody else made. It holds nothing, or only our destination
+        /// volume.
         case removeUsurper
         case reserve
         case awaitAvailable
@@ -47,13 +47,13 @@ public enum Action: Sendable, Equatable {
     }
 
     public enum Release: Sendable, Equatable {
-        /// Takes the mark that woke the binder off the claim again.
+        /// Removes from the claim the mark that woke the binder.
         case dropWake
         case disposeOfSource
         case dropMarks
     }
 
-    /// True where the source claim is yet to be copied or deleted, or its successor to be bound: no pod may run.
+    /// True where no pod may run: the source claim is still to be copied or deleted, or the successor to be bound.
     var needsQuiet: Bool {
         switch self {
         case .protect, .stage, .copy, .seal, .rebind, .blocked: true
@@ -66,7 +66,7 @@ public enum Action: Sendable, Equatable {
         return false
     }
 
-    /// True where a mover is yet to run.
+    /// True where a mover still has to run.
     var leadsToCopy: Bool {
         switch self {
         case .protect, .stage, .copy: true
@@ -76,7 +76,7 @@ public enum Action: Sendable, Equatable {
 }
 
 extension ClaimState {
-    /// Decides what comes next, from the plan, what was observed, and what this process remembers, and from nothing else.
+    /// The next action, decided only from the plan, the observation and the memory of this process.
     public var next: Action {
         if isReleased { return .done }
         if let seal, let destination { return afterSeal(seal, destination) }
@@ -101,7 +101,7 @@ extension ClaimState {
         return copied && staging?.phase == .bound ? .seal : .copy
     }
 
-    /// What is still to be done for a mover to find the destination volume; nil where nothing is.
+    /// The next action until a mover can mount the destination volume; nil where nothing is left to do.
     private var stagingAction: Action? {
         guard let staging else {
             guard let given = givenDestination else { return .stage(.create) }
@@ -135,7 +135,7 @@ extension ClaimState {
                 return destination.reclaimPolicy == .retain ? .rebind(.deleteClaims) : .seal
             }
             guard claim.spec.volumeName == destination.metadata.name else {
-                // A controller that found the claim missing: what was never bound has never held anything.
+                // A controller missed the claim and made a new one. A claim that was never bound holds nothing.
                 if claim.phase == .pending, (claim.spec.volumeName ?? "").isEmpty { return .rebind(.removeUsurper) }
                 return .blocked(
                     Refusal(
@@ -160,7 +160,7 @@ extension ClaimState {
             if sourceIsOurs { return .release(.disposeOfSource) }
             return .release(.dropMarks)
         }
-        // What a run of the Go tool left says it less durably.
+        // The marks of the Go tool are less durable than a seal.
         if destination.metadata.annotation(Marks.manifest) == nil { return .seal }
         if stagingRemains {
             return staging?.metadata.isTerminating == true ? .rebind(.awaitDeletion) : .rebind(.deleteClaims)
@@ -171,7 +171,7 @@ extension ClaimState {
         return destination.phase == .available ? .rebind(.create) : .rebind(.awaitAvailable)
     }
 
-    /// True while the source volume is there, is the one that the seal speaks of, and was not given back yet.
+    /// True while the source volume exists, the seal names its claim, and it still bears our protection.
     private var sourceIsOurs: Bool {
         guard let seal, let source, !source.metadata.isTerminating else { return false }
         return source.spec.claimRef?.uid == seal.uid && source.metadata.annotation(Marks.sourceUID) == seal.uid

@@ -2,7 +2,7 @@ public import Kubernetes
 
 /// A cluster, as one end of a transfer reaches it.
 public struct ClusterEnd: Sendable {
-    /// What tells it from other clusters, such as the UID of its namespace kube-system; empty where there is no other.
+    /// The identity of the cluster, such as the UID of its namespace kube-system; empty where there is only one.
     public let id: String
     public var client: Client
 
@@ -11,31 +11,31 @@ public struct ClusterEnd: Sendable {
     }
 }
 
-/// Where data comes from and where it goes: mostly the same cluster.
+/// The source and the destination of a transfer, mostly in the same cluster.
 ///
-/// The source's client sees to source claims and their volumes, and to workloads; the destination's to staging claims, their
-/// volumes, the movers that fill them, and successors.
+/// The source's client handles source claims, their volumes, and workloads. The destination's client handles staging
+/// claims, their volumes, the movers that fill them, and successors.
 public struct Ends: Sendable {
     public private(set) var source: ClusterEnd
     public private(set) var destination: ClusterEnd
     /// True where one client is both.
     private let isOne: Bool
 
-    /// Both ends in one cluster.
+    /// Makes both ends from one client of one cluster.
     public init(_ client: Client) {
         source = ClusterEnd(id: "", client: client)
         (destination, isOne) = (source, true)
     }
 
-    /// Each end with a client of its own.
+    /// Makes two ends, each with its own client.
     public init(source: ClusterEnd, destination: ClusterEnd) {
         (self.source, self.destination, isOne) = (source, destination, false)
     }
 
-    /// Each cluster once.
+    /// The clusters of both ends, each once.
     var clusters: [ClusterEnd] { source.id == destination.id ? [source] : [source, destination] }
 
-    /// Does something with clients whose reads are shared: however many units and claims, a handful of watches.
+    /// Runs work with clients that share their reads. A few watches then serve any number of units and claims.
     func sharingReads<Value>(ofAllNamespaces seesAll: Bool, _ work: (Ends) async -> Value) async -> Value {
         await source.client.sharingReads(ofAllNamespaces: seesAll) { client in
             var ends = self

@@ -1,8 +1,8 @@
 import Kubernetes
 
 extension ClaimState {
-    /// True where somebody else deletes, or has deleted, a claim that is protected and not sealed yet: its data is on
-    /// the source volume, which nothing reclaims.
+    /// True where somebody else deletes or has deleted a claim that is protected and not sealed. Its data is on the
+    /// source volume, which nothing reclaims.
     var isLost: Bool {
         guard seal == nil, let source, let uid = source.spec.claimRef?.uid,
             source.metadata.annotation(Marks.sourceUID) == uid, !source.metadata.isTerminating
@@ -10,7 +10,7 @@ extension ClaimState {
         return claim?.metadata.uid != uid || claim?.metadata.isTerminating == true
     }
 
-    /// Where the data of a lost claim is, and how the claim is got back.
+    /// The instructions for a lost claim: where its data is, and how to get the claim back.
     var wayBack: String {
         guard let source else { return "" }
         let volume = source.metadata.name

@@ -1,48 +1,49 @@
 import Kubernetes
 
-// What is ours, told only from what a tenant can't write: volumes, and what this process has done itself.
+// Ownership is told only from what a tenant cannot write: volumes, and what this process itself has done.
 // `.github/SECURITY.md` has the rule and a table of all marks.
 
 extension ClaimState {
-    /// The volume behind the claim, where its claimRef says so too: a claim may name any volume.
+    /// The source volume, where its claimRef names the claim too. A claim may name any volume.
     private var ownSource: PersistentVolume? {
         guard let source, source.claim == name else { return nil }
         let uids = [claim?.metadata.uid, seal?.uid].compactMap(\.self)
         return isLost || source.spec.claimRef?.uid.map(uids.contains) == true ? source : nil
     }
 
-    /// True of a claim that volumes prove to be the staging claim: one of them bears its UID.
+    /// Returns true where volumes prove that a claim is the staging claim: one of them bears its UID.
     func isRecorded(_ claim: PersistentVolumeClaim) -> Bool {
         let uid = claim.metadata.uid
         if ownSource?.metadata.annotation(Marks.stagingUID) == uid { return true }
-        // What is sealed, kept for this claim, or marked by the Go tool is a destination of this migration; who holds it
-        // is its staging claim, whatever he calls himself.
+        // A volume that is sealed, kept for this claim, or marked by the Go tool is a destination volume of this
+        // migration. The claim that holds it is the staging claim, whatever its own marks say.
         guard let destination, destination.spec.claimRef?.uid == uid else { return false }
         if seal != nil || destination.isKept || GoMarks(destination)?.claim == name { return true }
         return Seal(of: destination).map { $0.uid == self.claim?.metadata.uid } ?? false
     }
 
-    /// True of the staging claim, where volumes prove it, or this process has just made it; what has only its name and its
-    /// marks is somebody else's.
+    /// Returns true where volumes prove that a claim is the staging claim, or this process has just made it. A claim
+    /// with only its name and marks is somebody else's.
     ///
-    /// Once a UID is written down the nonce, which anybody can read by then, counts no more.
+    /// The nonce counts only until the UID is recorded, because by then anybody can have read it.
     func isOwn(_ claim: PersistentVolumeClaim) -> Bool {
         isRecorded(claim) || !hasRecord && claim.metadata.annotation(Marks.nonce) == memory.nonce
     }
 
-    /// The first name for a staging claim that is free.
+    /// Returns the first free name for a staging claim.
     func firstStagingName(_ isFree: (ObjectName) -> Bool) -> ObjectName {
         let names = (1...).lazy.map { ObjectName(Marks.stagingName(of: name.name, number: $0), in: name.namespace) }
         return names.first(where: isFree) ?? stagingName
     }
 
-    /// True where the source volume bears the UID of a staging claim, whether that is there or not.
+    /// True where the source volume bears the UID of a staging claim, whether that claim exists or not.
     var hasRecord: Bool { ownSource?.metadata.annotation(Marks.stagingUID) != nil }
 
-    /// The staging claim, where it is of the class asked for.
+    /// The staging claim, where it is of the requested class.
     var ownStaging: PersistentVolumeClaim? { otherMigration == nil ? staging : nil }
 
-    /// Why the claim belongs to another migration: what was made for it is not of the class asked for.
+    /// The reason why the claim belongs to another migration: its staging claim or destination volume is not of the
+    /// requested class.
     var otherMigration: Refusal? {
         let asked = ClassChoice(name: transfer.storageClass)
         let volumes = [destination, observation.staleSeal].compactMap { $0?.spec.storageClassName }
@@ -58,10 +59,10 @@ extension ClaimState {
         "--source-sc \(seal?.sourceClass ?? claim?.storageClassName ?? "?") --dest-sc \(destinationClass) --pvc \(name)"
     }
 
-    /// True of the claim that a run has created in the source claim's place.
+    /// Returns true where a run created the claim in the source claim's place.
     ///
-    /// A claim that somebody made of this name without naming the volume is bound to it all the same, of whatever class
-    /// (transcript usurper_of_a_reserved_volume). The binder says so on it.
+    /// Somebody else's claim of this name that names no volume is bound to the reserved volume too, whatever its class
+    /// (transcript usurper_of_a_reserved_volume). The binder marks such a claim as bound by the controller.
     func isSuccessor(_ claim: PersistentVolumeClaim) -> Bool {
         ClassChoice(name: destination?.spec.storageClassName).admits(claim)
             && claim.metadata.annotation("pv.kubernetes.io/bound-by-controller") == nil
@@ -76,12 +77,12 @@ extension ClaimState {
 }
 
 extension PersistentVolume {
-    /// The UIDs of the claims that a run has made for the claim of this volume.
+    /// The UIDs of the claims that a run made for the claim of this volume.
     var madeClaims: [String] { [Marks.stagingUID, Marks.copyUID].compactMap(metadata.annotation) }
 
-    /// True of a volume that was made for a claim: only then does its storage hold nothing else.
+    /// Returns true where the volume was provisioned for a claim. Only then does its storage hold nothing else.
     ///
-    /// The controllers say on a volume who has provisioned it, and provisioning follows the claim's creation.
+    /// The controllers note the provisioner on a volume, and provisioning follows the claim's creation.
     func isProvisioned(for claim: PersistentVolumeClaim) -> Bool {
         spec.claimRef?.uid == claim.metadata.uid && metadata.annotation("pv.kubernetes.io/provisioned-by") != nil
             && (metadata.creationTimestamp ?? "") >= (claim.metadata.creationTimestamp ?? "")
@@ -89,11 +90,11 @@ extension PersistentVolume {
 }
 
 extension PodObject {
-    /// True of a pod that copies a claim, or serves it to one that does.
+    /// Returns true where the pod copies a claim, or serves one to a mover.
     ///
-    /// A run makes sure that these names are free before it copies: so nothing else that writes has one of them then.
+    /// A run makes sure before it copies that these names are free, so no other writing pod has one of them then.
     ///
-    /// - Parameter uid: that of the claim of a name in the pod's namespace.
+    /// - Parameter uid: Returns the UID of the claim with a given name in the pod's namespace.
     func isMover(_ uid: (String) -> String?) -> Bool {
         guard let claim = metadata.annotation(Marks.claim), let uid = uid(claim) else { return false }
         switch metadata.annotation(Marks.kind) {
@@ -103,25 +104,25 @@ extension PodObject {
         }
     }
 
-    /// True of a pod that the Go tool makes to copy one of some claims, which says no more than the claim's name.
+    /// Returns true where the Go tool made the pod to copy one of the claims. Such a pod names only the claim.
     func isGoToolsMover(of claims: Set<String>) -> Bool {
         metadata.annotation(Marks.kind) == Marks.Kind.mover && metadata.annotation(Marks.sourceUID) == nil
             && metadata.annotation(Marks.claim).map(claims.contains) == true && metadata.name.hasPrefix("migrate-")
     }
 
-    /// True of a pod that mounts one of some claims of its namespace.
+    /// Returns true where the pod mounts one of the claims of its namespace.
     func mounts(_ claims: Set<String>) -> Bool { !claims.isDisjoint(with: claimNames) }
 }
 
 extension Unit {
-    /// Whether a pod that copies none of the unit's claims mounts one of them, or of their staging claims.
+    /// Returns true where a pod mounts a claim or staging claim of the unit and is no mover of it.
     func isUsed(by pod: some PodObject) -> Bool {
         let names = Set(claims.flatMap { [$0.name.name, $0.ownStaging?.metadata.name].compactMap(\.self) })
         guard pod.mounts(names) else { return false }
         return !pod.isMover(uid(ofClaim:))
     }
 
-    /// The UID of the source claim of a name.
+    /// Returns the UID of the source claim with a name.
     func uid(ofClaim name: String) -> String? {
         let state = claims.first { $0.name.name == name }
         return state?.sourceClaim?.metadata.uid ?? state?.seal?.uid
@@ -129,10 +130,10 @@ extension Unit {
 }
 
 extension PersistentVolumeClaim {
-    /// True of a claim that bears the marks of one that a run has made, by whomever they were written.
+    /// True where the claim bears the marks of a claim that a run made. Anybody may have written them.
     var isMarked: Bool { metadata.annotation(Marks.kind) != nil }
 
-    /// What it belongs to, with which it goes; nil for a claim of its own.
+    /// The object that the claim belongs to and is deleted with; nil for an independent claim.
     var bondToOther: String? {
         if metadata.controller?.kind == "Pod" { return "belongs to a generic ephemeral volume of a pod" }
         let owner = metadata.ownerReferences?.first { $0.kind == Self.resource.kind }
@@ -140,7 +141,7 @@ extension PersistentVolumeClaim {
             ? owner.map { "is a copy of the claim \($0.name)" } : nil
     }
 
-    /// What a person should know of a claim that bears our marks, where no volume proves that a run has made it.
+    /// The note for a claim that bears our marks and that no volume proves to be made by a run.
     var noteOfUnproven: Obstacle {
         Obstacle(
             namespace: metadata.namespace,

@@ -1,21 +1,21 @@
 public import Kubernetes
 
-/// What a destination volume carries so that the migration can be finished without the source claim.
+/// The marks of a destination volume that suffice to finish the migration without the source claim.
 public struct Seal: Sendable, Equatable {
-    /// The source claim as it was, less what the server sets anew.
+    /// The source claim's manifest, without the fields that the server sets anew.
     public var manifest: JSON
-    /// The reclaim policy that the destination volume is to have at last.
+    /// The reclaim policy of the destination volume after its release.
     public var reclaimPolicy: ReclaimPolicy
-    /// What the successor is to ask for, where that is another size than the source claim's.
+    /// The successor's size, where it differs from the source claim's.
     public var size: Quantity?
-    /// True once a run has set about deleting the source claim.
+    /// True once a run has begun to delete the source claim.
     var isDeleting = false
-    /// The workloads that were stopped for the claim, as messages name them: one has to be seen ready on the destination
-    /// volume before the source volume may go.
+    /// The workloads that were stopped for the claim, as messages name them. One of them must be seen ready on the
+    /// destination volume before the source volume may be released.
     var users: [String] = []
 
     public var uid: String { manifest[path: ["metadata", "uid"]]?.string ?? "" }
-    /// Nil where it can't be told any more.
+    /// The name of the source volume; nil where the manifest has none.
     public var sourceVolume: String? { manifest[path: ["spec", "volumeName"]]?.string }
     public var sourceClass: String {
         let annotation = ["metadata", "annotations", PersistentVolumeClaim.betaClassAnnotation]
@@ -24,7 +24,7 @@ public struct Seal: Sendable, Equatable {
     var accessModes: [AccessMode] {
         (manifest[path: ["spec", "accessModes"]]?.array ?? []).compactMap(\.string).map(AccessMode.init(rawValue:))
     }
-    /// Those that the claim has afterwards: its own, or the one that its owner asks for.
+    /// The access modes of the successor: the mode that the owner's annotation asks for, or else the source claim's.
     var laterAccessModes: [AccessMode] {
         manifest[path: ["metadata", "annotations", Marks.accessMode]]?.string.map { [AccessMode(rawValue: $0)] }
             ?? accessModes
@@ -38,10 +38,10 @@ public struct Seal: Sendable, Equatable {
 }
 
 extension Seal {
-    /// The most that a manifest may hold: annotations have 256 KiB together (API validation), and others' need room.
+    /// The size limit of a manifest. All annotations together have 256 KiB (API validation), and others' need room.
     static let limit = 192 << 10
 
-    /// Reads the seal of a destination volume; nil where it bears none, or none that can be read.
+    /// Reads the seal of a destination volume; nil where it has none, or an unreadable one.
     init?(of volume: PersistentVolume) {
         guard let text = volume.metadata.annotation(Marks.manifest) else { return nil }
         guard let manifest = JSON(parsingLeniently: text), manifest[path: ["metadata", "uid"]]?.string != nil else {
@@ -54,11 +54,11 @@ extension Seal {
         users = volume.metadata.annotation(Marks.users)?.split(separator: ",").map(String.init) ?? []
     }
 
-    /// True where a volume takes the source volume's place: once a run has set about deleting the source claim, or nothing
-    /// protects the source volume any more.
+    /// Returns true where a volume takes the source volume's place: once a run has begun to delete the source claim, or
+    /// nothing protects the source volume any more.
     ///
-    /// As long as the claim lives its pods may have run since the copy, of which only the process knows that has copied; and
-    /// where somebody else has deleted it, only the source volume is known to have all its data. Nor does it count beside
+    /// While the claim lives, its pods may have run since the copy; only the process that copied knows. Where somebody
+    /// else deleted the claim, only the source volume is known to have all data. A seal does not count either beside
     /// another claim of the name that has a volume of its own.
     func counts(
         on volume: PersistentVolume,
@@ -76,13 +76,13 @@ extension Seal {
         return source.metadata.annotation(Marks.sourceUID) != uid
     }
 
-    /// What a claim bears as long as a snapshot or a clone of it is made: nobody would take it off its successor.
+    /// The finalizers of a claim while a snapshot or clone of it is made. Nobody would remove them from its successor.
     static let passingFinalizers = [
         "snapshot.storage.kubernetes.io/pvc-as-source-protection",
         "provisioner.storage.kubernetes.io/cloning-protection",
     ]
 
-    /// The manifest of a claim, less what the server and its controllers set anew.
+    /// Returns the manifest of a claim, without the fields that the server and its controllers set anew.
     static func manifest(of claim: JSON) -> JSON {
         var manifest: JSON = ["apiVersion": "v1", "kind": "PersistentVolumeClaim"]
         manifest["spec"] = claim["spec"]

@@ -5,7 +5,7 @@ extension ClaimState {
     enum Part: CaseIterable { case claim, staging, source, destination }
 }
 
-/// Reads anew what both ends say of transfers.
+/// Reads both ends of transfers anew.
 struct StateReader: Sendable {
     private let source: Client
     private let destination: Client
@@ -14,9 +14,9 @@ struct StateReader: Sendable {
         (source, destination) = (context.source, context.destination)
     }
 
-    /// Reads anew what the cluster says of a claim's migration.
+    /// Reads the objects of a claim's migration anew.
     ///
-    /// - Parameter parts: those that are read; the others stay as they were read before.
+    /// - Parameter parts: The objects to read. The others stay as they were last read.
     /// - Throws: `APIError`.
     func read(
         _ state: ClaimState,
@@ -44,7 +44,7 @@ struct StateReader: Sendable {
         return new
     }
 
-    /// Leaves a claim alone that has the staging claim's name and is not ours, and takes the next name that is free.
+    /// Leaves a stranger with the staging claim's name alone, and takes the next free name.
     private func passOver(_ stranger: PersistentVolumeClaim, in state: inout ClaimState) async throws {
         if state.seal == nil, state.destination?.isKept != true { state.destination = nil }
         state.staging = nil

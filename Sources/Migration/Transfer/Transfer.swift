@@ -1,6 +1,6 @@
 public import Kubernetes
 
-/// The plan of one claim: discovery makes it, and no run changes it.
+/// The plan of one claim. Discovery makes it, and no run changes it.
 public struct Transfer: Identifiable, Sendable, Equatable {
     /// What becomes of the source once its data is on the destination.
     enum Ending: Sendable, Equatable {
@@ -8,31 +8,31 @@ public struct Transfer: Identifiable, Sendable, Equatable {
         case replace
     }
 
-    /// What tells it from all others: the source's identity and the destination's name. Every dictionary has this key.
+    /// The identity of the transfer: the source's UID and the destination's name. It is the key of every dictionary.
     public let id: String
     /// The name of the source claim.
     public let source: ObjectName
-    /// The name that the destination has at last.
+    /// The final name of the destination.
     public let destination: ObjectName
     let ending = Ending.replace
-    /// The class that the destination is to be of; nil for any. It selects, and identifies nothing.
+    /// The requested class of the destination; nil for any. It selects transfers and identifies none.
     let storageClass: String?
-    /// False where that class waits for the first consumer.
+    /// False where the class waits for the first consumer.
     let bindsAtOnce: Bool
-    /// True where the destination volume has to be there already: the one that was kept for the claim.
+    /// True where the destination volume must exist already: the source volume that was kept for the claim.
     let needsKeptVolume: Bool
 
-    // What discovery finds out besides.
-    /// The size that is asked for, where it is.
+    // Discovery finds these facts besides.
+    /// The requested size, where there is one.
     var sizeWanted: Quantity?
-    /// A pod that mounts the claim, or will: on which nodes it can run, the new volume has to be.
+    /// A pod that mounts or will mount the claim. The destination volume must be reachable from its nodes.
     var consumer: PodSpec?
     /// The user of the pods that mounted the claim at discovery.
     var ownerOfPods: DataOwner?
-    /// True where another volume object is the source volume's storage, too: then nothing may free that.
+    /// True where another volume object has the same storage. Nothing may free that storage then.
     var sharesSource = false
 
-    /// - Parameter uid: of the source claim; empty where nothing tells it any more.
+    /// - Parameter uid: The UID of the source claim; empty where it is unknown.
     init(
         of source: ObjectName,
         uid: String,

@@ -1,7 +1,7 @@
 import Kubernetes
 
 extension Workload {
-    /// A pod that nothing would create again.
+    /// Reads a pod that nothing would create again.
     init(_ pod: Pod, manifest: JSON) {
         self.init(
             resource: .pods,
@@ -14,12 +14,12 @@ extension Workload {
         )
     }
 
-    /// A pod's manifest without what the API server, the scheduler and the kubelet have filled in.
+    /// Returns a pod's manifest without the fields that the API server, the scheduler and the kubelet filled in.
     static func recreatable(_ pod: JSON) -> JSON {
         var manifest = withoutIdentity(pod)
-        // The scheduler's choice, what follows from the priority class, and what only a running pod can have.
+        // These are the scheduler's choice, a result of the priority class, and a field of running pods only.
         for field in ["nodeName", "priority", "ephemeralContainers"] { manifest[path: ["spec", field]] = nil }
-        // The service account's token: each pod gets its own.
+        // Each pod gets its own service account token.
         let volumes = manifest[path: ["spec", "volumes"]]?.array ?? []
         func isToken(_ volume: JSON) -> Bool { volume["name"]?.string?.hasPrefix("kube-api-access-") == true }
         manifest[path: ["spec", "volumes"]] = .array(volumes.filter { !isToken($0) })
@@ -37,7 +37,7 @@ extension Workload {
         return manifest
     }
 
-    /// An object's manifest without its status, and without what tells it from others of its name.
+    /// Returns an object's manifest without its status and its identity.
     static func withoutIdentity(_ object: JSON) -> JSON {
         var manifest = object
         manifest["status"] = nil

@@ -1,8 +1,8 @@
 import Kubernetes
 
-// Some of the cluster's controllers copy their object's annotations to others, and leave them there when the object has
-// lost them: a Deployment's to its ReplicaSet (transcript deployment_annotations), a DaemonSet's to the ControllerRevision
-// that is made when its template changes (Kubernetes, pkg/controller/daemon/update.go, `snapshot`).
+// Some controllers copy their object's annotations to other objects, and leave them there when the object loses them: a
+// Deployment's to its ReplicaSet (transcript deployment_annotations), a DaemonSet's to the ControllerRevision of a
+// changed template (Kubernetes, pkg/controller/daemon/update.go, `snapshot`).
 
 extension APIResource {
     fileprivate static let controllerRevisions = APIResource(
@@ -13,10 +13,10 @@ extension APIResource {
 }
 
 extension Workload {
-    /// True of a mark that its controller has copied from the owner, and that says nothing of the object itself.
+    /// True where the controller copied the mark from the owner, so that it says nothing of the object itself.
     var hasCopiedMark: Bool { resource == .replicaSets && metadata.controller?.kind == APIResource.deployments.kind }
 
-    /// The kind of objects to which its controller copies its annotations.
+    /// The kind of the objects to which the controller copies annotations.
     fileprivate var copiesMarksTo: APIResource? {
         switch resource {
         case .deployments: .replicaSets
@@ -26,7 +26,7 @@ extension Workload {
     }
 }
 
-/// Removes the marks that controllers have copied.
+/// Removes the marks that controllers copied.
 struct CopiedMarks: Sendable {
     private let source: Client
     private let journal: Journal
@@ -34,12 +34,13 @@ struct CopiedMarks: Sendable {
 
     init(_ context: Context) { (source, journal) = (context.source, context.journal) }
 
-    /// How long a controller may take to see that its object was changed.
+    /// The time that a controller may take to observe a change of its object.
     private static let observation: Duration = .seconds(120)
 
-    /// Removes the marks that a workload's controller has copied to other objects; what can't be removed is a warning.
+    /// Removes the marks that a workload's controller copied to other objects; a failure is a warning.
     ///
-    /// It is done once the controller has seen the workload without them: before, it would copy them again.
+    /// It first waits until the controller has observed the workload without marks. Before, the controller would copy
+    /// them again.
     func remove(of workload: Workload) async {
         guard let resource = workload.copiesMarksTo else { return }
         let end = time.now() + Self.observation

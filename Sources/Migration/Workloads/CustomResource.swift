@@ -1,13 +1,13 @@
 public import Kubernetes
 
-/// How a person pauses what they own by a custom resource that can't be scaled: `--pause 'KIND/NAME=PATCH'`.
+/// The way to pause a custom resource that cannot be scaled: `--pause 'KIND/NAME=PATCH'`.
 public struct Pause: Sendable, Equatable {
     public var kind: String
     public var name: String
-    /// The merge patch that pauses it.
+    /// The merge patch that pauses the resource.
     public var patch: JSON
 
-    /// Reads `KIND/NAME=PATCH`; nil where it is not of that form, or the patch is no JSON object.
+    /// Reads `KIND/NAME=PATCH`; nil where the text has another form, or the patch is no JSON object.
     public init?(_ text: String) {
         guard let equals = text.firstIndex(of: "="),
             let patch = JSON(parsingLeniently: String(text[text.index(after: equals)...])),
@@ -18,14 +18,14 @@ public struct Pause: Sendable, Equatable {
         (kind, name, self.patch) = (String(parts[0]), String(parts[1]), patch)
     }
 
-    /// True of the object that is meant; kinds are told apart as kubectl does, whatever their letters' case.
+    /// Returns true where the object is meant. Kinds are compared as kubectl does, regardless of case.
     func isOf(_ kind: String, _ name: String) -> Bool {
         self.kind.lowercased() == kind.lowercased() && self.name == name
     }
 }
 
 extension APIResource {
-    /// The groups of Kubernetes' own that are named as those of custom resources are.
+    /// The groups of Kubernetes itself that are named like those of custom resources.
     private static let ownGroups: Set<String> = Set(
         [
             "admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization",
@@ -34,14 +34,14 @@ extension APIResource {
         ].map { $0 + ".k8s.io" }
     )
 
-    /// True of a group of custom resources.
+    /// Returns true where a group is one of custom resources.
     static func isCustom(group: String) -> Bool { group.contains(".") && !ownGroups.contains(group) }
 
     var isCustom: Bool { Self.isCustom(group: group) }
 }
 
 extension Workload {
-    /// A custom resource that pauses what it owns by a merge patch.
+    /// Reads a custom resource that a merge patch pauses, together with all that it owns.
     init(_ resource: APIResource, _ metadata: ObjectMeta, _ object: JSON, pausedBy patch: JSON) {
         self.init(
             resource: resource,
@@ -63,12 +63,12 @@ extension Workloads {
             guard now.metadata.uid == workload.metadata.uid else { return nil }
             if case .pause(let patch, let inverse) = workload.brake {
                 now.replicas = object.isUnchanged(by: patch) ? 0 : 1
-                // What it has now is what it gets back, unless it is paused already.
+                // The present values are restored later, unless the resource is paused already.
                 let kept = now.replicas == 0 ? inverse : object.inverse(of: patch)
                 now.brake = .pause(patch: patch, inverse: kept)
             } else {
                 let scale = try await client.get(workload.resource, workload.name, subresource: "scale")
-                // A scale of 0 is left out (transcript custom_scale).
+                // The API leaves out a scale of 0 (transcript custom_scale).
                 now.replicas = Int(clamping: scale[path: ["spec", "replicas"]]?.integer ?? 0)
             }
         } catch let error as APIError where error.reason == .notFound {
@@ -77,7 +77,7 @@ extension Workloads {
         return now
     }
 
-    /// Sets the scale of a custom resource as it was read.
+    /// Sets the scale of a custom resource in the version that was read.
     func setScale(of workload: Workload, to scale: Int) async throws {
         try await client.patch(
             workload.resource,

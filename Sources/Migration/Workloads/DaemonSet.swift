@@ -1,7 +1,7 @@
 import Kubernetes
 
 extension Workload {
-    /// Reads a DaemonSet, which has no number of pods: its node selector stops it.
+    /// Reads a DaemonSet. It has no number of pods, and its node selector stops it.
     init(daemonSet set: WorkloadObject) {
         let spec = set.spec.template?.spec
         var template = spec

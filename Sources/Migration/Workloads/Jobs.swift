@@ -1,7 +1,8 @@
 import Kubernetes
 
 extension Workload {
-    /// Reads a CronJob: its Jobs' pods mount what their template names. Suspended by its owner, it starts none.
+    /// Reads a CronJob. Its Jobs' pods mount the claims of its template. A CronJob that its owner suspended starts no
+    /// Jobs.
     init(cronJob: WorkloadObject) {
         self.init(
             resource: .cronJobs,
@@ -15,7 +16,8 @@ extension Workload {
 
     /// Reads a Job; nil for one that has ended and was not stopped by a migration.
     ///
-    /// Suspended, its pods are deleted and don't count as failed; it begins anew afterwards (Jobs, "Suspending a Job").
+    /// The pods of a suspended Job are deleted and do not count as failed. The Job begins anew afterwards (Jobs,
+    /// "Suspending a Job").
     init?(job: WorkloadObject) {
         let isOver =
             job.status?.conditions?.contains { ["Complete", "Failed"].contains($0.type) && $0.status == "True" } == true

@@ -1,18 +1,18 @@
 import Kubernetes
 
-/// Who else sets a workload's scale, and would start it again while its claims are copied.
+/// A manager that also sets a workload's scale, and would start the workload while its claims are copied.
 public struct Manager: Sendable, Hashable {
-    /// What it is, as people call it: `KEDA ScaledObject`.
+    /// The kind of the manager, as people call it: `KEDA ScaledObject`.
     public var kind: String
     public var name: String
-    /// How to pause it; nil where it leaves a workload alone that stands at 0.
+    /// The way to pause it; nil where it leaves a workload at 0 alone.
     public var pause: String?
 
-    /// As messages name it: `KEDA ScaledObject web`.
+    /// The name of the manager in messages: `KEDA ScaledObject web`.
     public var title: String { "\(kind) \(name)" }
 }
 
-/// What scales a workload by its load (autoscaling/v2).
+/// An autoscaler that scales a workload by its load (autoscaling/v2).
 struct HorizontalPodAutoscaler: KubernetesObject {
     static let resource = APIResource.horizontalPodAutoscalers
 
@@ -21,10 +21,10 @@ struct HorizontalPodAutoscaler: KubernetesObject {
     var spec: Spec
 }
 
-/// What scales a workload by events (KEDA).
+/// An autoscaler that scales a workload by events (KEDA).
 struct ScaledObject: KubernetesObject {
     static let resource = APIResource.scaledObjects
-    /// The annotation by which KEDA leaves the workload alone.
+    /// The annotation that makes KEDA leave the workload alone.
     static let paused = "autoscaling.keda.sh/paused"
 
     struct Spec: Decodable, Sendable { var scaleTargetRef: ScaleTarget }
@@ -32,14 +32,14 @@ struct ScaledObject: KubernetesObject {
     var spec: Spec
 }
 
-/// The workload whose scale something sets.
+/// The workload that an autoscaler scales.
 struct ScaleTarget: Decodable, Sendable {
     var apiVersion: String?
-    /// KEDA's default is a Deployment.
+    /// The kind; nil for KEDA's default, a Deployment.
     var kind: String?
     var name: String
 
-    /// True of a workload in the namespace of what has this target.
+    /// Returns true where the target is this workload, in the namespace of the autoscaler.
     func isOf(_ workload: Workload) -> Bool {
         name == workload.name.name && (kind ?? "Deployment") == workload.kind
             && (apiVersion ?? "apps/v1").hasPrefix("apps/")
@@ -65,10 +65,10 @@ extension APIResource {
 struct Scalers: Sendable {
     var autoscalers: [HorizontalPodAutoscaler] = []
     var scaledObjects: [ScaledObject] = []
-    /// Those that can't be read: they are not paused, nor named.
+    /// The unreadable scalers. They are neither paused nor named.
     var unreadable: [Unreadable] = []
 
-    /// What of KEDA scales a workload and is to be paused before it is stopped.
+    /// Returns the KEDA objects that scale a workload and must be paused before it is stopped.
     func pausable(above workload: Workload) -> [Workload] {
         scaledObjects.filter {
             $0.metadata.namespace == workload.name.namespace && $0.spec.scaleTargetRef.isOf(workload)
@@ -88,14 +88,14 @@ struct Scalers: Sendable {
         }
     }
 
-    /// Who else sets a workload's scale: those of the lists that aim at it, and those that its own metadata tell of.
+    /// Returns the managers of a workload: the scalers that target it, and the managers that its own metadata name.
     func managers(of workload: Workload) -> [Manager] {
         let namespace = workload.name.namespace ?? "default"
         var managers: [Manager] = []
         for autoscaler in autoscalers
         where autoscaler.metadata.namespace == workload.name.namespace && autoscaler.spec.scaleTargetRef.isOf(workload)
         {
-            // KEDA makes an autoscaler of its own for each of its objects.
+            // KEDA makes an autoscaler for each of its objects.
             if let owner = autoscaler.metadata.controller, owner.kind == ScaledObject.resource.kind {
                 let isListed = scaledObjects.contains { $0.metadata.uid == owner.uid }
                 if !isListed { managers.append(.keda(owner.name, in: namespace)) }
@@ -121,7 +121,7 @@ extension Manager {
         )
     }
 
-    /// Those whom a workload's labels, annotations and owner references name.
+    /// Returns the managers that a workload's labels, annotations and owner references name.
     fileprivate static func named(in workload: Workload) -> [Manager] {
         let metadata = workload.metadata
         var managers: [Manager] = []
@@ -160,17 +160,17 @@ extension Manager {
         return managers
     }
 
-    /// The application of Argo CD that a workload belongs to, as its command line names it.
+    /// Returns the Argo CD application that a workload belongs to, as Argo CD's command line names it.
     private static func application(of workload: Workload) -> String? {
         let metadata = workload.metadata
         let key = "argocd.argoproj.io/instance"
         if let id = metadata.annotation("argocd.argoproj.io/tracking-id") {
-            // APPLICATION:GROUP/KIND:NAMESPACE/NAME. One that names another object was copied from there, and means
-            // nothing to Argo CD.
+            // The form is APPLICATION:GROUP/KIND:NAMESPACE/NAME. An annotation that names another object was copied
+            // from there, and Argo CD ignores it.
             let parts = id.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
             let own = "apps/\(workload.kind):\(workload.name)"
             if let name = parts.first, parts.count < 3 || parts.dropFirst().joined(separator: ":") == own {
-                // One that is not in Argo CD's own namespace is written NAMESPACE_NAME.
+                // An application outside of Argo CD's own namespace is written NAMESPACE_NAME.
                 return name.replacing("_", with: "/")
             }
         }
@@ -179,14 +179,14 @@ extension Manager {
 }
 
 extension PersistentVolumeClaim {
-    /// What a person should know of a claim's manifest before it has a successor; nil where there is nothing.
+    /// Returns the note on a claim's manifest before it has a successor; nil where there is none.
     func noteOfManifest(_ options: Options) -> Obstacle? {
         let notes = [noteOfMaker(options), noteOfAttributes].compactMap(\.self)
         guard !notes.isEmpty else { return nil }
         return Obstacle(namespace: metadata.namespace, resource: title, message: notes.joined(separator: "; "))
     }
 
-    /// A VolumeAttributesClass is of one driver, and the new volume may be another's.
+    /// The note on a VolumeAttributesClass. It belongs to one driver, and the new volume may have another driver.
     private var noteOfAttributes: String? {
         spec.volumeAttributesClassName.map {
             "its volumeAttributesClassName \($0) is dropped, since that is of the old volume's driver; set one of the new "
@@ -194,8 +194,8 @@ extension PersistentVolumeClaim {
         }
     }
 
-    /// Of a claim that something makes from a manifest: its class can't be changed any more, so a manifest that names the
-    /// old one is refused from then on.
+    /// Returns the note on a claim that is made from a manifest. A claim's class cannot be changed, so a manifest that
+    /// names the old class is refused from then on.
     private func noteOfMaker(_ options: Options) -> String? {
         let argo = "argocd.argoproj.io/"
         let maker: String
@@ -215,12 +215,12 @@ extension PersistentVolumeClaim {
 }
 
 extension Unit {
-    /// Finds out who scales the unit's workloads.
+    /// Finds the managers of the unit's workloads.
     mutating func name(_ scalers: Scalers) {
         for workload in workloads { managers[workload.metadata.uid] = scalers.managers(of: workload) }
     }
 
-    /// What a person should know before the unit is stopped.
+    /// The notes for a person before the unit is stopped.
     var notesOfManagers: [Obstacle] {
         workloads.flatMap { workload in
             (managers[workload.metadata.uid] ?? []).map { manager in
@@ -235,7 +235,7 @@ extension Unit {
         }
     }
 
-    /// Who may have started the unit's workloads again, and how to pause that, as the end of an error.
+    /// The managers that may have started the unit's workloads, and how to pause them, as the end of an error.
     var suspects: String {
         let all = workloads.flatMap { managers[$0.metadata.uid] ?? [] }
         let pauses = all.compactMap { manager in manager.pause.map { "the \(manager.title) (to pause it: \($0))" } }

@@ -1,14 +1,14 @@
 import Kubernetes
 
-/// What has to be stopped so that a pod is gone and stays away.
+/// The stop that makes a pod go and stay away.
 enum Stop: Sendable {
-    /// These, in this order.
+    /// A stop of these workloads, in this order.
     case workloads([Workload])
-    /// Nothing that could be stopped, and why.
+    /// No stop is possible, for a reason.
     case impossible(String)
 }
 
-/// One of those above a pod: what its owner reference leads to, and so on upwards.
+/// An object above a pod: its owner, the owner of that, and so on.
 private enum Owner: Sendable {
     case own(Workload)
     case custom(CustomOwner)
@@ -24,8 +24,8 @@ struct CustomOwner: Sendable {
 }
 
 extension Workload {
-    /// True where an owner reference of an object in a namespace means it, by everything that the reference says: who
-    /// writes it may put any UID there.
+    /// Returns true where an owner reference in a namespace means this object. All of the reference must match, because
+    /// its author may write any UID.
     func isMeant(by reference: OwnerReference, in namespace: String?) -> Bool {
         reference.uid == metadata.uid && reference.name == metadata.name && reference.kind == kind
             && reference.group == resource.group && namespace == metadata.namespace
@@ -38,17 +38,17 @@ extension OwnerReference {
     }
 }
 
-/// Follows owner references upwards, and asks for each owner once.
+/// Follows owner references upwards, and reads each owner once.
 struct OwnerSearch {
     let inventory: Inventory
     private let options: Options
     private let workloads: Workloads
-    /// What an owner can't be read for holds up no others for long.
+    // The client has little patience, so that an unreadable owner delays the others little.
     private let client: Client
     private var owners: [Key: CustomOwner] = [:]
     private var kinds: [String: ServedResource] = [:]
 
-    /// All that tells a custom owner from others.
+    /// The identity of a custom owner.
     private struct Key: Hashable {
         var apiVersion, kind, name, uid: String
         var namespace: String?
@@ -62,10 +62,10 @@ struct OwnerSearch {
         self.workloads = workloads.using(client)
     }
 
-    /// What has to be stopped for a pod to be gone.
+    /// Returns the stop that makes a pod go away.
     ///
-    /// The highest of its owners is what decides how many pods there are: what is stopped below it would be started
-    /// again. So it is stopped, or else paused as the person says and what is next below it stopped.
+    /// The highest owner decides how many pods there are, and would start again what is stopped below it. So the
+    /// highest owner is stopped, or else it is paused as the person says and the next one below is stopped.
     ///
     /// - Throws: `APIError`.
     mutating func stop(for pod: Pod) async throws -> Stop {
@@ -85,7 +85,7 @@ struct OwnerSearch {
         for (depth, owner) in chain.enumerated().reversed() {
             switch owner {
             case .own(let workload):
-                // A CronJob that is suspended leaves its Jobs running.
+                // A suspended CronJob leaves its Jobs running.
                 guard workload.resource == .cronJobs, depth > 0, case .own(let job) = chain[depth - 1] else {
                     return .workloads(paused + [workload])
                 }
@@ -111,7 +111,7 @@ struct OwnerSearch {
                     do {
                         workload = try await workloads.currentCustomResource(workload) ?? workload
                     } catch let error as APIError {
-                        // Where its path has no value that is an error of the server's (transcript custom_scale_unset).
+                        // A scale path without a value is an error of the server (transcript custom_scale_unset).
                         return .impossible(
                             "is owned by the \(custom.title), whose scale can't be read: \(error.message); "
                                 + custom.adviceToPause
@@ -127,7 +127,7 @@ struct OwnerSearch {
                 }
             }
         }
-        // What is paused may take its pods away itself.
+        // A paused owner may remove its pods itself.
         if !paused.isEmpty { return .workloads(paused) }
         guard options.recreatesPods else {
             return .impossible(

@@ -1,7 +1,7 @@
 import Kubernetes
 
 extension Scalers {
-    /// Lists what scales workloads. Where that is not permitted, or not installed, a run does without.
+    /// Lists the scalers of workloads. Where they may not be listed or are not installed, a run does without.
     static func read(from lists: SelectedObjects) async throws -> Scalers {
         async let autoscalers = lists.listIfAny(HorizontalPodAutoscaler.self)
         async let scaledObjects = lists.listIfAny(ScaledObject.self)

@@ -1,29 +1,29 @@
 import Kubernetes
 
 extension Workloads {
-    /// Reads a workload of which something is kept, or is going to be.
+    /// Reads a workload that has a record or gets one.
     func currentOfRecorded(_ workload: Workload) async throws -> Workload? {
         var volume: PersistentVolume?
         if let bearer = workload.bearer { volume = try await client.find(PersistentVolume.self, bearer.name) }
         if volume?.metadata.uid != workload.bearer?.metadata.uid { volume = nil }
         let record = volume.flatMap { StoppedRecord(of: workload.metadata.uid, on: $0) }
-        // Where somebody has removed it from the volume meanwhile, this process still knows.
+        // Somebody may have removed the record from the volume; this process still has it.
         let isRecorded = record != nil || workload.record != nil
         guard var now = try await current(workload, isRecorded: isRecorded) else { return nil }
         (now.bearer, now.record) = (volume, record)
         return now
     }
 
-    /// Reads a workload of which something is kept, or is going to be, but not what is kept.
+    /// Reads a workload that has a record or gets one, without the record.
     func current(_ workload: Workload, isRecorded: Bool) async throws -> Workload? {
         guard case .removal = workload.brake else { return try await currentCustomResource(workload) }
         return try await currentOfRemoved(workload, isRecorded: isRecorded)
     }
 
-    /// Writes down what a workload is, and then stops it.
+    /// Records a workload and then stops it.
     func stopRecorded(_ workload: Workload) async throws -> Workload {
         var workload = workload
-        // Somebody may have given it another scale since it was written down.
+        // Somebody may have changed the scale since it was recorded.
         if workload.record?.scale != workload.replicas {
             let record = StoppedRecord(of: workload)
             workload = try await mark(workload, .string(try record.text()))
@@ -34,7 +34,7 @@ extension Workloads {
         case .pause(let patch, _):
             try await client.patch(workload.resource, workload.name, .merge(onto: workload.metadata, patch))
         case .removal:
-            // A StatefulSet goes without its pods and claims, and finds them again.
+            // A StatefulSet is deleted without its pods and claims, and adopts them again later.
             let isSet = workload.resource == .statefulSets
             if isSet { try await freeClaims(of: workload) }
             try await client.delete(workload.resource, workload.name, uid: workload.metadata.uid, orphaning: isSet)
@@ -44,10 +44,10 @@ extension Workloads {
         return workload
     }
 
-    /// Starts a workload again as its record says, and removes the record.
+    /// Starts a workload as its record says, and removes the record.
     func startRecorded(_ workload: Workload, _ record: StoppedRecord) async throws -> Workload {
         var workload = workload
-        // Where somebody has started it in the meantime, the scale is theirs.
+        // Where somebody started it meanwhile, the scale is theirs.
         if workload.replicas == 0 {
             switch workload.brake {
             case .scale: try await setScale(of: workload, to: record.scale)
@@ -63,7 +63,7 @@ extension Workloads {
         return try await forget(workload)
     }
 
-    /// Removes what is kept of a workload.
+    /// Removes the record of a workload.
     func forget(_ workload: Workload) async throws -> Workload {
         var workload = workload
         if workload.bearer != nil {
@@ -77,11 +77,11 @@ extension Workloads {
         return workload
     }
 
-    /// Has the volume bear something of a workload, or no longer.
+    /// Writes the record of a workload to its volume, or removes it.
     private func mark(_ workload: Workload, _ value: JSON) async throws -> Workload {
         guard let bearer = workload.bearer else { throw Refusal(Workload.noBearer) }
         var workload = workload
-        // Whatever version it has: nobody else writes this annotation.
+        // Nobody else writes this annotation, so the patch is right for every version.
         workload.bearer = try await client.patch(
             PersistentVolume.self,
             bearer.name,
@@ -95,7 +95,7 @@ extension Workloads {
         return workload
     }
 
-    /// Reads what is deleted and created again; where a record is kept of it, it may be gone.
+    /// Reads a workload that is deleted and created again. Where it has a record, it may be gone.
     private func currentOfRemoved(_ workload: Workload, isRecorded: Bool) async throws -> Workload? {
         var now = workload
         let found = try await client.find(MetadataObject.self, of: workload.resource, workload.name)
@@ -103,14 +103,14 @@ extension Workloads {
             now.metadata = found.metadata
             now.replicas = found.metadata.isTerminating ? 0 : max(1, workload.record?.scale ?? 1)
         } else {
-            // Another one of its name was created by an earlier run, or by somebody.
+            // An earlier run or somebody else created another one of this name.
             guard isRecorded else { return nil }
             now.replicas = 0
         }
         return now
     }
 
-    /// Creates what was deleted, once that is gone.
+    /// Creates a deleted workload again, once it is gone.
     private func createAgain(_ workload: Workload, _ manifest: JSON) async throws {
         try await client.wait(
             for: MetadataObject.self,
@@ -123,14 +123,14 @@ extension Workloads {
         do {
             try await client.create(workload.resource, in: workload.name.namespace, manifest)
         } catch let error as APIError where error.reason == .alreadyExists {
-            // By an earlier run that was cut off, or by somebody.
+            // An earlier run that was cut off, or somebody else, created it.
         }
     }
 
-    /// Has a StatefulSet that would take its claims with it (`whenDeleted: Delete`) let go of them.
+    /// Makes a StatefulSet that would delete its claims with itself (`whenDeleted: Delete`) release them.
     ///
-    /// The garbage collector may not have seen yet that a claim was created anew: it would not make it an orphan, and
-    /// take it for one whose owner is gone.
+    /// The garbage collector may not have seen yet that a claim was created anew. It would then not orphan the claim,
+    /// and would take it for one whose owner is gone.
     func freeClaims(of set: Workload) async throws {
         let policy = ["spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted"]
         let now = try await client.get(set.resource, set.name)
@@ -152,7 +152,7 @@ extension Workloads {
         }
     }
 
-    /// Gives a StatefulSet that was to be recreated its policy back, as its manifest has it.
+    /// Restores the policy of a StatefulSet that was to be recreated, from its manifest.
     func keepClaims(of set: Workload, _ manifest: JSON) async throws {
         let field = "persistentVolumeClaimRetentionPolicy"
         guard let policy = manifest[path: ["spec", field]] else { return }
@@ -165,7 +165,8 @@ extension Workload {
         "it is not stopped: what is kept of it meanwhile has to be written on the volume of one of its "
         + "claims, and there is none"
 
-    /// Why a volume can't bear what is kept of it, beside the bytes that others need there; nil where it can.
+    /// Returns the reason why a volume cannot bear the workload's record, besides the bytes of others; nil where it
+    /// can.
     func hindrance(to bearer: PersistentVolume?, besides others: Int = 0) throws -> String? {
         guard let bearer else { return Self.noBearer }
         let bytes = try StoppedRecord(of: self).text().utf8.count
@@ -180,10 +181,10 @@ extension Workload {
 }
 
 extension Unit {
-    /// Says which volumes are to bear what is kept of workloads while they are stopped: the source volume of the first of
-    /// the claims that each of them mounts. Where none can, nothing of the unit is stopped.
+    /// Chooses the volumes that bear the records of stopped workloads: for each workload the source volume of its first
+    /// claim. Where none fits, nothing of the unit is stopped.
     mutating func nameBearers() throws {
-        // Nothing stops any more.
+        // No workload is stopped any more.
         guard claims.contains(where: \.next.needsQuiet) else { return }
         var bytes: [String: Int] = [:]
         for index in workloads.indices where workloads[index].needsRecord && workloads[index].bearer == nil {

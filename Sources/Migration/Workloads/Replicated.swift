@@ -1,7 +1,7 @@
 import Kubernetes
 
 extension Workload {
-    /// Reads a Deployment, a ReplicaSet or a ReplicationController: its pods mount what the template names.
+    /// Reads a Deployment, a ReplicaSet or a ReplicationController. Its pods mount the claims of the template.
     init(replicated object: WorkloadObject, of resource: APIResource) {
         let replicas = object.spec.replicas ?? 1
         self.init(
@@ -17,6 +17,6 @@ extension Workload {
 }
 
 extension WorkloadObject {
-    /// True when its controller has seen it as it is (API conventions, "Typical status properties").
+    /// True when the controller has observed the latest change (API conventions, "Typical status properties").
     var isObserved: Bool { status?.observedGeneration == metadata.generation }
 }

@@ -1,11 +1,11 @@
 import Kubernetes
 
 extension Workload {
-    /// Reads a StatefulSet: its pods mount what the template names, and one claim of each claim template, which `naming`
-    /// finds.
+    /// Reads a StatefulSet. Its pods mount the claims of the template and one claim of each claim template; `naming`
+    /// finds the latter.
     init(statefulSet set: WorkloadObject) {
         let replicas = set.spec.replicas ?? 1
-        // As these are int32 to the API; a mark is text that anybody may have written.
+        // The API has these as int32, and anybody may have written the mark.
         let numbers = 0...Int(Int32.max)
         let scale = max(replicas, set.metadata.annotation(Marks.scale).flatMap { Int($0) } ?? 0).clamped(to: numbers)
         let start = (set.spec.ordinals?.start ?? 0).clamped(to: numbers)
@@ -28,11 +28,11 @@ extension Workload {
 }
 
 extension [Workload] {
-    /// Has each StatefulSet know those of some claims that its claim templates have made, which are named after template,
-    /// set and ordinal.
+    /// Gives each StatefulSet the claims that its claim templates made. Such a claim is named after template, set and
+    /// ordinal.
     ///
-    /// The claims' names are taken apart: names that might be are more than anybody can count, where somebody writes
-    /// large numbers down.
+    /// The names of existing claims are taken apart. The possible names could be too many to enumerate, because anybody
+    /// may write large numbers.
     func naming(_ claims: some Sequence<ObjectName>) -> [Workload] {
         var workloads = self
         let sets = Dictionary(

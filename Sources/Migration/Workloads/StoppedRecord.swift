@@ -1,11 +1,11 @@
 import FoundationEssentials
 import Kubernetes
 
-/// What is kept of a workload that can't bear the mark of being stopped: of a custom resource, whose scale is changed
-/// elsewhere, and of what is deleted and created again.
+/// The record of a stopped workload that cannot bear a mark: a custom resource, whose scale is changed elsewhere, or a
+/// workload that is deleted and created again.
 ///
-/// A volume bears it as an annotation, written before the workload is stopped and removed when it was started again. Who
-/// may write in a namespace can't write volumes, so nobody has a run create or change what he could not himself.
+/// A volume bears it as an annotation, from before the workload is stopped until it was started again. Tenants cannot
+/// write volumes, so nobody can make a run create or change what he could not himself.
 struct StoppedRecord: Codable, Sendable, Equatable {
     var apiVersion: String
     var kind: String
@@ -13,13 +13,13 @@ struct StoppedRecord: Codable, Sendable, Equatable {
     var name: String
     var uid: String
     var claims: [String]
-    /// The scale that the workload had.
+    /// The former scale of the workload.
     var scale: Int
     var patch: JSON?
     var inverse: JSON?
     var manifest: JSON?
 
-    /// What to keep of a workload before it is stopped.
+    /// Makes the record of a workload before it is stopped.
     init(of workload: Workload) {
         apiVersion = workload.resource.apiVersion
         kind = workload.kind
@@ -35,15 +35,15 @@ struct StoppedRecord: Codable, Sendable, Equatable {
         }
     }
 
-    /// Reads what a volume bears of a workload; nil where that is nothing, or no record of this UID.
+    /// Reads a workload's record from a volume; nil where there is none of this UID.
     init?(of uid: String, on volume: PersistentVolume) {
         guard let text = volume.metadata.annotation(Marks.stopped + uid) else { return nil }
         do { self = try JSONDecoder().decode(Self.self, from: Data(text.utf8)) } catch { return nil }
-        // As a scale is an int32 to the API.
+        // The API has a scale as int32.
         guard self.uid == uid, (0...Int(Int32.max)).contains(scale) else { return nil }
     }
 
-    /// The annotation's value.
+    /// Returns the annotation's value.
     ///
     /// - Throws: `EncodingError`.
     func text() throws -> String {
@@ -57,9 +57,9 @@ struct StoppedRecord: Codable, Sendable, Equatable {
         [.pods, .statefulSets].first { $0.kind == kind && $0.apiVersion == apiVersion }
     }
 
-    /// How the workload was stopped.
+    /// Returns the way in which the workload was stopped.
     ///
-    /// - Throws: `Refusal` where no run stops what is served so.
+    /// - Throws: `Refusal` where no run stops resources that are served like this.
     func brake(of served: ServedResource) throws(Refusal) -> Workload.Brake {
         switch (manifest, patch, inverse) {
         case (let manifest?, nil, nil):
@@ -79,13 +79,13 @@ struct StoppedRecord: Codable, Sendable, Equatable {
 }
 
 extension PersistentVolume {
-    /// The UIDs of the workloads of which it bears something.
+    /// The UIDs of the workloads whose records the volume bears.
     var recordedUIDs: [String] {
         (metadata.annotations ?? [:]).keys.filter { $0.hasPrefix(Marks.stopped) }
             .map { String($0.dropFirst(Marks.stopped.count)) }.sorted()
     }
 
-    /// The namespaces of the claim that it is bound to or reserved for, and of the one that it belongs to in a migration.
+    /// The namespaces of the claim in its claimRef, and of the claim that it belongs to in a migration.
     var namespacesOfClaim: Set<String> {
         Set([spec.claimRef?.namespace, metadata.annotation(Marks.sourceNamespace)].compactMap(\.self))
     }
@@ -101,7 +101,7 @@ extension PersistentVolume {
         )
     }
 
-    /// Why its storage must not be freed yet; nil where nothing is kept on it of a stopped workload.
+    /// The reason why its storage must not be freed yet; nil where it bears no record of a stopped workload.
     var holdOfRecords: String? {
         guard let uid = recordedUIDs.first else { return nil }
         return "the volume \(metadata.name) is kept, since it bears what is kept of a stopped workload (annotation "

@@ -1,13 +1,13 @@
 import Kubernetes
 
-/// The workloads that volumes bear records of.
+/// The workloads whose records volumes bear.
 struct RecordedWorkloads: Sendable {
     var workloads: [Workload] = []
-    /// The records that nothing is done for, each with why.
+    /// The records that are left alone, each with the reason.
     var notes: [Obstacle] = []
 }
 
-/// Reads the records of stopped workloads off volumes.
+/// Reads the records of stopped workloads from volumes.
 struct StoppedRecords: Sendable {
     private let client: Client
     private let workloads: Workloads
@@ -22,8 +22,7 @@ struct StoppedRecords: Sendable {
         workloads = Workloads(client)
     }
 
-    /// Finds the workloads of which volumes bear something, as they are now. What can't be believed is left alone and
-    /// named.
+    /// Finds the recorded workloads as they are now. A record without proof is left alone and named.
     ///
     /// - Throws: `CancellationError`.
     func read(on volumes: [PersistentVolume], in selection: Selection) async throws -> RecordedWorkloads {
@@ -38,7 +37,7 @@ struct StoppedRecords: Sendable {
                 do {
                     let workload = try await workload(of: uid, recordedOn: volume)
                     guard found.insert(uid).inserted else { throw Refusal("another volume bears what is kept of it") }
-                    // Of what is gone the record is to be removed.
+                    // The record of a workload that is gone has to be removed.
                     recorded.workloads.append(try await workloads.current(workload, isRecorded: true) ?? workload)
                 } catch let error where error is Refusal || error is APIError {
                     recorded.notes.append(volume.note(ofRecord: uid, "\(error)"))
@@ -48,7 +47,7 @@ struct StoppedRecords: Sendable {
         return recorded
     }
 
-    /// The workload of a record, as it was: only where a run has written the record, as far as that can be told.
+    /// Returns the workload of a record, as it was, only where a run wrote the record, as far as that can be told.
     private func workload(of uid: String, recordedOn volume: PersistentVolume) async throws -> Workload {
         guard let record = StoppedRecord(of: uid, on: volume) else { throw Refusal("it can't be read") }
         guard volume.namespacesOfClaim.contains(record.namespace) else {
@@ -66,7 +65,7 @@ struct StoppedRecords: Sendable {
         return workload
     }
 
-    /// How the API server names the kind of a recorded workload: the record's text gives no path.
+    /// Returns how the API server serves the kind of a recorded workload. The record's text gives no path.
     private func served(_ record: StoppedRecord) async throws -> ServedResource {
         if let removable = record.removable { return ServedResource(resource: removable, hasScale: false) }
         let parts = record.apiVersion.split(separator: "/")

@@ -1,6 +1,6 @@
 import Kubernetes
 
-/// The pods but movers that mount claims of units, and the workloads that make them.
+/// Finds the pods, except movers, that mount claims of units, and the workloads that make them.
 struct UnitUsers: Sendable {
     private let source: Client
     private let workloads: Workloads
@@ -10,19 +10,20 @@ struct UnitUsers: Sendable {
         workloads = Workloads(context)
     }
 
-    /// What uses, or has used, the claims since the workloads were stopped: a pod, or a workload with another scale.
+    /// Returns the name of a user of the claims since the workloads stopped: a pod, or a workload with another scale.
     ///
-    /// - Parameter ended: the UIDs of the pods that had ended then.
+    /// - Parameter ended: The UIDs of the pods that had ended at the stop.
     func intruder(on unit: Unit, besides ended: Set<String>) async throws -> String? {
         if let workload = try await startedWorkload(of: unit) { return workload.title }
         let staging = Set(unit.claims.compactMap { $0.ownStaging?.metadata.name })
         return try await pods(of: unit).first { pod in
-            // One that has ended and that nobody makes again would hold the staging claim when it is too late to go back.
+            // A pod that has ended and that nothing creates again would hold the staging claim when it is too late to
+            // go back.
             pod.isIntruder(besides: ended) || pod.metadata.controller == nil && pod.mounts(staging)
         }?.title
     }
 
-    /// A workload of a unit that somebody has started or changed since it was stopped.
+    /// Returns a workload of a unit that somebody started or changed since it was stopped.
     func startedWorkload(of unit: Unit) async throws -> Workload? {
         for workload in unit.workloads {
             guard let now = try await workloads.current(workload) else { continue }
@@ -31,15 +32,15 @@ struct UnitUsers: Sendable {
         return nil
     }
 
-    /// The pods but movers that mount claims of a unit.
+    /// Returns the pods, except movers, that mount claims of a unit.
     func pods(of unit: Unit) async throws -> [MountingPod] {
         try await source.list(MountingPod.self, in: unit.namespace).filter { unit.isUsed(by: $0) && !$0.neverRuns }
     }
 
     /// Waits until a pod that is not ours mounts one of the unit's claims, which voids a copy.
     ///
-    /// - Parameter ended: the UIDs of the pods that had ended before.
-    /// - Returns: the pod; it only returns early, and otherwise when cancelled, with an error.
+    /// - Parameter ended: The UIDs of the pods that had ended before.
+    /// - Returns: The pod. Without one it returns only when cancelled, with an error.
     func awaitIntruder(on unit: Unit, besides ended: Set<String>) async throws -> MountingPod {
         try await source.wait(
             for: MountingPod.self,
@@ -52,7 +53,7 @@ struct UnitUsers: Sendable {
 }
 
 extension MountingPod {
-    /// True of a pod that uses its claims, or has used them since some were known to have ended.
+    /// Returns true where the pod uses its claims, or used them since the listed pods had ended.
     func isIntruder(besides ended: Set<String>) -> Bool {
         !neverRuns && (!isFinished || !ended.contains(metadata.uid))
     }

@@ -10,14 +10,14 @@ struct Workloads: Sendable {
         (client, limits) = (context.source, context.limits)
     }
 
-    /// The same with another client.
+    /// Returns the same with another client.
     func using(_ client: Client) -> Workloads { Workloads(client, limits) }
 
     init(_ client: Client, _ limits: Limits = Limits()) {
         (self.client, self.limits) = (client, limits)
     }
 
-    /// Lists all workloads of Kubernetes' own kinds, and what of them can't be read.
+    /// Lists all workloads of Kubernetes' own kinds, and names the unreadable ones.
     func all(_ lists: SelectedObjects) async throws -> ListedWorkloads {
         let lists = await Workload.ownKinds.sideBySide { resource in
             await Result.of { () async throws -> ListedWorkloads in
@@ -32,7 +32,7 @@ struct Workloads: Sendable {
         return ListedWorkloads(workloads: all.flatMap(\.workloads), unreadable: all.flatMap(\.unreadable))
     }
 
-    /// Reads a workload as it is now, or nil where it is gone or another one has its name.
+    /// Reads a workload as it is now; nil where it is gone or another one has its name.
     func current(_ workload: Workload) async throws -> Workload? {
         switch workload.brake {
         case .replicas, .nodeSelector, .suspension:
@@ -43,14 +43,14 @@ struct Workloads: Sendable {
         }
     }
 
-    /// Stops a workload, as it was read, and returns it as it is then.
+    /// Stops a workload in the version that was read, and returns its new state.
     func stop(_ workload: Workload) async throws -> Workload {
         guard workload.replicas > 0 else { return workload }
         guard let patch = workload.stopPatch() else { return try await stopRecorded(workload) }
         return try await self.patch(workload, patch)
     }
 
-    /// Starts a workload again, as it was read, where it bears the mark of being stopped.
+    /// Starts a workload in the version that was read, where it bears the mark of being stopped.
     ///
     /// - Throws: `Refusal` where the mark is no number, or `APIError`.
     func start(_ workload: Workload) async throws -> Workload {
@@ -64,7 +64,7 @@ struct Workloads: Sendable {
         return Workload(object, of: workload.resource) ?? workload
     }
 
-    /// Waits until a workload is as somebody wants it; a workload that is gone is nil.
+    /// Waits until a workload meets a condition. A workload that is gone is nil.
     func wait(
         for workload: Workload,
         limit: Duration,
@@ -85,7 +85,7 @@ struct Workloads: Sendable {
                 condition(snapshot.object(named: name).flatMap { Workload($0, of: resource) }) ? () : nil
             }
         case .scale, .pause, .removal:
-            // Each change is an occasion to look: what it means is not in the object alone.
+            // Each change is an occasion to look, because the object alone does not tell everything.
             try await client.wait(
                 for: MetadataObject.self,
                 of: resource,
@@ -109,7 +109,7 @@ struct Workloads: Sendable {
 
     /// Changes a workload as it is now; nil where it is gone.
     ///
-    /// - Parameter act: makes the change, of a workload as it was read a moment ago.
+    /// - Parameter act: Makes the change, given the workload as just read.
     func change(_ workload: Workload, _ act: (Workload) async throws -> Workload) async throws -> Workload? {
         var current: Workload? = workload
         var backoff = Backoff()
@@ -120,7 +120,7 @@ struct Workloads: Sendable {
             } catch let error as APIError where error.isWorthAnotherLook {
                 let pause = backoff.next()
                 guard time.now() + pause < end else { throw error }
-                // A workload's status changes all the time: a conflict is nothing to wait long for.
+                // A workload's status changes all the time, so a conflict needs no long wait.
                 if error.reason != .conflict { try await time.sleep(time.now() + pause) }
                 current = try await self.current(workload)
             }
@@ -128,7 +128,7 @@ struct Workloads: Sendable {
         return nil
     }
 
-    /// Takes in the Jobs that the unit's CronJobs have started since the unit was found.
+    /// Adds the Jobs that the unit's CronJobs started since discovery.
     func addStartedJobs(_ progress: inout Progress) async throws {
         let cronJobs = progress.unit.workloads.filter { $0.resource == .cronJobs }
         guard !cronJobs.isEmpty else { return }
