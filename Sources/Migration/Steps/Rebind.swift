@@ -110,14 +110,25 @@ struct Rebind: UnitAction {
                 (state.destination, state.seal) = (marked, Seal(of: marked))
             }
             try await locks.confirm()
+            let staging = state.ownStaging
+            // Side by side, since the workload stands still.
+            async let isStagingDeleted: Void = delete(staging: staging)
             try await source.delete(.claims, claim.name, uid: claim.metadata.uid)
+            try await isStagingDeleted
             state.claim?.metadata.deletionTimestamp = now
+            state.staging?.metadata.deletionTimestamp = staging == nil ? nil : now
+            return state
         }
         guard let staging = state.ownStaging else { return state }
-        try await destination.delete(.claims, staging.name, uid: staging.metadata.uid)
+        try await delete(staging: staging)
         state.staging?.metadata.deletionTimestamp = now
         // The staging claim is late: the successor exists, and nothing else waits for this deletion.
         return state.claim?.metadata.isTerminating == false ? try await deletion.wait(state, of: [staging]) : state
+    }
+
+    private func delete(staging claim: PersistentVolumeClaim?) async throws {
+        guard let claim else { return }
+        try await destination.delete(.claims, claim.name, uid: claim.metadata.uid)
     }
 
     /// Frees the claims that are being deleted, and keeps what was written since the copy. No new pod can mount the
