@@ -46,9 +46,9 @@ extension Pipeline {
         title: "Migration",
         whileRunning: [
             .protect, .stage { [Stage($0), PlacementCheck($0)] },
-            .preCopy { [PreCopy($0, copiesAtRest: false), LookAgain(context: $0)] },
+            .preCopy("with --live, ") { [PreCopy($0, copiesAtRest: false), LookAgain(context: $0)] },
         ],
-        stopped: [.quiesce, .copy { [Copy($0)] }],
+        stopped: [.quiesce, .copy],
         finishing: [.seal, .rebind],
         onNewVolumes: [.restore, .release],
         result: .migrated,
@@ -84,8 +84,11 @@ extension Pipeline {
     public static func rollback(discardingChanges: Bool) -> Pipeline {
         Pipeline(
             title: "Rollback",
-            whileRunning: migration.whileRunning,
-            stopped: [.quiesce, .copy { [Copy($0, .compare(discardingChanges: discardingChanges))] }],
+            whileRunning: [
+                .protect,
+                .stage("creates staging claims for the volumes that were kept") { [Stage($0), MakeReady($0)] },
+            ],
+            stopped: [.quiesce, .compare(discardingChanges: discardingChanges)],
             finishing: live.finishing,
             onNewVolumes: live.onNewVolumes,
             result: .rolledBack,
@@ -126,14 +129,20 @@ extension Step {
         summary: "sets the source volumes' reclaim policy to Retain"
     ) { [Protect($0)] }
 
-    fileprivate static func stage(_ actions: @escaping @Sendable (Context) -> [any UnitAction]) -> Step {
-        Step(name: "stage", summary: "creates the staging claims on the destination class", actions: actions)
+    fileprivate static func stage(
+        _ summary: String = "creates the staging claims on the destination class",
+        _ actions: @escaping @Sendable (Context) -> [any UnitAction]
+    ) -> Step {
+        Step(name: "stage", summary: summary, actions: actions)
     }
 
-    fileprivate static func preCopy(_ actions: @escaping @Sendable (Context) -> [any UnitAction]) -> Step {
+    fileprivate static func preCopy(
+        _ condition: String = "",
+        _ actions: @escaping @Sendable (Context) -> [any UnitAction]
+    ) -> Step {
         Step(
             name: "pre-copy",
-            summary: "with --live, copies while the workloads run, until little is left",
+            summary: "\(condition)copies while the workloads run, until little is left",
             actions: actions
         )
     }
@@ -143,8 +152,15 @@ extension Step {
         summary: "writes down the scale and sets it to zero; waits until no pod mounts the claims"
     ) { [Quiesce($0)] }
 
-    fileprivate static func copy(_ actions: @escaping @Sendable (Context) -> [any UnitAction]) -> Step {
-        Step(name: "copy", summary: "copies with rsync, then checks that nothing is left to transfer", actions: actions)
+    fileprivate static let copy = Step(
+        name: "copy",
+        summary: "copies with rsync, then checks that nothing is left to transfer"
+    ) { [Copy($0)] }
+
+    fileprivate static func compare(discardingChanges: Bool) -> Step {
+        Step(name: "copy", summary: "compares both volumes, and copies nothing") {
+            [Copy($0, .compare(discardingChanges: discardingChanges))]
+        }
     }
 
     fileprivate static let seal = Step(

@@ -10,12 +10,7 @@ enum Help {
         OTHER COMMANDS, each with a --help of its own:
         \(list(Subcommands.all.map { ($0.name, $0.configuration.abstract) }))
 
-        PIPELINE:
-        \(list(Pipeline.first))
-          for each unit, the smallest set of claims and workloads that must stop together:
-        \(list(Pipeline.live.steps.map { ($0.name, $0.summary) }))
-          after all units:
-        \(list(Pipeline.last))
+        \(pipeline(.live, last: Pipeline.last))
 
         PREFLIGHT CHECKS:
         \(list(Preflight.checks.map { ($0.name, $0.summary) }))
@@ -43,6 +38,17 @@ enum Help {
           pvmigrate status --source-sc default
           pvmigrate rbac | kubectl apply -f -
         """
+    }
+
+    /// What is done for a goal.
+    static func pipeline(_ pipeline: Pipeline, last: [(name: String, summary: String)] = []) -> String {
+        let units = """
+            PIPELINE:
+            \(list(Pipeline.first))
+              for each unit, the smallest set of claims and workloads that must stop together:
+            \(list(pipeline.steps.map { ($0.name, $0.summary) }))
+            """
+        return last.isEmpty ? units : units + "\n  after all units:\n" + list(last)
     }
 
     private static func list(_ entries: [(name: String, summary: String)], width: Int = 17) -> String {

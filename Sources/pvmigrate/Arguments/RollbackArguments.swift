@@ -6,6 +6,7 @@ struct RollbackArguments: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pvmigrate rollback",
         abstract: "Swaps claims back to the source volumes that were kept with --keep-source.",
+        discussion: Help.pipeline(.rollback(discardingChanges: false)),
         version: "pvmigrate \(version)"
     )
 

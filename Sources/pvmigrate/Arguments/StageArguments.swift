@@ -6,6 +6,7 @@ struct StageArguments: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pvmigrate stage",
         abstract: "Copies while the workloads run, so that a later `pvmigrate --live` has little left to copy.",
+        discussion: Help.pipeline(.staging),
         version: "pvmigrate \(version)"
     )
 
