@@ -82,9 +82,12 @@ struct Volumes: Sendable {
         )
     }
 
-    /// Waits until a reserved volume is Available, or bound to a claim that somebody made meanwhile.
-    func awaitAvailable(_ name: String) async throws -> PersistentVolume {
-        try await client.wait(
+    /// Waits until a claim's reserved destination volume is Available, or bound to a claim that somebody made meanwhile.
+    ///
+    /// - Throws: `Refusal` where the volume is gone, `WaitTimeout`, `APIError`.
+    func awaitAvailable(_ start: ClaimState, _ reader: StateReader) async throws -> ClaimState {
+        guard let name = start.destination?.metadata.name else { return start }
+        let volume = try await client.wait(
             for: PersistentVolume.self,
             in: nil,
             named: name,
@@ -94,6 +97,10 @@ struct Volumes: Sendable {
             guard let volume = snapshot.object(named: name) else { throw Refusal("the volume \(name) is gone") }
             return volume.phase == .available || !(volume.spec.claimRef?.uid ?? "").isEmpty ? volume : nil
         }
+        guard volume.phase == .available else { return try await reader.read(start) }
+        var state = start
+        state.destination = volume
+        return state
     }
 
     /// Waits until a volume that is to be reclaimed is gone.

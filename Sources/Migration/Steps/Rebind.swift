@@ -60,7 +60,7 @@ struct Rebind: UnitAction {
         case .awaitDeletion: try await deletion.wait(state, of: state.goingClaims)
         case .removeUsurper: try await removeUsurper(state)
         case .reserve: try await reserve(state)
-        case .awaitAvailable: try await awaitAvailable(state)
+        case .awaitAvailable: try await volumes.awaitAvailable(state, reader)
         case .create: try await successor.create(state)
         case .awaitBound: try await awaitBound(state)
         }
@@ -214,15 +214,6 @@ struct Rebind: UnitAction {
             for: state.transfer.destination,
             accessModes: isOffered ? nil : modes
         )
-        return state
-    }
-
-    private func awaitAvailable(_ start: ClaimState) async throws -> ClaimState {
-        guard let volume = start.destination else { return start }
-        let now = try await volumes.awaitAvailable(volume.metadata.name)
-        guard now.phase == .available else { return try await reader.read(start) }
-        var state = start
-        state.destination = now
         return state
     }
 

@@ -52,7 +52,7 @@ struct Stage: UnitAction {
         case .reserve:
             guard let volume = state.givenDestination else { return nil }
             state.destination = try await volumes.reserve(volume, for: state.stagingName)
-        case .awaitAvailable: return try await awaitAvailable(state)
+        case .awaitAvailable: return try await volumes.awaitAvailable(state, reader)
         case .create:
             guard let namespace = state.name.namespace else { return nil }
             try Self.checkKept(state)
@@ -62,15 +62,6 @@ struct Stage: UnitAction {
         case .awaitBound: return try await awaitBound(staging: state)
         case .awaitDeletion: return try await deletion.wait(state, of: [state.ownStaging].compactMap(\.self))
         }
-        return state
-    }
-
-    private func awaitAvailable(_ start: ClaimState) async throws -> ClaimState {
-        guard let volume = start.destination else { return start }
-        let now = try await volumes.awaitAvailable(volume.metadata.name)
-        guard now.phase == .available else { return try await reader.read(start) }
-        var state = start
-        state.destination = now
         return state
     }
 
