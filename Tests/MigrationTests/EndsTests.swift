@@ -129,42 +129,41 @@ struct EndsTests {
 
 @Suite("One class at both ends")
 struct EqualClassesTests {
-    @Test("a claim gets a new volume of its own class, since nothing is told by its class")
-    func migrates() throws {
+    private let world: World
+    private let claim = ObjectName("data", in: "shop")
+    private let options = Options(sourceClass: World.source, destinationClass: World.source)
+
+    init() {
         var world = World()
         world.addClaim("data")
         world.addDeployment("web", claims: ["data"])
         world.settle()
-        let claim = ObjectName("data", in: "shop")
-        let before = try #require(world.volume(of: claim))
-        let options = Options(sourceClass: World.source, destinationClass: World.source)
-        let run = world.migrate(options)
-        #expect(run.report?.succeeded == true, "\(run.failure ?? "")\n\(run.messages.joined(separator: "\n"))")
-        let after = try #require(run.world.volume(of: claim))
-        #expect(after != before)
-        #expect(run.world.object(.persistentVolumes, ObjectName(before, in: nil)) == nil)
-        let content = try #require(run.world.cluster.content(ofVolumeNamed: after))
-        #expect(World.lines(in: content, of: claim) != nil)
-        #expect(run.world.object(.persistentVolumeClaims, ObjectName("data-pvcmigrate", in: "shop")) == nil)
+        self.world = world
     }
+
+    /// Expects that the claim has a new volume with all its data.
+    private func expectNewVolume(_ run: World.Run, _ comment: Comment = "") throws {
+        #expect(
+            run.report?.succeeded == true,
+            "\(comment) \(run.failure ?? "")\n\(run.messages.joined(separator: "\n"))"
+        )
+        let (before, after) = (try #require(world.volume(of: claim)), try #require(run.world.volume(of: claim)))
+        #expect(after != before, comment)
+        let content = try #require(run.world.cluster.content(ofVolumeNamed: after), comment)
+        #expect(World.lines(in: content, of: claim) != nil, comment)
+        #expect(run.world.object(.persistentVolumes, ObjectName(before, in: nil)) == nil, comment)
+        #expect(run.world.object(.persistentVolumeClaims, ObjectName("data-pvcmigrate", in: "shop")) == nil, comment)
+    }
+
+    @Test("a claim gets a new volume of its own class, since nothing is told by its class")
+    func migrates() throws { try expectNewVolume(world.migrate(options)) }
 
     @Test("a run that died at any request is finished by the next one")
     func dies() throws {
-        var world = World()
-        world.addClaim("data")
-        world.addDeployment("web", claims: ["data"])
-        world.settle()
-        let claim = ObjectName("data", in: "shop")
-        let before = try #require(world.volume(of: claim))
-        let options = Options(sourceClass: World.source, destinationClass: World.source)
         let whole = WatchedRun(from: CrashPoint(world: world, crashes: []), seed: 1, options: options)
         for number in stride(from: 0, to: whole.recording.count, by: 5) {
-            let second = whole.recording[number].world.migrate(options, as: "second")
-            #expect(second.report?.succeeded == true, "\(number): \(second.messages.joined(separator: "\n"))")
-            let after = second.world.volume(of: claim)
-            let content = after.flatMap { second.world.cluster.content(ofVolumeNamed: $0) }
-            #expect(content.flatMap { World.lines(in: $0, of: claim) } != nil, "\(number)")
-            if after == before { Issue.record("\(number): it is on its old volume") }
+            let next = whole.recording[number].world.migrate(options, as: "second")
+            try expectNewVolume(next, "\(whole.recording.name(number))")
         }
     }
 }

@@ -83,7 +83,8 @@ struct Quiesce: UnitAction {
                 journal.info(stopped.title, stopped.stopInWords)
             }
             progress.unit.workloads[index] = stopped
-            progress.take(stopped.bearer)
+            // One that was stopped already has its volume as discovery listed it, and steps have changed that since.
+            if stopped.bearer != workload.bearer { progress.take(stopped.bearer) }
         }
     }
 
