@@ -52,7 +52,8 @@ struct CommandTests {
 
     /// What `--output json` says of each claim.
     static let keysOfClaims: Set = [
-        "namespace", "name", "size", "files", "bytes", "copySeconds", "stopSeconds", "outageSeconds", "predictedOutageSeconds",
+        "namespace", "name", "size", "files", "bytes", "copySeconds", "stopSeconds", "outageSeconds",
+        "predictedOutageSeconds",
         "result", "reason",
     ]
 
@@ -304,6 +305,22 @@ struct CommandTests {
             )
             let run = console.run(ending: code)
             #expect(run.code == .done && run.errors.isEmpty && run.output.hasPrefix(beginning), "\(arguments): \(run)")
+        }
+    }
+
+    @Test("shows in each goal's help the pipeline of that goal")
+    func pipelines() async {
+        for (name, pipeline) in [("stage", Pipeline.staging), ("rollback", .rollback(discardingChanges: false))] {
+            let console = Console()
+            let surroundings = console.surroundings(time: .instant) { _ in throw TransportError(.configuration, "asked")
+            }
+            let code = await run([name, "--help"], in: surroundings, interruption: Interruption())
+            // The parser breaks long lines.
+            let words = console.run(ending: code).output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            for step in pipeline.steps { #expect(words.contains(" \(step.name) \(step.summary) "), "\(words)") }
+            for step in Pipeline.live.steps where !pipeline.steps.contains(where: { $0.name == step.name }) {
+                #expect(!words.contains(" \(step.name) \(step.summary) "))
+            }
         }
     }
 

@@ -69,18 +69,4 @@ struct OutputTests {
         for key in Outcome.keys { #expect(rest.contains(key)) }
         #expect(Help.text.split(separator: "\n").allSatisfy { $0.count <= 120 })
     }
-
-    @Test("of --help of another goal shows the pipeline of that goal")
-    func helpOfGoals() {
-        for (text, pipeline) in [
-            (StageArguments.helpMessage(columns: 100), Pipeline.staging),
-            (RollbackArguments.helpMessage(columns: 100), .rollback(discardingChanges: false)),
-        ] {
-            for step in pipeline.steps {
-                #expect(text.contains("\(step.name.padded(to: 17)) \(step.summary)"), "\(text)")
-            }
-            let others = Pipeline.live.steps.map(\.name).filter { !pipeline.steps.map(\.name).contains($0) }
-            for name in others { #expect(!text.contains("\n  \(name.padded(to: 17)) ")) }
-        }
-    }
 }
