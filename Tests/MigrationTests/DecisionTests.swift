@@ -335,6 +335,24 @@ struct DecisionTests {
         )
     }
 
+    @Test("the source volume is freed only where a workload was seen ready, and nothing else speaks against it")
+    func disposal() throws {
+        var state = try OneClaim().state
+        let volume = try #require(state.source)
+        #expect(state.disposal(of: volume, .seen, keepsAll: false) == .free)
+        #expect(state.disposal(of: volume, .seen, keepsAll: true) == .keep([]))
+        #expect(state.disposal(of: volume, .unseen(why: "late"), keepsAll: false) == .keep([.unready("late")]))
+        state.transfer.sharesSource = true
+        #expect(state.disposal(of: volume, .seen, keepsAll: false) == .keep([.shared]))
+        state.transfer.sharesSource = false
+        var unflushed = volume
+        unflushed.metadata.annotations?[Marks.unflushed] = "true"
+        #expect(state.disposal(of: unflushed, .seen, keepsAll: false) == .keep([.unflushed]))
+        // Its storage is its owner's.
+        state.source?.metadata.annotations?[Marks.reclaimPolicy] = "Retain"
+        #expect(state.disposal(of: volume, .seen, keepsAll: false) == .forget)
+    }
+
     @Test("a claim that somebody made of the old name stops everything, and is left alone")
     func impostor() throws {
         let action = try next {

@@ -69,28 +69,12 @@ struct Release: UnitAction {
         var state = state
         guard let volume = state.source else { return state }
         if let why = volume.holdOfRecords { throw Refusal(why) }
-        if case .unseen(let why) = readiness {
-            journal.warn(state.title, "no workload was seen ready on its new volume: \(why)")
-        }
-        if state.transfer.sharesSource {
-            journal.warn(
-                state.title,
-                "another volume object is the storage of \(volume.metadata.name), too; it is not freed"
-            )
-        }
-        let isFlushed = volume.metadata.annotation(Marks.unflushed) == nil
-        if !isFlushed, !keepsAll {
-            journal.warn(
-                state.title,
-                "what was copied was not flushed, as the image has no shell: a node that fails now could lose it, so "
-                    + "\(volume.metadata.name) is not freed; `pvmigrate cleanup` frees it later"
-            )
-        }
-        if keepsAll || readiness != .seen || state.transfer.sharesSource || !isFlushed {
+        switch state.disposal(of: volume, readiness, keepsAll: keepsAll) {
+        case .keep(let reasons):
+            for reason in reasons { journal.warn(state.title, reason.inWords(volume)) }
             state.source = try await kept.keep(volume, of: state, for: readiness == .seen ? nil : .unready)
-        } else if state.originalPolicy == .delete {
-            state.source = try await sourceVolumes.giveBack(volume, policy: .delete)
-        } else {
+        case .free: state.source = try await sourceVolumes.giveBack(volume, policy: .delete)
+        case .forget:
             try await source.delete(.volumes, volume.name, uid: volume.metadata.uid)
             journal.info(
                 state.title,

@@ -132,7 +132,9 @@ extension ClaimState {
             if claim.metadata.uid == seal.uid {
                 if claim.metadata.isTerminating, seal.isDeleting { return .rebind(.awaitDeletion) }
                 guard copied else { return .protect(.unseal) }
-                return destination.reclaimPolicy == .retain ? .rebind(.deleteClaims) : .seal
+                switch transfer.ending {
+                case .replace: return destination.reclaimPolicy == .retain ? .rebind(.deleteClaims) : .seal
+                }
             }
             guard claim.spec.volumeName == destination.metadata.name else {
                 // A controller missed the claim and made a new one. A claim that was never bound holds nothing.
