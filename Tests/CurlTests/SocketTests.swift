@@ -101,12 +101,13 @@ struct SocketTests {
         let size = 64 << 20
         let socket = try await open("/listen?id=late&size=\(size)")
         #expect(try await server.fact("arrived:late") == "1")
+        let bytes = Data(repeating: 1, count: size)
         let order = Mutex<[String]>([])
         async let sending: Void = {
-            try await socket.send(Data(repeating: 1, count: size))
+            try await socket.send(bytes)
             order.withLock { $0.append("sent") }
         }()
-        _ = try await client.send(server.request("/nothing"))
+        _ = try await client.send(server.request("/steady?size=1"))
         order.withLock { $0.append("read") }
         _ = try await client.send(server.request("/go?id=late"))
         try await sending
@@ -133,21 +134,21 @@ struct SocketTests {
 
     @Test("are closed where the task is cancelled that reads, or that sends")
     func cancelled() async throws {
-        let reading = try await open("/silent?id=cancel-read")
+        let reading = try await open("/silent?id=cancel-reading")
         let reader = Task { _ = try await reading.receive(within: .seconds(60)) }
-        #expect(try await server.fact("arrived:cancel-read") == "1")
+        #expect(try await server.fact("arrived:cancel-reading") == "1")
         reader.cancel()
         await #expect(throws: CancellationError.self) { try await reader.value }
-        #expect(try await server.fact("closed:cancel-read") == "1")
+        #expect(try await server.fact("closed:cancel-reading") == "1")
 
-        let sending = try await open("/listen?id=cancel-send&size=\(64 << 20)")
-        #expect(try await server.fact("arrived:cancel-send") == "1")
+        let sending = try await open("/listen?id=cancel-sending&size=\(64 << 20)")
+        #expect(try await server.fact("arrived:cancel-sending") == "1")
         let sender = Task { try await sending.send(Data(repeating: 1, count: 64 << 20)) }
         _ = try await client.send(server.request("/nothing"))
         sender.cancel()
         await #expect(throws: CancellationError.self) { try await sender.value }
-        _ = try await client.send(server.request("/go?id=cancel-send"))
-        #expect(try #require(Int(try await server.fact("heard:cancel-send", atLeast: 0))) < 64 << 20)
+        _ = try await client.send(server.request("/go?id=cancel-sending"))
+        #expect(try #require(Int(try await server.fact("heard:cancel-sending", atLeast: 0))) < 64 << 20)
     }
 
     @Test("survive the requests that begin meanwhile on the same client, with unread bytes and without")
