@@ -10,7 +10,7 @@ import Synchronization
 ///
 /// A task that is cancelled while it waits for any of this closes the session.
 public final class ExecSession: Sendable {
-    /// What a command writes, in pieces as they come.
+    /// What a command writes, in pieces that are never empty.
     public struct Output: AsyncSequence, Sendable {
         public typealias Element = Data
         public typealias Failure = any Error
@@ -47,7 +47,7 @@ public final class ExecSession: Sendable {
     private typealias Waiter = CheckedContinuation<Void, Never>
 
     private struct State {
-        var unread: [Channel: [Data]] = [:]
+        var unread: [Channel: Data] = [:]
         var isReading = false
         var end: End?
         /// Counts the changes, so that none is missed between a look and a wait.
@@ -55,13 +55,12 @@ public final class ExecSession: Sendable {
         var waiters: [Waiter] = []
 
         /// Whether an output holds so much that nothing more is read.
-        var isFull: Bool { unread.values.contains { $0.reduce(0) { $0 + $1.count } >= ExecSession.unreadLimit } }
+        var isFull: Bool { unread.values.contains { $0.count >= ExecSession.unreadLimit } }
 
-        /// Takes the next piece of an output, where there is one; else the end counts.
+        /// Takes what there is of an output; where there is nothing, the end counts.
         mutating func look(at channel: Channel) -> (piece: Data?, end: End?, changes: Int, waiters: [Waiter]) {
-            guard let first = unread[channel]?.first else { return (nil, end, changes, []) }
-            unread[channel]?.removeFirst()
-            return (first, end, changes, changed())
+            guard let piece = unread.removeValue(forKey: channel) else { return (nil, end, changes, []) }
+            return (piece, end, changes, changed())
         }
 
         /// Those who have to look again.
@@ -230,7 +229,7 @@ public final class ExecSession: Sendable {
         case .stdout where message.count > 1, .stderr where message.count > 1:
             guard let channel = message.first.flatMap(Channel.init) else { return }
             // Those who wait look again when the reader is done.
-            state.withLock { $0.unread[channel, default: []].append(Data(message.dropFirst())) }
+            state.withLock { $0.unread[channel, default: Data()].append(message.dropFirst()) }
         case .status:
             finish(.status(outcome(Data(message.dropFirst()))))
             await socket.close()
