@@ -47,7 +47,7 @@ let package = Package(
         .target(
             name: "Kubernetes",
             dependencies: [
-                "Curl", "YAML",
+                "Curl", "YAML", "CLibcrypto",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

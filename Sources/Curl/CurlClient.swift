@@ -22,7 +22,7 @@ public actor CurlClient {
     private static let errorLimit = 1 << 20
 
     private let thread: CurlThread
-    private var transfers: [TransferID: Transfer] = [:]
+    var transfers: [TransferID: Transfer] = [:]
     private var lastID: TransferID = 0
     private var underWay = 0
     private var waiting: [TransferID] = []
@@ -39,7 +39,7 @@ public actor CurlClient {
         // enough streams cost every ordinary request a new connection.
         curl_multi_setopt_long(thread.multi, CURLMOPT_MAXCONNECTS, 1024)
         try thread.start { [weak self] in
-            self?.assumeIsolated { $0.turn() } ?? 0
+            self?.assumeIsolated { $0.turn() } ?? CurlThread.Wait(milliseconds: 0, sockets: [])
         }
     }
 
@@ -53,7 +53,7 @@ public actor CurlClient {
     ///   - maximum: The largest body to accept, in bytes. The body of an error is cut off after 1 MiB.
     /// - Throws: `CurlError`, or `CancellationError` where the task was cancelled; no status is an error.
     public func send(_ request: CurlRequest, maximum: Int = 256 << 20) async throws -> CurlResponse {
-        let transfer = try start(request, isStream: false)
+        let transfer = try start(request, .request)
         defer { close(transfer.id) }
         let head = try await head(of: transfer)
         let isError = !(200..<300).contains(head.status)
@@ -76,7 +76,7 @@ public actor CurlClient {
     ///
     /// - Throws: `CurlError`, or `CancellationError` where the task was cancelled; no status is an error.
     public func open(_ request: CurlRequest) async throws -> CurlStream {
-        let transfer = try start(request, isStream: true)
+        let transfer = try start(request, .stream)
         do {
             let head = try await head(of: transfer)
             let body = CurlBody(client: self, id: transfer.id)
@@ -106,9 +106,9 @@ public actor CurlClient {
 
     // MARK: A transfer's life
 
-    private func start(_ request: CurlRequest, isStream: Bool) throws -> Transfer {
+    func start(_ request: CurlRequest, _ kind: Transfer.Kind) throws -> Transfer {
         lastID += 1
-        let transfer = try Transfer(request, id: lastID, isStream: isStream)
+        let transfer = try Transfer(request, id: lastID, kind)
         transfers[transfer.id] = transfer
         waiting.append(transfer.id)
         startWaiting()
@@ -119,7 +119,7 @@ public actor CurlClient {
     private func startWaiting() {
         waiting.removeAll { id in
             guard let transfer = transfers[id] else { return true }
-            guard transfer.isStream || underWay < Self.ordinaryLimit else { return false }
+            guard transfer.kind != .request || underWay < Self.ordinaryLimit else { return false }
             let code = curl_multi_add_handle(thread.multi, transfer.easy)
             guard code == CURLM_OK else {
                 transfer.end = (CurlError(.notSent, "libcurl cannot begin: \(code.text)"), ())
@@ -127,12 +127,12 @@ public actor CurlClient {
                 return true
             }
             transfer.started = .now
-            if !transfer.isStream { underWay += 1 }
+            if transfer.kind == .request { underWay += 1 }
             return true
         }
     }
 
-    private func end(_ transfer: Transfer, _ error: (any Error)?) {
+    func end(_ transfer: Transfer, _ error: (any Error)?) {
         guard transfer.end == nil else { return }
         transfer.end = (error, ())
         if transfer.started == nil {
@@ -140,7 +140,7 @@ public actor CurlClient {
         } else {
             // Closes the connection, or the HTTP/2 stream, where the answer is not complete.
             curl_multi_remove_handle(thread.multi, transfer.easy)
-            if !transfer.isStream { underWay -= 1 }
+            if transfer.kind == .request { underWay -= 1 }
         }
         transfer.wake()
         startWaiting()
@@ -168,7 +168,7 @@ public actor CurlClient {
     }
 
     /// Returns when something may have changed; closes the transfer where the task is cancelled.
-    private func change(of transfer: Transfer) async {
+    func change(of transfer: Transfer) async {
         let id = transfer.id
         await withTaskCancellationHandler {
             // The isolation must be named: this closure would not have the actor's unless it mentions `self`, so the
@@ -184,8 +184,8 @@ public actor CurlClient {
 
     // MARK: libcurl's turn
 
-    /// Has libcurl do what is due, ends what is finished or late, and returns the milliseconds until the next deadline.
-    private func turn() -> Int32 {
+    /// Has libcurl do what is due, ends what is finished or late, and returns what to wait for until the next turn.
+    private func turn() -> CurlThread.Wait {
         var running: Int32 = 0
         let code = curl_multi_perform(thread.multi, &running)
         if code != CURLM_OK {
@@ -200,12 +200,20 @@ public actor CurlClient {
             _ = curl_getinfo_pointer(message.pointee.easy_handle, CURLINFO_PRIVATE, &context)
             // Removing the handle makes the message invalid.
             guard message.pointee.msg == CURLMSG_DONE, let transfer = Transfer.from(context) else { continue }
-            end(transfer, result == CURLE_OK ? nil : transfer.error(result))
+            if result == CURLE_OK, transfer.kind == .connection {
+                transfer.connected()
+            } else {
+                end(transfer, result == CURLE_OK ? nil : transfer.error(result))
+            }
         }
+        let sockets = moveBytes()
         // With no deadline at all there is nothing to do before the next job; the minute only bounds the wait.
         let now = ContinuousClock.now
         var next = now + .seconds(60)
         for transfer in transfers.values {
+            if let deadline = transfer.receiveDeadline {
+                if deadline <= now { transfer.wake() } else { next = min(next, deadline) }
+            }
             guard let deadline = transfer.deadline else { continue }
             if deadline <= now {
                 end(transfer, transfer.lateness)
@@ -213,7 +221,7 @@ public actor CurlClient {
                 next = min(next, deadline)
             }
         }
-        return Int32((next - now).milliseconds)
+        return CurlThread.Wait(milliseconds: Int32((next - now).milliseconds), sockets: sockets)
     }
 }
 

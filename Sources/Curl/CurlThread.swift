@@ -7,6 +7,12 @@ import Synchronization
 /// libcurl's handles may be used by one thread at a time ("libcurl-thread(3)"). Being the actor's executor, this thread
 /// runs all code of the actor, and the compiler keeps the handles there.
 final class CurlThread: SerialExecutor {
+    /// What to wait for: for sockets that are not libcurl's own business, and never longer than so long.
+    struct Wait {
+        var milliseconds: Int32
+        var sockets: [curl_waitfd]
+    }
+
     private struct State {
         var jobs: [UnownedJob] = []
         var stopped = false
@@ -36,8 +42,8 @@ final class CurlThread: SerialExecutor {
 
     /// Starts the thread.
     ///
-    /// - Parameter turn: Does what is due in libcurl and returns how many milliseconds may pass until its next call.
-    func start(turn: @escaping @Sendable () -> Int32) throws {
+    /// - Parameter turn: Does what is due in libcurl and returns what to wait for until its next call.
+    func start(turn: @escaping @Sendable () -> Wait) throws {
         let context = Unmanaged.passRetained(Context(thread: self, turn: turn))
         var thread = pthread_t()
         let code = pthread_create(
@@ -61,9 +67,9 @@ final class CurlThread: SerialExecutor {
 
     private final class Context {
         let thread: CurlThread
-        let turn: @Sendable () -> Int32
+        let turn: @Sendable () -> Wait
 
-        init(thread: CurlThread, turn: @escaping @Sendable () -> Int32) {
+        init(thread: CurlThread, turn: @escaping @Sendable () -> Wait) {
             self.thread = thread
             self.turn = turn
         }
@@ -80,7 +86,7 @@ final class CurlThread: SerialExecutor {
         }
     }
 
-    private func run(_ turn: @Sendable () -> Int32) {
+    private func run(_ turn: @Sendable () -> Wait) {
         // Signals are for the other threads; and OpenSSL's writes to a closed socket may raise SIGPIPE here, which
         // libcurl does not ignore by itself once CURLOPT_NOSIGNAL is set.
         var signals = sigset_t()
@@ -95,10 +101,10 @@ final class CurlThread: SerialExecutor {
             }
             if stopped, jobs.isEmpty { break }
             for job in jobs { job.runSynchronously(on: asUnownedSerialExecutor()) }
-            let timeout = turn()
+            var wait = turn()
             // Jobs that came from this thread in the meantime woke nobody.
             let idle = state.withLock { $0.jobs.isEmpty && !$0.stopped }
-            curl_multi_poll(multi, nil, 0, idle ? timeout : 0, nil)
+            curl_multi_poll(multi, &wait.sockets, UInt32(wait.sockets.count), idle ? wait.milliseconds : 0, nil)
         }
         curl_multi_cleanup(multi)
     }

@@ -21,6 +21,10 @@ struct ParsedURL: ~Copyable {
     var port: String? { part(CURLUPART_PORT, CURLU_DEFAULT_PORT) }
     /// The port that the URL names itself.
     var explicitPort: String? { part(CURLUPART_PORT) }
+    /// What a request names as its `Host`.
+    var authority: String? { host.map { $0 + (explicitPort.map { ":" + $0 } ?? "") } }
+    /// The path with its query.
+    var target: String? { part(CURLUPART_PATH).map { $0 + (part(CURLUPART_QUERY).map { "?" + $0 } ?? "") } }
     /// The user, percent-decoded.
     var user: String? { part(CURLUPART_USER, CURLU_URLDECODE) }
     /// The password, percent-decoded.

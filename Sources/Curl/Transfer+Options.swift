@@ -6,11 +6,16 @@ extension Transfer {
     ///
     /// - Throws: `CurlError` of kind `configuration`.
     func configure(_ request: CurlRequest, _ url: borrowing ParsedURL) throws {
-        try setDefaults(url, shares: request.mayShare && !isStream)
+        try setDefaults(url, shares: request.mayShare && kind == .request)
         try setTarget(request, url)
         try setBody(request)
         try setTrust(request.connection)
         try setProxy(request.connection, url)
+        if kind == .connection {
+            try set(CURLOPT_CONNECT_ONLY, 1)
+            // Otherwise a proxy would read what is said on a connection to an http:// server.
+            try set(CURLOPT_HTTPPROXYTUNNEL, 1)
+        }
         try set(CURLOPT_CONNECTTIMEOUT_MS, Int(max(1, connectTimeout.milliseconds)))
     }
 
@@ -53,8 +58,8 @@ extension Transfer {
             try set(CURLOPT_URL, text)
             let target = try list(["\(name):\(port):\(host):\(port)"])
             try check(curl_setopt_list(easy, CURLOPT_CONNECT_TO, target))
-            if !headers.contains(where: { $0.name.lowercased() == "host" }) {
-                headers.append(("Host", host + (url.explicitPort.map { ":" + $0 } ?? "")))
+            if !headers.contains(where: { $0.name.lowercased() == "host" }), let authority = url.authority {
+                headers.append(("Host", authority))
             }
         } else {
             try set(CURLOPT_URL, url.text)

@@ -2,10 +2,19 @@ import CLibcurl
 import FoundationEssentials
 import Glibc
 
-/// One request under way: libcurl's easy handle and what its callbacks have told.
+/// One request under way, or one connection: libcurl's easy handle and what its callbacks have told.
 ///
 /// Lives on libcurl's thread as part of `CurlClient`, whose dictionary keeps it alive as long as libcurl may call back.
 final class Transfer {
+    enum Kind {
+        /// One of those that take turns.
+        case request
+        /// A long-lived stream.
+        case stream
+        /// A connection without a request, on which both ends say what they like.
+        case connection
+    }
+
     struct Head {
         var status: Int
         var headers: [(name: String, value: String)]
@@ -20,8 +29,9 @@ final class Transfer {
     let easy: UnsafeMutableRawPointer
     /// Host and port, for messages.
     let server: String
-    /// Whether this is a long-lived stream, which does not count as an ordinary request.
-    let isStream: Bool
+    /// What a request names as its `Host`, and its path with the query.
+    let (authority, target): (String, String)
+    let kind: Kind
     let silence: Duration
     let connectTimeout: Duration
 
@@ -34,19 +44,25 @@ final class Transfer {
 
     /// When libcurl began to send, or something came last; nil before there is a connection.
     private var heard: ContinuousClock.Instant?
-    private var unread = Data()
+    var unread = Data()
     private var paused = false
     private var headers: [(name: String, value: String)] = []
     private var headSize = 0
     private var expectsStatusLine = true
     private var waiters: [CheckedContinuation<Void, Never>] = []
     private let words: UnsafeMutablePointer<CChar>
+    /// The connection, once it stands; of kind `connection` only.
+    var socket: curl_socket_t?
+    /// What is still to be sent on the connection.
+    var outgoing: [Outgoing] = []
+    /// When whoever waits for bytes of the connection gives up.
+    var receiveDeadline: ContinuousClock.Instant?
     private var lists: [UnsafeMutablePointer<curl_slist>] = []
 
     /// Makes a handle ready for libcurl.
     ///
     /// - Throws: `CurlError` of kind `configuration`.
-    init(_ request: CurlRequest, id: CurlClient.TransferID, isStream: Bool) throws {
+    init(_ request: CurlRequest, id: CurlClient.TransferID, _ kind: Kind) throws {
         guard let url = ParsedURL(request.url), let scheme = url.scheme, let host = url.host, let port = url.port,
             scheme == "https" || scheme == "http", url.user == nil
         else {
@@ -57,7 +73,8 @@ final class Transfer {
         self.id = id
         self.easy = easy
         self.server = "\(host):\(port)"
-        self.isStream = isStream
+        (authority, target) = (url.authority ?? server, url.target ?? "/")
+        self.kind = kind
         self.silence = request.silence
         self.connectTimeout = request.connection.connectTimeout
         // Only now: what comes before may throw, and an object that is not whole has no end that frees it.
@@ -77,6 +94,7 @@ final class Transfer {
 
     /// When patience ends; nil while it is not the server that we wait for.
     var deadline: ContinuousClock.Instant? {
+        if socket != nil { return nil }
         guard let started, end == nil, !paused else { return nil }
         // libcurl keeps the connect timeout itself and has better words for it. It does not count while a request waits
         // for another one's HTTP/2 connection (CURLOPT_PIPEWAIT); this second more is for those.
@@ -166,6 +184,8 @@ final class Transfer {
                 return Transfer.from(context)?.received(bytes) ?? 0
             }
         )
+        // The peer of a connection may take as long as it likes to read what is sent, which counts as well.
+        guard kind != .connection else { return }
         try check(
             curl_setopt_sockopt(easy) { _, socket, _ in
                 // A connection whose other end is gone without a word must not be used again: HTTP/2 requests would

@@ -51,8 +51,8 @@ extension Client {
         }
     }
 
-    /// The rule of what is repeated, for both kinds of requests.
-    private func repeating<Answer>(
+    /// The rule of what is repeated, for all kinds of requests.
+    func repeating<Answer>(
         request: String,
         repeatable: Bool,
         _ attempt: () async throws -> (status: Int, answer: Answer, whole: () async throws -> Response)

@@ -67,6 +67,19 @@ public struct CurlTransport: Transport {
         )
     }
 
+    public func upgrade(_ request: Request, subprotocols: [String]) async throws -> UpgradeAnswer {
+        try await authenticated(request, status: \.status) { message in
+            let socket = try await others.connect(message)
+            let handshake = WebSocketHandshake(
+                host: socket.authority,
+                target: socket.target,
+                headers: message.headers,
+                subprotocols: subprotocols
+            )
+            return try await CurlWebSocket.open(handshake, over: SocketStream(socket: socket), silence: request.silence)
+        }
+    }
+
     /// Makes an attempt, and another one with new credentials where the first was refused for its own.
     private func authenticated<Answer>(
         _ request: Request,
@@ -114,6 +127,43 @@ private struct CurlResponseBody: ResponseBody {
 
     func close() async {
         await body.close()
+    }
+}
+
+private struct SocketStream: ByteStream {
+    let socket: CurlSocket
+
+    func send(_ bytes: Data) async throws {
+        do {
+            try await socket.send(bytes)
+        } catch let error as CurlError {
+            throw TransportError(error)
+        }
+    }
+
+    func post(_ bytes: Data) async { await socket.post(bytes) }
+
+    func receive(within limit: Duration) async throws -> ReceivedBytes {
+        do {
+            return switch try await socket.receive(within: limit) {
+            case .bytes(let bytes): .bytes(bytes)
+            case .end: .end
+            case .nothing: .nothing
+            }
+        } catch let error as CurlError {
+            throw TransportError(error)
+        }
+    }
+
+    func close(saying last: Data) async { await socket.close(saying: last) }
+}
+
+extension UpgradeAnswer {
+    fileprivate var status: Int {
+        switch self {
+        case .open: 101
+        case .refused(let response): response.status
+        }
     }
 }
 

@@ -130,6 +130,30 @@ let serverScript = #"""
                 if "piece" in query:
                     self.raw("5\npiece\n")
                 self.note_close(id)
+            elif url.path == "/talk":
+                try:
+                    self.raw("HTTP/1.1 101 Switching Protocols\nUpgrade: talk\nConnection: Upgrade\n\n")
+                    while (piece := self.rfile.read1(65536)):
+                        self.wfile.write(piece)
+                except OSError:
+                    pass
+                note("closed:" + id, 1)
+                self.close_connection = True
+            elif url.path == "/listen":
+                count("arrived:" + id)
+                with changed:
+                    changed.wait_for(lambda: key_reached("go:" + id, 1), 20)
+                heard = 0
+                try:
+                    while heard < size and (piece := self.rfile.read1(65536)):
+                        heard += len(piece)
+                except OSError:
+                    pass
+                note("heard:" + id, heard)
+                self.close_connection = True
+            elif url.path == "/go":
+                note("go:" + id, 1)
+                self.raw("HTTP/1.1 204 No Content\n\n")
             elif url.path == "/steady":
                 self.raw("HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n")
                 for _ in range(size):

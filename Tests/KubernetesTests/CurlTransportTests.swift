@@ -5,8 +5,8 @@ import Testing
 
 /// An HTTPS server on loopback with certificates of its own, and what the client shows it in its answers.
 ///
-/// a path with `token` wants the one that stands in the file `accepted`; a path with `/stream` is answered in three
-/// chunks, one with `/large` with 65 MiB.
+/// A path with `token` wants the one that stands in the file `accepted`; a path with `/stream` is answered in three
+/// chunks, one with `/large` with 65 MiB; one with `/websocket` is one whose frames come back.
 private final class HTTPSServer: Sendable {
     let folder: TemporaryFolder
     let port: Int
@@ -14,7 +14,7 @@ private final class HTTPSServer: Sendable {
     private let input = Pipe()
 
     private static let script = """
-        import http.server, json, os, ssl, sys, threading
+        import base64, hashlib, http.server, json, os, ssl, sys, threading
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -34,6 +34,8 @@ private final class HTTPSServer: Sendable {
                 status = 200
                 if "token" in self.path and authorization != "Bearer " + open("accepted").read():
                     status = 401
+                if "/websocket" in self.path and status == 200:
+                    return self.websocket()
                 body = b"x" * (65 << 20) if "/large" in self.path else json.dumps(seen).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -48,6 +50,30 @@ private final class HTTPSServer: Sendable {
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
                     self.wfile.write(body)
+
+            def websocket(self):
+                key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+                self.send_response(101)
+                self.send_header("Upgrade", "websocket")
+                self.send_header("Connection", "Upgrade")
+                self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+                self.send_header("Sec-WebSocket-Protocol", self.headers["Sec-WebSocket-Protocol"].split(", ")[-1])
+                self.end_headers()
+                self.wfile.flush()
+                while True:
+                    first, length = self.rfile.read(2)
+                    length &= 0x7F
+                    if length > 125:
+                        length = int.from_bytes(self.rfile.read(2 if length == 126 else 8), "big")
+                    mask = self.rfile.read(4)
+                    payload = bytes(byte ^ mask[place % 4] for place, byte in enumerate(self.rfile.read(length)))
+                    self.wfile.write(bytes([first, 127]) + length.to_bytes(8, "big") + payload if length > 65535 else
+                                     bytes([first, 126]) + length.to_bytes(2, "big") + payload if length > 125 else
+                                     bytes([first, length]) + payload)
+                    self.wfile.flush()
+                    if first == 0x88:
+                        self.close_connection = True
+                        return
 
             do_GET = do_POST = do_PATCH = do_DELETE = answer
 
@@ -239,6 +265,42 @@ struct CurlTransportTests {
         #expect(String(decoding: body, as: UTF8.self).hasSuffix("}\nend"))
         await stream.body.close()
         #expect(try server.folder.read("runs") == "run\nrun\n")
+    }
+
+    @Test("opens WebSockets with the same credentials, asks the plugin again after a 401, and closes them")
+    func webSocket() async throws {
+        let transport = try server.transport(user: try renewingPlugin())
+        let request = Request(.get, "/websocket/token?a=b%20c")
+        guard case .open(let socket) = try await transport.upgrade(request, subprotocols: ["v5", "v4"]) else {
+            Issue.record("the WebSocket is refused")
+            return
+        }
+        #expect(socket.subprotocol == "v4")
+        #expect(try server.folder.read("runs") == "run\nrun\n")
+        #expect(
+            try server.folder.read("requests")
+                == "GET /base/websocket/token?a=b%20c\nGET /base/websocket/token?a=b%20c\n"
+        )
+        for count in [0, 1, 200, 100_000] {
+            let message = Data((0..<count).map { UInt8(truncatingIfNeeded: $0) })
+            try await socket.send(message)
+            #expect(try await socket.receive() == message)
+        }
+        await socket.close()
+        #expect(try await socket.receive() == nil)
+    }
+
+    @Test("tells why a WebSocket is refused", arguments: ["{token: bad}", "{token: good}"])
+    func refusedWebSocket(user: String) async throws {
+        let transport = try server.transport(user: user)
+        let answer = try await transport.upgrade(Request(.get, "/token"), subprotocols: ["v5"])
+        guard case .refused(let response) = answer else {
+            Issue.record("a WebSocket is open")
+            return
+        }
+        #expect(response.status == (user.contains("good") ? 200 : 401))
+        #expect(try seen(response)["path"] == "/base/token")
+        #expect(try server.folder.read("requests") == "GET /base/token\n")
     }
 
     @Test("gives up after the second 401")
