@@ -69,6 +69,7 @@ enum Controllers {
         case .takeSnapshot(let snapshot, let uid): Snapshotter.take(snapshot, uid: uid, &cluster)
         case .detach(let attachment, let uid): AttachDetachController.detach(attachment, uid: uid, &cluster)
         case .container(let id): ModelRuntime.step(id, &cluster)
+        case .exec(let number): ModelRuntime.step(exec: number, &cluster)
         case .kill(let id): ModelRuntime.kill(id, &cluster)
         case .probe(let id): Kubelet.probe(id, &cluster)
         case .evict(let pod, let uid): NodeController.evict(pod, uid: uid, &cluster)
