@@ -33,6 +33,8 @@ final class ProcessInput: ExecInput {
                 }
                 writer?.resume()
             }
+            // Others may hold the file as well, and the process is to see its end.
+            file.closeFile()
         }
     }
 
