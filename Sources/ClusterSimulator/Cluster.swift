@@ -40,7 +40,7 @@ public struct Cluster: Sendable {
     var eventEnds: ArraySlice<(end: Duration, event: ObjectKey, resourceVersion: Int)> = []
     /// Container logs by pod uid.
     var logs: [String: [String: ContainerLogs]] = [:]
-    /// Counts what was written to any log, so that followers can be woken.
+    /// Counts what was written to any log, or by a command, so that followers can be woken.
     var logPieces = 0
 
     var queue = WorkQueue()

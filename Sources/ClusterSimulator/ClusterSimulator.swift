@@ -246,6 +246,67 @@ public actor ClusterSimulator: Transport {
         return (source, step, bell.rings)
     }
 
+    // MARK: Commands in containers
+
+    public func upgrade(_ request: Request, subprotocols: [String]) async throws -> UpgradeAnswer {
+        try await upgrade(request, subprotocols, as: .admin)
+    }
+
+    func upgrade(_ request: Request, _ subprotocols: [String], as user: User) async throws -> UpgradeAnswer {
+        requests += 1
+        let fault = await interceptor?(request, requests)
+        try await travel()
+        try await failBefore(request, fault)
+        if case .answer(let response)? = fault { return .refused(response) }
+        advance()
+        meddler?(request, &cluster)
+        remember()
+        let opened = cluster.openExec(request, subprotocols, as: user)
+        if case .refused(let response) = opened {
+            observer?(request, response, cluster)
+        } else {
+            observer?(request, Response(status: 101), cluster)
+        }
+        let answer = await answer(opened, silence: request.silence, fault)
+        bell.ring()
+        do {
+            try await failAfter(request, fault)
+            try await travel()
+        } catch {
+            if case .open(let socket) = answer { await socket.close() }
+            throw error
+        }
+        if case .answerAfter(let response)? = fault { return .refused(response) }
+        return answer
+    }
+
+    private func answer(_ opened: OpenedExec, silence: Duration, _ fault: Fault?) async -> UpgradeAnswer {
+        func socket(_ query: ExecQuery, _ version: ExecProtocol, _ source: ExecSocket.Source) -> ExecSocket {
+            ExecSocket(self, query, version, source, silence: silence, fault)
+        }
+        switch opened {
+        case .refused(let response): return .refused(response)
+        case .failed(let query, let version, let status):
+            let socket = socket(query, version, .nothing)
+            await socket.fail(status)
+            return .open(socket)
+        case .model(let query, let version, let number):
+            return .open(socket(query, version, .model(number: number)))
+        case .runtime(let query, let version, let id):
+            let queue = ExecQueue()
+            let input = await runtime?.exec(id, query.command, hasInput: query.hasInput, hears: queue.put)
+            return .open(socket(query, version, .runtime(queue, input ?? nil)))
+        }
+    }
+
+    /// What a command of the model has told, nil where it has not come so far.
+    func event(_ index: Int, ofExec number: Int) -> ExecEvent? {
+        if advance() { bell.ring() }
+        return cluster.controllers.model.event(index, ofExec: number)
+    }
+
+    func forgetExec(_ number: Int) { cluster.controllers.model.forgetExec(number) }
+
     /// A moment of the cluster as the time source counts.
     nonisolated func moment(_ inCluster: Duration) -> Duration { inCluster + origin }
 }
@@ -258,4 +319,8 @@ private struct Connection: Transport {
     func send(_ request: Request) async throws -> Response { try await simulator.send(request, as: user) }
 
     func open(_ request: Request) async throws -> StreamingResponse { try await simulator.open(request, as: user) }
+
+    func upgrade(_ request: Request, subprotocols: [String]) async throws -> UpgradeAnswer {
+        try await simulator.upgrade(request, subprotocols, as: user)
+    }
 }

@@ -2,10 +2,12 @@ import ClusterSimulator
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
+import HummingbirdCore
 import HummingbirdHTTP2
 import Kubernetes
 import Logging
 import NIOCore
+import NIOHTTP1
 import NIOSSL
 
 /// The API server's front: HTTPS on loopback, answered by the simulated cluster.
@@ -40,14 +42,13 @@ struct Server {
         // As a real API server: every client is asked for a certificate, none needs one, and a bad one is not refused
         // by the handshake but answered with 401 (see `respond`).
         tls.certificateVerification = .optionalVerification
-        let acceptAny = TLSChannelConfiguration(tlsConfiguration: tls) { _, promise in
-            promise.succeed(.certificateVerified)
-        }
+        tls.applicationProtocols = ["h2", "http/1.1"]
+        let context = try NIOSSLContext(configuration: tls)
         var logger = Logger(label: "pvmigrate-sandbox")
         logger.logLevel = .critical
         let application = Application(
             responder: CallbackResponder(callback: respond),
-            server: try .http2Upgrade(tlsChannelConfiguration: acceptAny),
+            server: HTTPServerBuilder { ServerChannel(context, exec: openExec, responder: $0) },
             configuration: ApplicationConfiguration(address: .hostname("127.0.0.1", port: port)),
             onServerRunning: { channel in await ready(channel.localAddress?.port ?? port) },
             logger: logger
@@ -58,13 +59,8 @@ struct Server {
     @Sendable private func respond(to request: Hummingbird.Request, context: Connection) async throws
         -> Hummingbird.Response
     {
-        // Without a certificate it is a bearer token that names the user, which the cluster looks at itself.
-        var user = User.anonymous
-        if let certificate = try await context.peerCertificate() {
-            guard let known = authority.user(presenting: certificate) else {
-                return failure(401, "Unauthorized", "Unauthorized")
-            }
-            user = known
+        guard let user = try await user(of: context.channel) else {
+            return failure(401, "Unauthorized", "Unauthorized")
         }
         if request.uri.path == "/metrics", user.groups.contains("system:masters") {
             let text = ResponseBody(byteBuffer: ByteBuffer(string: metrics.text))
@@ -109,6 +105,32 @@ struct Server {
             status: .init(code: answer.status),
             headers: fields(answer.headers),
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: answer.body))
+        )
+    }
+
+    /// Whose a connection is: without a certificate it is a bearer token that names the user, which the cluster looks at
+    /// itself. Nil for a certificate of somebody else's.
+    private func user(of channel: any Channel) async throws -> User? {
+        guard let certificate = try await peerCertificate(of: channel) else { return .anonymous }
+        return authority.user(presenting: certificate)
+    }
+
+    /// Asks the cluster to run a command over a connection.
+    @Sendable private func openExec(_ head: HTTPRequestHead, _ channel: any Channel) async throws -> UpgradeAnswer {
+        metrics.count("CONNECT", String(head.uri.prefix { $0 != "?" }), isWatch: false)
+        guard let user = try await user(of: channel) else {
+            return .refused(Kubernetes.Response(status: 401, body: Data("Unauthorized".utf8)))
+        }
+        let request = Kubernetes.Request(
+            .get,
+            head.uri,
+            headers: head.headers.map { ($0.name, $0.value) },
+            // As long as an API server lets a connection be idle.
+            silence: .seconds(4 * 3600)
+        )
+        return try await cluster.transport(as: user).upgrade(
+            request,
+            subprotocols: head.headers[canonicalForm: "Sec-WebSocket-Protocol"].map(String.init)
         )
     }
 
@@ -167,19 +189,19 @@ struct Server {
 
 /// What a request's answer needs to know of its connection.
 private struct Connection: InitializableFromSource {
-    private let channel: any Channel
+    let channel: any Channel
 
     init(source: ApplicationRequestContextSource) {
         channel = source.channel
     }
+}
 
-    /// The client's certificate in DER, as presented in the handshake; nil where it presented none.
-    func peerCertificate() async throws -> [UInt8]? {
-        do {
-            return try await channel.nioSSL_peerCertificate().get()?.toDERBytes()
-        } catch ChannelPipelineError.notFound {
-            // With HTTP/2 a request has a channel of its own inside the connection's.
-            return try await channel.parent?.nioSSL_peerCertificate().get()?.toDERBytes()
-        }
+/// The client's certificate in DER, as presented in the handshake; nil where it presented none.
+private func peerCertificate(of channel: any Channel) async throws -> [UInt8]? {
+    do {
+        return try await channel.nioSSL_peerCertificate().get()?.toDERBytes()
+    } catch ChannelPipelineError.notFound {
+        // With HTTP/2 a request has a channel of its own inside the connection's.
+        return try await channel.parent?.nioSSL_peerCertificate().get()?.toDERBytes()
     }
 }

@@ -33,7 +33,10 @@ struct ConformanceTests {
     @Test("no recording is left out")
     func everyFileIsPlayed() throws {
         let files = try FileManager.default.contentsOfDirectory(atPath: Transcript.directory)
-        #expect(files.filter { $0.hasSuffix(".json") }.sorted() == Transcript.names.map { $0 + ".json" })
+        #expect(
+            files.filter { $0.hasSuffix(".json") }.sorted()
+                == (Transcript.names + Conversation.transcripts).sorted().map { $0 + ".json" }
+        )
     }
 }
 

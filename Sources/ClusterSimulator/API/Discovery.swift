@@ -132,6 +132,7 @@ extension Cluster {
     private static func verbs(ofSubresource name: String) -> [String] {
         switch name {
         case "log": ["get"]
+        case "exec": ["create", "get"]
         case "eviction", "binding", "token": ["create"]
         case "finalize": ["update"]
         case "proxy": ["create", "delete", "get", "patch", "update"]
@@ -146,6 +147,7 @@ extension Cluster {
         case "scale": ("autoscaling", "v1", "Scale")
         case "eviction": ("policy", "v1", "Eviction")
         case "binding": ("", "v1", "Binding")
+        case "exec": ("", "v1", "PodExecOptions")
         case "token": ("authentication.k8s.io", "v1", "TokenRequest")
         default: nil
         }
@@ -169,8 +171,11 @@ extension Cluster {
                     "verbs": .array(Self.verbs(ofSubresource: name).map(JSON.string)),
                 ]
                 if let other = Self.subresourceKind(name, resource) {
-                    if !other.group.isEmpty { entry["group"] = .string(other.group) }
-                    entry["version"] = .string(other.version)
+                    // Only of another group is it said which.
+                    if other.group != group {
+                        entry["group"] = .string(other.group)
+                        entry["version"] = .string(other.version)
+                    }
                     entry["kind"] = .string(other.kind)
                 }
                 entries.append(entry)

@@ -4,7 +4,10 @@ import Kubernetes
 /// What a request asks for, read from its method, path and query.
 struct RequestInfo {
     var path: String
+    /// By name; the last one where there are several of a name.
     var query: [String: String]
+    /// The parameters of the query in their order.
+    private let parameters: [(name: String, value: String)]
 
     /// The path's parts, decoded.
     var parts: [String]
@@ -13,14 +16,19 @@ struct RequestInfo {
         let halves = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         path = String(halves[0])
         parts = path.split(separator: "/").map { Self.decode(String($0), plus: false) }
-        query = [:]
-        guard halves.count > 1 else { return }
-        for pair in halves[1].split(separator: "&") {
-            let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            query[Self.decode(String(sides[0]), plus: true)] =
-                sides.count > 1 ? Self.decode(String(sides[1]), plus: true) : ""
-        }
+        parameters =
+            halves.dropFirst().first?.split(separator: "&").map { pair in
+                let sides = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+                return (
+                    Self.decode(String(sides[0]), plus: true),
+                    sides.count > 1 ? Self.decode(String(sides[1]), plus: true) : ""
+                )
+            } ?? []
+        query = Dictionary(parameters.map { ($0.name, $0.value) }) { $1 }
     }
+
+    /// All values of a query parameter that may come several times.
+    func values(_ name: String) -> [String] { parameters.filter { $0.name == name }.map(\.value) }
 
     /// Whether a query parameter is set to something true, as Go reads it.
     func flag(_ name: String) -> Bool {

@@ -125,7 +125,7 @@ extension Resource {
         kind: "Pod",
         shortNames: ["po"],
         categories: ["all"],
-        subresources: ["binding", "ephemeralcontainers", "eviction", "log", "status"]
+        subresources: ["binding", "ephemeralcontainers", "eviction", "exec", "log", "status"]
     )
     public static let persistentVolumes = Resource(
         "persistentvolumes",

@@ -27,6 +27,9 @@ extension Cluster {
         case ("scale", .put), ("scale", .patch): return try answerScale(object, &context)
         case ("log", .get):
             return try LogQuery(context.info.query, pod: object.json, in: self).answer(in: self)
+        case ("exec", .get), ("exec", .post):
+            _ = try ExecQuery(context.info, pod: object.json)
+            throw .badRequest("Upgrade request required")
         case ("eviction", .post): return try answerEviction(object, &context)
         case ("binding", .post): return try answerBinding(object, &context)
         case ("proxy", .get): return try answerProxy(object, target)

@@ -39,7 +39,7 @@ enum AttachDetachController {
                 if attachment.isBeingDeleted {
                     cluster.soon(.sync(.attachment, key), 500...1000)
                 } else if attachment.at("status", "attached") != true {
-                    cluster.writeStatus(own, ["attached": true])
+                    attach(volume, own, for: pod, key, &cluster)
                 }
                 continue
             }
@@ -62,10 +62,7 @@ enum AttachDetachController {
                 continue
             }
             let attachment: JSON = [
-                "metadata": [
-                    "name": .string(own.name),
-                    "finalizers": [.string(finalizer(volume.text("spec", "csi", "driver")))],
-                ],
+                "metadata": ["name": .string(own.name)],
                 "spec": [
                     "attacher": volume.at("spec", "csi", "driver") ?? "", "nodeName": .string(node),
                     "source": ["persistentVolumeName": .string(volume.name)],
@@ -73,11 +70,41 @@ enum AttachDetachController {
             ]
             do {
                 try cluster.create(.volumeAttachments, attachment)
-                cluster.soon(.sync(.attachment, key), 300...700)
+                let seconds = cluster.behaviour.provisioners[volume.text("spec", "csi", "driver")]?.attachSeconds
+                let pause = Int.random(in: milliseconds(seconds) ?? 300...700, using: &cluster.random)
+                cluster.controllers.attachmentsDue[own] = cluster.now + .milliseconds(pause)
+                cluster.soon(.sync(.attachment, key), 5...10)
             } catch {
                 cluster.soon(.sync(.attachment, key), 500...1000)
             }
         }
+    }
+
+    /// Goes on with an attachment: the driver takes it as its own, and says some time later that it is done.
+    private static func attach(
+        _ volume: JSON,
+        _ attachment: ObjectKey,
+        for pod: JSON,
+        _ key: ObjectKey,
+        _ cluster: inout Cluster
+    ) {
+        let finalizer = finalizer(volume.text("spec", "csi", "driver"))
+        cluster.write(attachment) { if $0.finalizers.isEmpty { $0.setFinalizers([finalizer]) } }
+        let due = cluster.controllers.attachmentsDue[attachment] ?? cluster.now
+        if due > cluster.now { return cluster.enqueue(.sync(.attachment, key), after: due - cluster.now) }
+        cluster.controllers.attachmentsDue[attachment] = nil
+        cluster.writeStatus(attachment, ["attached": true])
+        cluster.recordEvent(
+            about: pod,
+            type: "Normal",
+            reason: "SuccessfulAttachVolume",
+            message: "AttachVolume.Attach succeeded for volume \"\(volume.name)\" ",
+            component: "attachdetach-controller"
+        )
+    }
+
+    private static func milliseconds(_ seconds: ClosedRange<Int>?) -> ClosedRange<Int>? {
+        seconds.map { ($0.lowerBound * 1000)...($0.upperBound * 1000) }
     }
 
     private static func detachUnused(_ cluster: inout Cluster) {
@@ -108,7 +135,11 @@ enum AttachDetachController {
         if !attachment.isBeingDeleted {
             guard !isNeeded(attachment, key, cluster) else { return }
             cluster.remove(key, uid: uid)
-            cluster.soon(.detach(key, uid: uid), 200...400)
+            let driver = attachment.text("spec", "attacher")
+            cluster.soon(
+                .detach(key, uid: uid),
+                milliseconds(cluster.behaviour.provisioners[driver]?.attachSeconds) ?? 200...400
+            )
         } else {
             cluster.write(key) { $0.setFinalizers([]) }
         }

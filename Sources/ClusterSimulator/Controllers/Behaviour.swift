@@ -10,6 +10,8 @@ public struct Behaviour: Sendable {
         public var attaches: Bool
         /// How long a volume stays attached to its node after the last pod there.
         public var detachDelay = Duration.milliseconds(1200)
+        /// How many seconds attaching takes, and again detaching, as the seed says; nil where both take no second.
+        public var attachSeconds: ClosedRange<Int>?
         /// The node label that a volume is bound to by node affinity.
         public var topologyKey: String?
         /// The access modes and volume modes that it can make.
@@ -63,6 +65,9 @@ public struct Behaviour: Sendable {
     public var snapshotter: Snapshotter?
     /// How often the binder's claim worker loses the race for a reserved volume's phase, from 0 to 1.
     public var lostRaceProbability = 0.0
+    /// How often a node may not read a claim yet, from 0 to 1, where its pod comes just when the claim's last one on the
+    /// node has left: the node authorizer's graph lags behind.
+    public var nodeForbidsProbability = 0.0
     /// The images that can be pulled, and are on every node.
     public var images: Set<String> = ["busybox", "busybox:latest", "eeacms/rsync:2.3"]
     /// The programs that no image has, though this machine does.

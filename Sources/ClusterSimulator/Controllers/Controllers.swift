@@ -13,11 +13,21 @@ public struct ControllerState: Sendable {
     var pods: [String: PodOnNode] = [:]
     /// Nodes whose kubelet does not answer.
     var lostNodes: Set<String> = []
+    /// When a claim's last pod on a node has left.
+    var claimsLeft: [ClaimOnNode: Duration] = [:]
+    /// When drivers will have attached volumes.
+    var attachmentsDue: [ObjectKey: Duration] = [:]
     var model = ModelRuntime()
     /// The last number of an address of a pod.
     var addresses = 10
 
     init() {}
+}
+
+/// A claim as a node knows it by its pods.
+struct ClaimOnNode: Hashable, Sendable {
+    var claim: ObjectKey
+    var node: String
 }
 
 /// What runs the cluster: each controller looks at an object and writes the difference between what is and what should
@@ -69,6 +79,7 @@ enum Controllers {
         case .takeSnapshot(let snapshot, let uid): Snapshotter.take(snapshot, uid: uid, &cluster)
         case .detach(let attachment, let uid): AttachDetachController.detach(attachment, uid: uid, &cluster)
         case .container(let id): ModelRuntime.step(id, &cluster)
+        case .exec(let number): ModelRuntime.step(exec: number, &cluster)
         case .kill(let id): ModelRuntime.kill(id, &cluster)
         case .probe(let id): Kubelet.probe(id, &cluster)
         case .evict(let pod, let uid): NodeController.evict(pod, uid: uid, &cluster)
@@ -115,6 +126,10 @@ enum Controllers {
             for claim in pod.claimNames {
                 let claim = ObjectKey(.persistentVolumeClaims, key.namespace, claim)
                 if cluster.get(claim)?.isBeingDeleted == true { cluster.soon(.sync(.claimProtection, claim)) }
+                if cluster.behaviour.nodeForbidsProbability > 0 {
+                    let left = ClaimOnNode(claim: claim, node: pod.text("spec", "nodeName"))
+                    cluster.controllers.claimsLeft[left] = cluster.now
+                }
             }
         }
         if new == nil || new?.isOver == true, old?.isOver != true {

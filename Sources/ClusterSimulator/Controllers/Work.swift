@@ -16,6 +16,8 @@ enum Work: Hashable, Sendable {
     case detach(ObjectKey, uid: String)
     /// A container of the model goes on.
     case container(ContainerID)
+    /// A command beside a container of the model goes on.
+    case exec(Int)
     /// The grace of a container of the model is over.
     case kill(ContainerID)
     /// A container's readiness is looked at.

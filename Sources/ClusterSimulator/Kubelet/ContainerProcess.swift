@@ -14,26 +14,47 @@ final class ContainerProcess: Sendable {
         var isRunning = false
         var wasKilled = false
         var failure: POSIXError?
+        var input: ProcessInput?
         var line: @Sendable (String) -> Void = { _ in }
+        var hears: @Sendable (ExecEvent) -> Void = { _ in }
         var ended: @Sendable (Int) -> Void = { _ in }
+    }
+
+    /// Where a process reads and writes.
+    enum Streams {
+        /// It has no input; its output and errors are in one pipe.
+        case log
+        /// Output and errors are apart.
+        case apart(hasInput: Bool)
+    }
+
+    /// This end of a process's pipes.
+    private struct Ends {
+        var input: FileHandle?
+        var output: FileHandle
+        var errors: FileHandle?
     }
 
     private let state = Mutex(State())
     private let started = DispatchSemaphore(value: 0)
     private let followed = DispatchSemaphore(value: 0)
 
-    /// Starts a process with no input, its output and errors in one pipe. `follow` has to be called afterwards.
+    /// Starts a process. `follow` has to be called afterwards.
     ///
     /// - Throws: `POSIXError` where the process could not be made.
-    init(_ arguments: [String]) throws {
+    init(_ arguments: [String], _ streams: Streams = .log) throws {
         Thread.detachNewThread { [self] in
             do {
-                let (identifier, output) = try Self.spawning.withLock { _ in try Self.spawn(arguments) }
-                state.withLock { ($0.identifier, $0.isRunning) = (identifier, true) }
+                let (identifier, ends) = try Self.spawning.withLock { _ in try Self.spawn(arguments, streams) }
+                state.withLock { state in
+                    (state.identifier, state.isRunning) = (identifier, true)
+                    state.input = ends.input.map { ProcessInput($0) }
+                }
                 started.signal()
                 followed.wait()
-                read(output)
+                if let errors = ends.errors { read(ends.output, errors) } else { read(ends.output) }
                 wait(identifier)
+                input?.end()
             } catch {
                 state.withLock { $0.failure = error as? POSIXError ?? POSIXError(.EIO) }
                 started.signal()
@@ -48,6 +69,33 @@ final class ContainerProcess: Sendable {
     func follow(_ line: @escaping @Sendable (String) -> Void, ended: @escaping @Sendable (Int) -> Void) {
         state.withLock { ($0.line, $0.ended) = (line, ended) }
         followed.signal()
+    }
+
+    /// The same of a process whose streams are apart: what it writes, as it comes.
+    func follow(_ hears: @escaping @Sendable (ExecEvent) -> Void) {
+        state.withLock { ($0.hears, $0.ended) = (hears, { hears(.ended(code: $0)) }) }
+        followed.signal()
+    }
+
+    /// What leads to its standard input, where it has one.
+    var input: ProcessInput? { state.withLock { $0.input } }
+
+    private func read(_ output: FileHandle, _ errors: FileHandle) {
+        let hears = state.withLock { $0.hears }
+        let bothAreRead = DispatchSemaphore(value: 0)
+        @Sendable func read(_ file: FileHandle, _ event: @Sendable (Data) -> ExecEvent) {
+            while true {
+                let data = file.availableData
+                if data.isEmpty { break }
+                hears(event(data))
+            }
+        }
+        Thread.detachNewThread {
+            read(errors) { .errors($0) }
+            bothAreRead.signal()
+        }
+        read(output) { .output($0) }
+        bothAreRead.wait()
     }
 
     private func read(_ output: FileHandle) {
@@ -111,17 +159,25 @@ final class ContainerProcess: Sendable {
     /// Held while a process is made, so that it does not inherit the pipe of another one.
     private static let spawning = Mutex(())
 
-    private static func spawn(_ arguments: [String]) throws -> (pid_t, FileHandle) {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else { throw error(errno) }
-        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        defer { close(ends[1]) }
+    private static func spawn(_ arguments: [String], _ streams: Streams) throws -> (pid_t, Ends) {
+        let output = try Pipe()
+        let (hasInput, isApart) =
+            switch streams {
+            case .log: (false, false)
+            case .apart(let hasInput): (hasInput, true)
+            }
+        let errors = isApart ? try Pipe() : nil
+        let input = hasInput ? try Pipe() : nil
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
-        posix_spawn_file_actions_adddup2(&actions, ends[1], 2)
+        if let input {
+            posix_spawn_file_actions_adddup2(&actions, input.reading.fileDescriptor, 0)
+        } else {
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        }
+        posix_spawn_file_actions_adddup2(&actions, output.writing.fileDescriptor, 1)
+        posix_spawn_file_actions_adddup2(&actions, (errors ?? output).writing.fileDescriptor, 2)
         // The signals that a server blocks or ignores must work again in the container.
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
@@ -140,11 +196,21 @@ final class ContainerProcess: Sendable {
         defer { for variable in variables { free(variable) } }
         var identifier: pid_t = 0
         let failure = posix_spawnp(&identifier, arguments[0], &actions, &attributes, pointers, variables)
-        guard failure == 0 else {
-            close(ends[0])
-            throw error(failure)
+        guard failure == 0 else { throw error(failure) }
+        return (identifier, Ends(input: input?.writing, output: output.reading, errors: errors?.reading))
+    }
+
+    /// A pipe that no process inherits by itself; its ends are closed when they are let go of.
+    private struct Pipe {
+        let reading, writing: FileHandle
+
+        init() throws {
+            var ends: [Int32] = [-1, -1]
+            guard pipe(&ends) == 0 else { throw error(errno) }
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            reading = FileHandle(fileDescriptor: ends[0], closeOnDealloc: true)
+            writing = FileHandle(fileDescriptor: ends[1], closeOnDealloc: true)
         }
-        return (identifier, FileHandle(fileDescriptor: ends[0], closeOnDealloc: true))
     }
 
     private static func error(_ code: Int32) -> POSIXError { POSIXError(POSIXErrorCode(rawValue: code) ?? .EIO) }

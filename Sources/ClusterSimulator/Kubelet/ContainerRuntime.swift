@@ -1,3 +1,5 @@
+public import FoundationEssentials
+
 /// One run of one container of one pod.
 public struct ContainerID: Hashable, Sendable {
     /// The pod's UID.
@@ -52,6 +54,24 @@ public struct Mount: Hashable, Sendable {
         self.deviceSize = deviceSize
         self.group = group
     }
+}
+
+/// What becomes of a command that runs beside a container's first process.
+public enum ExecEvent: Hashable, Sendable {
+    case output(Data)
+    case errors(Data)
+    /// The last one: its exit code, 128 and the signal's number where a signal ended it.
+    case ended(code: Int)
+    /// The only one: there is no such program, say; the message is the runtime's.
+    case failed(message: String)
+}
+
+/// What leads to a command's standard input.
+public protocol ExecInput: Sendable {
+    /// Passes on what the command is to read, and returns when there is room for more. What nobody reads is lost.
+    func write(_ data: Data) async
+    /// Lets the command come to the end of its input; harmless after it.
+    func end()
 }
 
 /// Everything that a runtime needs to know to run a container.
@@ -132,6 +152,16 @@ public enum RuntimeReport: Hashable, Sendable {
 public protocol ContainerRuntime: Sendable {
     /// Begins a command and returns; what comes of it is in `reports`.
     func perform(_ command: RuntimeCommand) async
+    /// Runs a command in a running container, whose end is the command's, too.
+    ///
+    /// - Parameter hears: is told what becomes of it, on threads that it may hold up while it has no room.
+    /// - Returns: what leads to the command's input, where it is to have any.
+    func exec(
+        _ id: ContainerID,
+        _ command: [String],
+        hasInput: Bool,
+        hears: @escaping @Sendable (ExecEvent) -> Void
+    ) async -> (any ExecInput)?
     /// What happens to the containers, in order; for one reader.
     var reports: AsyncStream<RuntimeReport> { get }
     /// Ends every container and waits until its processes are gone.

@@ -83,17 +83,17 @@ enum Kubelet {
         guard var state = cluster.controllers.pods[pod.uid] else { return false }
         if state.isSetUp { return true }
         if state.isTerminating { return false }
-        guard cluster.now >= state.setUpDue else { return false }
+        guard cluster.now >= state.setUpDue, cluster.now >= state.forbiddenUntil ?? .zero else { return false }
+        if state.forbiddenUntil == nil, let message = forbidden(pod, state, &cluster) {
+            failedMount(pod, state, message, &cluster)
+            let until = cluster.now + .milliseconds(Int.random(in: 12_000...15_000, using: &cluster.random))
+            cluster.controllers.pods[pod.uid]?.forbiddenUntil = until
+            cluster.controllers.pods[pod.uid]?.retryDue = until
+            return false
+        }
         if let problem = KubeletVolumes.problem(pod, node: state.node, cluster) {
             if problem.message != state.complained, let message = problem.message {
-                cluster.recordEvent(
-                    about: pod,
-                    type: "Warning",
-                    reason: "FailedMount",
-                    message: message,
-                    component: "kubelet",
-                    host: state.node
-                )
+                failedMount(pod, state, message, &cluster)
                 cluster.controllers.pods[pod.uid]?.complained = message
             }
             cluster.controllers.pods[pod.uid]?.retryDue = problem.retries ? cluster.now + .seconds(2) : nil
@@ -109,6 +109,36 @@ enum Kubelet {
             ?? "10.244.\(node).\(number % 250)"
         cluster.controllers.pods[pod.uid] = state
         return true
+    }
+
+    private static func failedMount(_ pod: JSON, _ state: PodOnNode, _ message: String, _ cluster: inout Cluster) {
+        cluster.recordEvent(
+            about: pod,
+            type: "Warning",
+            reason: "FailedMount",
+            message: message,
+            component: "kubelet",
+            host: state.node
+        )
+    }
+
+    /// What the node authorizer says where it has taken the claim of a pod for one that its node has nothing to do with,
+    /// since the claim's last pod there left when this one came.
+    private static func forbidden(_ pod: JSON, _ state: PodOnNode, _ cluster: inout Cluster) -> String? {
+        for volume in pod.list("spec", "volumes") {
+            guard let name = volume.at("persistentVolumeClaim", "claimName")?.string else { continue }
+            let claim = ObjectKey(.persistentVolumeClaims, pod.namespace, name)
+            guard let left = cluster.controllers.claimsLeft[ClaimOnNode(claim: claim, node: state.node)],
+                state.acceptedAt - left < .milliseconds(200),
+                Double.random(in: 0..<1, using: &cluster.random) < cluster.behaviour.nodeForbidsProbability
+            else { continue }
+            return "Unable to attach or mount volumes: unmounted volumes=[\(volume.name_)], unattached volumes=[], "
+                + "failed to process volumes=[\(volume.name_)]: error processing PVC \(pod.namespace)/\(name): failed to "
+                + "fetch PVC from API server: persistentvolumeclaims \"\(name)\" is forbidden: User "
+                + "\"system:node:\(state.node)\" cannot get resource \"persistentvolumeclaims\" in API group \"\" in the "
+                + "namespace \"\(pod.namespace)\": no relationship found between node '\(state.node)' and this object"
+        }
+        return nil
     }
 
     // MARK: The end

@@ -131,7 +131,7 @@ extension Kubelet {
     }
 
     /// 64 hexadecimal digits that are always the same for the same text.
-    private static func digest(_ text: String) -> String {
+    static func digest(_ text: String) -> String {
         var generator = SeededGenerator(
             seed: text.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
         )

@@ -7,6 +7,19 @@ struct ModelRuntime: Sendable {
     /// Counts what may have changed a content.
     private(set) var writes = 0
     private var containers: [ContainerID: ModelContainer] = [:]
+    /// The commands that run or ran beside containers, by number.
+    private var execs: [Int: Exec] = [:]
+    private var lastExec = 0
+
+    private struct Exec: Sendable {
+        /// The container that it runs in.
+        let host: ContainerID
+        /// Nil when it has ended.
+        var container: ModelContainer?
+        var events: [ExecEvent] = []
+        /// Nobody wants to know any more.
+        var isForgotten = false
+    }
 
     static func start(_ run: ContainerRun, _ cluster: inout Cluster) {
         guard let container = ModelContainer(run, scripts: cluster.behaviour.scripts) else {
@@ -36,7 +49,7 @@ struct ModelRuntime: Sendable {
             cluster.enqueue(.container(id), after: pause)
         } else {
             if !container.unwritten.isEmpty { cluster.report(.log(id, container.unwritten)) }
-            cluster.controllers.model.containers[id] = nil
+            cluster.controllers.model.remove(id)
             cluster.report(.exited(id, code: code ?? 0))
         }
     }
@@ -45,7 +58,7 @@ struct ModelRuntime: Sendable {
     static func stop(_ id: ContainerID, grace: Duration, _ cluster: inout Cluster) {
         guard let container = cluster.controllers.model.containers[id] else { return }
         if container.endsOnTermination {
-            cluster.controllers.model.containers[id] = nil
+            cluster.controllers.model.remove(id)
             cluster.report(.log(id, container.unwritten + ModelRsync.errorLine(20)))
             cluster.report(.exited(id, code: 20))
         } else {
@@ -54,7 +67,7 @@ struct ModelRuntime: Sendable {
     }
 
     static func kill(_ id: ContainerID, _ cluster: inout Cluster) {
-        guard let container = cluster.controllers.model.containers.removeValue(forKey: id) else { return }
+        guard let container = cluster.controllers.model.remove(id) else { return }
         if !container.unwritten.isEmpty { cluster.report(.log(id, container.unwritten)) }
         cluster.report(.exited(id, code: 137))
     }
@@ -71,7 +84,74 @@ struct ModelRuntime: Sendable {
     }
 
     /// A container ends without anybody being told.
-    mutating func end(_ id: ContainerID) { containers[id] = nil }
+    mutating func end(_ id: ContainerID) {
+        containers[id] = nil
+        execs = execs.filter { $0.value.host != id }
+    }
+
+    /// A container ends, and with it whatever runs beside its first process.
+    @discardableResult
+    private mutating func remove(_ id: ContainerID) -> ModelContainer? {
+        for (number, exec) in execs where exec.host == id && exec.container != nil {
+            finish(number, .ended(code: 137))
+        }
+        return containers.removeValue(forKey: id)
+    }
+
+    // MARK: Commands beside a container
+
+    /// Begins a command in a container.
+    ///
+    /// - Returns: its number.
+    static func exec(_ id: ContainerID, _ command: [String], _ cluster: inout Cluster) -> Int {
+        cluster.controllers.model.lastExec += 1
+        let number = cluster.controllers.model.lastExec
+        var run = cluster.controllers.model.containers[id]?.run
+        run?.command = command
+        let container = run.flatMap { ModelContainer($0, scripts: cluster.behaviour.scripts) }
+        cluster.controllers.model.execs[number] = Exec(host: id, container: container)
+        if container == nil {
+            let words = ExecStatus.missingProgram(command.first, in: id)
+            cluster.controllers.model.finish(number, .failed(message: words))
+        } else {
+            cluster.soon(.exec(number), 30...50)
+        }
+        return number
+    }
+
+    /// Lets a command go on until it pauses or ends.
+    static func step(exec number: Int, _ cluster: inout Cluster) {
+        guard let exec = cluster.controllers.model.execs[number], var container = exec.container else { return }
+        var files = ModelFiles(cluster.controllers.model.contents, container.run, now: cluster.now)
+        cluster.controllers.model.contents = [:]
+        let (output, pause, code) = container.step(&files, injected: &cluster.controllers.behaviour.rsyncExits)
+        cluster.controllers.model.contents = files.contents
+        cluster.controllers.model.execs[number]?.container = container
+        if !output.isEmpty { cluster.controllers.model.execs[number]?.events.append(.output(Data(output.utf8))) }
+        if let pause {
+            cluster.enqueue(.exec(number), after: pause)
+        } else {
+            cluster.controllers.model.finish(number, .ended(code: code ?? 0))
+        }
+        cluster.logPieces += 1
+    }
+
+    private mutating func finish(_ number: Int, _ event: ExecEvent) {
+        execs[number]?.container = nil
+        execs[number]?.events.append(event)
+        if execs[number]?.isForgotten == true { execs[number] = nil }
+    }
+
+    func event(_ index: Int, ofExec number: Int) -> ExecEvent? {
+        guard let events = execs[number]?.events, events.indices.contains(index) else { return nil }
+        return events[index]
+    }
+
+    /// Lets a command go on unheard.
+    mutating func forgetExec(_ number: Int) {
+        execs[number]?.isForgotten = true
+        if execs[number]?.container == nil { execs[number] = nil }
+    }
 
     mutating func forget(_ storage: Storage) {
         for key in contents.keys {

@@ -27,6 +27,8 @@ struct PodOnNode: Sendable {
     var sandboxGone = false
     /// When the pod's object is to go, as the last thing.
     var deletionDue: Duration?
+    /// The node authorizer has refused a claim: until then the kubelet does not look again.
+    var forbiddenUntil: Duration?
     /// An Event has said already why the volumes are not there.
     var complained: String?
 

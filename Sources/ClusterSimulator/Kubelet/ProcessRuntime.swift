@@ -11,6 +11,8 @@ public actor ProcessRuntime: ContainerRuntime {
     private let report: AsyncStream<RuntimeReport>.Continuation
     private let sandbox: ProcessSandbox
     private var processes: [ContainerID: ContainerProcess] = [:]
+    /// What the running containers were started with.
+    private var runs: [ContainerID: ContainerRun] = [:]
     /// Waiting for the last process to end.
     private var idle: [CheckedContinuation<Void, Never>] = []
 
@@ -59,17 +61,48 @@ public actor ProcessRuntime: ContainerRuntime {
         report.finish()
     }
 
+    public func exec(
+        _ id: ContainerID,
+        _ command: [String],
+        hasInput: Bool,
+        hears: @escaping @Sendable (ExecEvent) -> Void
+    ) async -> (any ExecInput)? {
+        let program = command.first ?? ""
+        guard let run = runs[id], let container = processes[id]?.containerProcess else {
+            hears(.failed(message: "failed to exec in container: container is in CONTAINER_EXITED state"))
+            return nil
+        }
+        guard Self.canFind(program, in: run) else {
+            hears(.failed(message: ExecStatus.missingProgram(program, in: id)))
+            return nil
+        }
+        do {
+            let arguments = sandbox.arguments(for: command, beside: container, of: run)
+            let process = try ContainerProcess(arguments, .apart(hasInput: hasInput))
+            process.follow(hears)
+            return process.input
+        } catch {
+            hears(.failed(message: "failed to exec in container: \(error)"))
+            return nil
+        }
+    }
+
+    /// Whether a program is there. One of a mounted volume can't be looked up from here; anything else must be one of the
+    /// host's.
+    private static func canFind(_ program: String, in run: ContainerRun) -> Bool {
+        run.mounts.contains { program.hasPrefix($0.path) } || ProcessSandbox.program(program) != nil
+    }
+
     private func start(_ run: ContainerRun) {
-        // A program of a mounted volume can't be looked up from here; anything else must be one of the host's.
         let program = run.command.first ?? ""
-        if !run.mounts.contains(where: { program.hasPrefix($0.path) }), ProcessSandbox.program(program) == nil {
+        if !Self.canFind(program, in: run) {
             report.yield(.failedToStart(run.id, message: missingProgramMessage(program)))
             return
         }
         do {
             let directories = try run.mounts.map { try sandbox.prepare($0, node: run.node, pod: run.id.pod) }
             let process = try ContainerProcess(sandbox.arguments(for: run, directories: directories))
-            processes[run.id] = process
+            (processes[run.id], runs[run.id]) = (process, run)
             report.yield(.started(run.id))
             let report = report
             process.follow {
@@ -83,7 +116,7 @@ public actor ProcessRuntime: ContainerRuntime {
     }
 
     private func ended(_ id: ContainerID, _ code: Int) {
-        processes[id] = nil
+        (processes[id], runs[id]) = (nil, nil)
         report.yield(.exited(id, code: code))
         guard processes.isEmpty else { return }
         for continuation in idle { continuation.resume() }

@@ -88,7 +88,30 @@ struct ProcessSandbox: Sendable {
 
     /// The arguments that run a container, the program first.
     func arguments(for run: ContainerRun, directories: [String]) -> [String] {
-        var command = run.command
+        let command = withRights(of: run, run.command)
+        let mounts = zip(run.mounts, directories).sorted { $0.0.path < $1.0.path }
+        if let bubblewrap {
+            return [bubblewrap] + bubblewrapOptions(run, mounts) + ["--"] + command
+        }
+        // What unshare itself has to say is not the container's.
+        let start = "exec unshare --mount --pid --fork --kill-child sh -c \"$0\" sh \"$@\" 2> /dev/null"
+        return ["sh", "-c", start, unshareScript(run, mounts)] + command
+    }
+
+    /// The arguments that run a command in a container's view.
+    ///
+    /// - Parameter process: the container's first one.
+    func arguments(for command: [String], beside process: pid_t, of run: ContainerRun) -> [String] {
+        ["nsenter", "--target", "\(process)", "--mount", "--pid", "--root"]
+            // The only user that an ordinary one can map is the container's root already.
+            + (geteuid() == 0 ? [] : ["--user", "--preserve-credentials"])
+            + ["--", "env", "--ignore-environment", "--chdir", run.workingDirectory]
+            + environment(of: run).map { "\($0.key)=\($0.value)" }.sorted() + withRights(of: run, command)
+    }
+
+    /// A command with what gives it a container's user, groups and capabilities.
+    private func withRights(of run: ContainerRun, _ command: [String]) -> [String] {
+        var command = command
         if run.user != 0 || run.group != 0 {
             command =
                 [
@@ -101,13 +124,7 @@ struct ProcessSandbox: Sendable {
             let kept = capabilities.sorted().map { ",+\($0.lowercased())" }.joined()
             command = ["setpriv", "--bounding-set=-all\(kept)", "--inh-caps=-all"] + command
         }
-        let mounts = zip(run.mounts, directories).sorted { $0.0.path < $1.0.path }
-        if let bubblewrap {
-            return [bubblewrap] + bubblewrapOptions(run, mounts) + ["--"] + command
-        }
-        // What unshare itself has to say is not the container's.
-        let start = "exec unshare --mount --pid --fork --kill-child sh -c \"$0\" sh \"$@\" 2> /dev/null"
-        return ["sh", "-c", start, unshareScript(run, mounts)] + command
+        return command
     }
 
     private func bubblewrapOptions(_ run: ContainerRun, _ mounts: [(Mount, String)]) -> [String] {
