@@ -65,6 +65,7 @@ extension Cluster {
             object[path: ["metadata", "labels", "kubernetes.io/metadata.name"]] = .string(object.name)
             object["status"] = ["phase": "Active"]
         case .resourceQuotas: object["status"] = [:]
+        case .volumeAttachments: object["status"] = ["attached": false]
         case .podDisruptionBudgets:
             object["status"] = [
                 "disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0,

@@ -66,7 +66,7 @@ enum AttachDetachController {
                 "spec": [
                     "attacher": volume.at("spec", "csi", "driver") ?? "", "nodeName": .string(node),
                     "source": ["persistentVolumeName": .string(volume.name)],
-                ], "status": ["attached": false],
+                ],
             ]
             do {
                 try cluster.create(.volumeAttachments, attachment)
