@@ -3,15 +3,9 @@ import FoundationEssentials
 /// A `metav1.Status`: how the API server says no.
 public struct Status: Decodable, Sendable {
     public struct Details: Decodable, Sendable {
-        public struct Cause: Decodable, Sendable {
-            public var reason: String?
-            public var message: String?
-        }
         public var retryAfterSeconds: Int?
-        public var causes: [Cause]?
     }
 
-    public var status: String?
     public var code: Int?
     public var reason: String?
     public var message: String?

@@ -239,18 +239,27 @@ public final class ExecSession: Sendable {
         }
     }
 
-    /// What a `metav1.Status` says of a command.
+    /// What the API server says of a command that has ended: a `metav1.Status`, whose cause `ExitCode` bears the code.
+    private struct CommandStatus: Decodable {
+        struct Details: Decodable { var causes: [Cause]? }
+        struct Cause: Decodable { var reason, message: String? }
+
+        var status: String
+        var code: Int?
+        var reason: String?
+        var details: Details?
+
+        var exitCode: Int? {
+            details?.causes?.first { $0.reason == "ExitCode" }?.message.flatMap { Int($0) }
+        }
+    }
+
+    /// What a status says of a command.
     private func outcome(_ data: Data) -> Result<Int, APIError> {
         do {
-            let status = try JSONDecoder().decode(Status.self, from: data)
+            let status = try JSONDecoder().decode(CommandStatus.self, from: data)
             if status.status == "Success" { return .success(0) }
-            if status.reason == "NonZeroExitCode",
-                let code = status.details?.causes?.first(where: { $0.reason == "ExitCode" })?.message.flatMap({
-                    Int($0)
-                })
-            {
-                return .success(code)
-            }
+            if status.reason == "NonZeroExitCode", let code = status.exitCode { return .success(code) }
             let response = Response(status: status.code ?? 500, body: data)
             return .failure(APIError(request: request, response: response, hiding: hiding))
         } catch {
