@@ -96,6 +96,26 @@ extension Client {
         }
     }
 
+    /// Waits until an object is gone. An object of its name with another UID does not count.
+    ///
+    /// - Parameters:
+    ///   - limit: how long to wait.
+    ///   - what: what is waited for, as in "waited 5 s for …"; nil for the object's deletion.
+    /// - Throws: `WaitTimeout`, `APIError`.
+    public func awaitDeletion<Object: KubernetesObject>(
+        of object: Object,
+        limit: Duration,
+        what: String? = nil
+    ) async throws {
+        try await wait(
+            for: Object.self,
+            in: object.metadata.namespace,
+            named: object.metadata.name,
+            limit: limit,
+            what: what ?? "\(object.title) to be deleted"
+        ) { $0.objects[object.metadata.uid] == nil ? () : nil }
+    }
+
     private enum WaitOutcome<Value> {
         case value(Value)
         case limit

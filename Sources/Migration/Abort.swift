@@ -33,7 +33,11 @@ struct Abort: Sendable {
             let isDone = recovered.stopped.isEmpty && !progress.unit.claims.contains(where: \.bearsTraces)
             journal.mark(unit, .ended(isDone: isDone))
             report.stopped += recovered.stopped
-            for claim in staging { await journal.orWarn(claim.title) { try await awaitRemoval(of: claim) } }
+            for claim in staging {
+                await journal.orWarn(claim.title) {
+                    try await context.destination.awaitDeletion(of: claim, limit: context.limits.rebinding)
+                }
+            }
             for state in progress.unit.claims {
                 if state.next == .done {
                     report.add(
@@ -49,17 +53,6 @@ struct Abort: Sendable {
                 }
             }
         }
-    }
-
-    /// Waits until an object that is being deleted is gone.
-    private func awaitRemoval<Object: KubernetesObject>(of object: Object) async throws {
-        try await context.destination.wait(
-            for: Object.self,
-            in: object.metadata.namespace,
-            named: object.metadata.name,
-            limit: context.limits.rebinding,
-            what: "\(object.title) to be deleted"
-        ) { $0.objects[object.metadata.uid] == nil ? () : nil }
     }
 }
 

@@ -105,12 +105,6 @@ struct Volumes: Sendable {
 
     /// Waits until a volume that is to be reclaimed is gone.
     func awaitFreed(_ volume: PersistentVolume) async throws {
-        try await client.wait(
-            for: PersistentVolume.self,
-            in: nil,
-            named: volume.metadata.name,
-            limit: limits.rebinding,
-            what: "\(volume.title) to be deleted"
-        ) { $0.objects[volume.metadata.uid] == nil ? () : nil }
+        try await client.awaitDeletion(of: volume, limit: limits.rebinding)
     }
 }

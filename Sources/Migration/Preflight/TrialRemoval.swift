@@ -70,13 +70,7 @@ struct TrialRemoval: Sendable {
             if let volume { try await giveBack(volume, of: claim) }
         }
         try await client.delete(.claims, claim.name, uid: uid)
-        try await client.wait(
-            for: PersistentVolumeClaim.self,
-            in: claim.metadata.namespace,
-            named: claim.metadata.name,
-            limit: limits.rebinding,
-            what: "\(claim.title) to be gone"
-        ) { $0.objects[uid] == nil ? () : nil }
+        try await client.awaitDeletion(of: claim, limit: limits.rebinding, what: "\(claim.title) to be gone")
         var last: PersistentVolume?
         do {
             // The wait covers all volumes, because one may have been made while the claim was deleted.

@@ -24,13 +24,7 @@ struct ClaimDeletion: Sendable {
         let end = time.now() + limits.rebinding
         do {
             for claim in claims {
-                try await client(of: claim, state).wait(
-                    for: PersistentVolumeClaim.self,
-                    in: claim.metadata.namespace,
-                    named: claim.metadata.name,
-                    limit: end - time.now(),
-                    what: "\(claim.metadata.name) to be deleted"
-                ) { $0.objects[claim.metadata.uid] == nil ? () : nil }
+                try await client(of: claim, state).awaitDeletion(of: claim, limit: end - time.now())
             }
         } catch is WaitTimeout {
             let sorted = claims.sorted { $0.name < $1.name }

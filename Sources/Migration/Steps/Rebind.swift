@@ -192,13 +192,11 @@ struct Rebind: UnitAction {
             uid: usurper.metadata.uid,
             resourceVersion: usurper.metadata.resourceVersion
         )
-        try await destination.wait(
-            for: PersistentVolumeClaim.self,
-            in: state.name.namespace,
-            named: state.name.name,
+        try await destination.awaitDeletion(
+            of: usurper,
             limit: limits.rebinding,
             what: "the new \(state.title) to be gone"
-        ) { $0.objects[usurper.metadata.uid] == nil ? () : nil }
+        )
         return try await reader.read(state)
     }
 
