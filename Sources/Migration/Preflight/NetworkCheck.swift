@@ -89,22 +89,11 @@ struct NetworkCheck: Sendable {
         _ = try await Capabilities.admitted(trial.client(of: address)) {
             try await destination.create(.pods, in: trial.namespace, $0)
         }
-        let name = trial.clientName
-        var last: Pod?
-        do {
-            let pod = try await destination.wait(
-                for: Pod.self,
-                in: name.namespace,
-                named: name.name,
-                limit: options.podReadyTimeout,
-                what: "the pod that copies"
-            ) { snapshot -> Pod? in
-                guard let pod = snapshot.object(named: name.name) else { throw Refusal("somebody deleted its pod") }
-                last = pod
-                return pod.isFinished ? pod : nil
-            }
-            return pod.phase == .failed ? await TrialFailure(destination).failure(of: pod, RsyncFlags()) : nil
-        } catch is WaitTimeout {
+        return try await TrialFailure(destination).awaitFailure(
+            of: trial.clientName,
+            RsyncFlags(),
+            limit: options.podReadyTimeout
+        ) { last in
             let runs = last?.state(of: Trial.container)?.running != nil
             var why = "does anything cut connections between pods, such as a policy of the network itself?"
             if !runs, let last { why = await Complaints(destination).hindrance(of: last) ?? "nothing says why" }

@@ -76,27 +76,16 @@ struct ProvisioningCheck: Sendable {
     ///
     /// - Returns: The reason why it did not in time; nil where it did.
     private func awaitSuccess(of trial: Trial) async throws -> String? {
-        let name = trial.podName
-        var last: Pod?
-        do {
-            let pod = try await client.wait(
-                for: Pod.self,
-                in: name.namespace,
-                named: name.name,
-                limit: options.podReadyTimeout,
-                what: "the pod"
-            ) { snapshot -> Pod? in
-                guard let pod = snapshot.object(named: name.name) else { throw Refusal("somebody deleted its pod") }
-                last = pod
-                return pod.isFinished || pod.isReady ? pod : nil
-            }
-            return pod.phase == .failed ? await TrialFailure(client).failure(of: pod, trial.content) : nil
-        } catch is WaitTimeout {
-            var reason = "its pod did not run within \(options.podReadyTimeout.inWords)"
-            if let last {
-                reason += ": " + (await TrialFailure(client).hindrance(of: last, waitingFor: trial.claimName))
-            }
-            return reason
+        let failure = TrialFailure(client)
+        return try await failure.awaitFailure(
+            of: trial.podName,
+            trial.content,
+            limit: options.podReadyTimeout,
+            orUntil: \.isReady
+        ) { last in
+            let reason = "its pod did not run within \(options.podReadyTimeout.inWords)"
+            guard let last else { return reason }
+            return reason + ": " + (await failure.hindrance(of: last, waitingFor: trial.claimName))
         }
     }
 }

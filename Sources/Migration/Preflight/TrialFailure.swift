@@ -1,13 +1,46 @@
 import Kubernetes
 
-/// Finds the reason why a trial failed.
+/// Finds out whether a trial failed, and why.
 struct TrialFailure: Sendable {
     private let client: Client
 
     init(_ client: Client) { self.client = client }
 
+    /// Waits until a trial's pod has ended, or does what is enough.
+    ///
+    /// - Parameters:
+    ///   - isEnough: True where the pod need not end.
+    ///   - lateness: Returns the reason why it did not in time, given the pod as last seen.
+    /// - Returns: The reason why it failed; nil where it did not.
+    /// - Throws: `Refusal` where somebody deletes the pod; `APIError`.
+    func awaitFailure(
+        of name: ObjectName,
+        _ content: any MoverContent,
+        limit: Duration,
+        orUntil isEnough: (Pod) -> Bool = { _ in false },
+        lateness: (Pod?) async -> String
+    ) async throws -> String? {
+        var last: Pod?
+        do {
+            let pod = try await client.wait(
+                for: Pod.self,
+                in: name.namespace,
+                named: name.name,
+                limit: limit,
+                what: "the pod of a trial"
+            ) { snapshot -> Pod? in
+                guard let pod = snapshot.object(named: name.name) else { throw Refusal("somebody deleted its pod") }
+                last = pod
+                return pod.isFinished || isEnough(pod) ? pod : nil
+            }
+            return pod.phase == .failed ? await failure(of: pod, content) : nil
+        } catch is WaitTimeout {
+            return await lateness(last)
+        }
+    }
+
     /// Returns the reason why a trial's pod failed: its end, and its output.
-    func failure(of pod: Pod, _ content: any MoverContent) async -> String {
+    private func failure(of pod: Pod, _ content: any MoverContent) async -> String {
         guard let ended = pod.state(of: Trial.container)?.terminated else {
             return "its pod failed: \(pod.status?.reason ?? "Failed")\(pod.status?.message.map { ": \($0)" } ?? "")"
         }
