@@ -17,7 +17,6 @@ extension JSON {
 public struct ReclaimPolicy: TypedString {
     public static let retain = Self(rawValue: "Retain")
     public static let delete = Self(rawValue: "Delete")
-    public static let recycle = Self(rawValue: "Recycle")
 
     public let rawValue: String
     public init(rawValue: String) { self.rawValue = rawValue }

@@ -2,7 +2,7 @@ import Kubernetes
 
 /// Waits until volumes are detached from nodes where no mover can run.
 struct Detachment: Sendable {
-    private let client: Client
+    private var client: Client
     private let limits: Limits
     private let journal: Journal
     private let findings: Findings
@@ -15,13 +15,12 @@ struct Detachment: Sendable {
         nodes = Nodes(context)
     }
 
-    private init(_ other: Detachment, _ client: Client) {
-        (self.client, limits) = (client, other.limits)
-        (journal, findings, nodes) = (other.journal, other.findings, other.nodes)
-    }
-
     /// Returns the same with another client.
-    func using(_ client: Client) -> Detachment { Detachment(self, client) }
+    func using(_ client: Client) -> Detachment {
+        var other = self
+        other.client = client
+        return other
+    }
 
     /// Notes the attachments of a unit's volumes before it is stopped, so that the stop does not wait for a list of the
     /// whole cluster.

@@ -2,7 +2,7 @@ import Kubernetes
 
 /// Handles the pods of copies from their creation to their removal.
 struct MoverPods: Sendable {
-    private let client: Client
+    private var client: Client
     private let limits: Limits
     private let findings: Findings
     /// The time that a deleted mover may take to be gone. It has nothing to finish.
@@ -12,12 +12,12 @@ struct MoverPods: Sendable {
         (client, limits, findings) = (context.destination, context.limits, context.findings)
     }
 
-    private init(_ pods: MoverPods, _ client: Client) {
-        (self.client, limits, findings) = (client, pods.limits, pods.findings)
-    }
-
     /// Returns the same with another client.
-    func using(_ client: Client) -> MoverPods { MoverPods(self, client) }
+    func using(_ client: Client) -> MoverPods {
+        var other = self
+        other.client = client
+        return other
+    }
 
     /// Removes a pod of a copy that an earlier run left behind.
     func removeLeftover(_ name: ObjectName) async throws {
