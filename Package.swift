@@ -56,7 +56,7 @@ let package = Package(
         .target(
             name: "Migration",
             dependencies: ["Kubernetes", "Ed25519"],
-            resources: [.embedInCode("Mover/copy.sh"), .embedInCode("Mover/device.sh")],
+            resources: [.embedInCode("Mover/copy.sh"), .embedInCode("Mover/tell.sh"), .embedInCode("Mover/device.sh")],
             swiftSettings: optimised
         ),
         .executableTarget(

@@ -189,12 +189,13 @@ public struct Client: Sendable {
     public func followLog(
         of pod: ObjectName,
         container: String,
+        tail: Int? = nil,
         silence: Duration,
         onLine: (String) async throws -> Void
     ) async throws {
         let target = Self.target(
             try APIResource.pods.path(to: pod, subresource: "log"),
-            [("container", container), ("follow", "true")]
+            [("container", container), ("follow", "true")] + (tail.map { [("tailLines", String($0))] } ?? [])
         )
         let request = "follow the log of Pod \(pod)"
         let response = try await open(Request(.get, target, silence: silence), request: request)

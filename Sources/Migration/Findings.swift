@@ -8,6 +8,10 @@ final class Findings: Sendable {
         var lacksShell = false
         /// The nodes that have the movers' image.
         var nodesWithImage: Set<String> = []
+        /// The nodes where SELinux labels no files.
+        var nodesWithoutLabels: Set<String> = []
+        /// True where commands can be run in movers; nil before that was asked.
+        var runsCommands: Bool?
         /// The nodes as they were last listed.
         var sites: Sites?
         /// True where nodes may not be listed.

@@ -46,6 +46,8 @@ public struct Options: Sendable {
     public var parallelPerNode = 4
     /// True where passes copy while the workloads run, so that the stop is only for later changes.
     public var isLive = false
+    /// True where one pass copies while the workloads run, so that the stop is only for later changes.
+    public var passesEarly = true
     /// The object that is copied while the workloads run.
     public var copyFrom = CopyFrom.auto
     /// The time that the copy after the stop may take, as far as earlier passes can achieve it.

@@ -15,6 +15,8 @@ public struct Permission: Sendable, Equatable {
         case networkCopy
         /// Only `--copy-from snapshot` needs it, and passes over claims that no second pod can mount.
         case snapshots
+        /// It lets movers stand ready before the workloads stop.
+        case commands
         /// It tells how full the volumes are that are to become smaller.
         case usage
         /// It lets `kubectl describe` tell the story of claims and workloads; `--no-events` drops it.
@@ -57,6 +59,8 @@ public enum Permissions {
             Permission(resource: .claims, verbs: ["get", "list", "watch", "create", "patch", "delete"]),
             Permission(resource: .pods, verbs: ["get", "list", "watch", "create", "delete"]),
             Permission(resource: .pods, subresource: "log", verbs: ["get"]),
+            // Kubernetes asks for `get` where a WebSocket is opened, and from 1.35 on for `create` too.
+            Permission(resource: .pods, subresource: "exec", verbs: ["get", "create"], purpose: .commands),
         ] + Workload.ownKinds.map { Permission(resource: $0, verbs: ["get", "list", "watch", "patch"]) } + [
             Permission(resource: .statefulSets, verbs: ["create", "delete"], purpose: .claimTemplates),
             Permission(resource: .statefulSets, subresource: "finalizers", verbs: ["update"], purpose: .owners),
@@ -144,7 +148,7 @@ public enum Permissions {
             case .usage: options.makesSmaller
             case .story: options.recordsEvents
             case .snapshots: options.makesPasses && options.copyFrom == .snapshot
-            case .keda, .networkCopy, .custom, .owners: false
+            case .keda, .networkCopy, .custom, .owners, .commands: false
             }
         }
     }
@@ -155,7 +159,7 @@ public enum Permissions {
         let resources = Set(recorded.map(\.resource))
         let own = all.filter {
             switch $0.purpose {
-            case .always, .defaultClass, .claimTemplates, .snapshots, .usage, .story, .custom, .owners: false
+            case .always, .defaultClass, .claimTemplates, .snapshots, .usage, .story, .custom, .owners, .commands: false
             case .keda: resources.contains(.scaledObjects)
             case .networkCopy: discovery.routes.values.contains { $0.source != nil }
             }
@@ -186,12 +190,14 @@ public enum Permissions {
     ///
     /// - Parameters:
     ///   - copiesOverNetwork: True to include claims whose volumes no common node can mount.
+    ///   - runsCommands: True to include the commands by which movers stand ready before workloads stop.
     ///   - account: The ServiceAccount. The roles and their bindings bear its name too.
     /// - Returns: YAML of the ServiceAccount, a ClusterRole, the Roles that are needed in single namespaces, and their
     ///   bindings, with a comment on what they amount to.
     public static func rbac(
         for options: Options,
         copiesOverNetwork: Bool = false,
+        runsCommands: Bool = false,
         account: ObjectName = ObjectName("pvmigrate", in: Migrator.lockNamespace)
     ) -> String {
         // Permissions that depend on the findings are granted too.
@@ -199,6 +205,7 @@ public enum Permissions {
             switch permission.purpose {
             case .keda, .owners: true
             case .networkCopy: copiesOverNetwork
+            case .commands: runsCommands
             default: needed(for: options).contains(permission)
             }
         }
@@ -239,6 +246,9 @@ public enum Permissions {
         ]
         if granted.contains(where: { $0.title == "nodes/proxy" }) {
             lines.append("- get nodes/proxy: run commands in any container of any node")
+        }
+        if granted.contains(where: { $0.title == "pods/exec" }) {
+            lines.append("- create pods/exec in \(places): run commands in any container there")
         }
         if granted.contains(where: { $0.resource == .secrets }) {
             lines.append("- delete secrets in \(places): any Secret there, too")

@@ -45,8 +45,10 @@ extension Pipeline {
     public static let live = Pipeline(
         title: "Migration",
         whileRunning: [
-            .protect, .stage { [Stage($0), PlacementCheck($0)] },
-            .preCopy("with --live, ") { [PreCopy($0, copiesAtRest: false), LookAgain(context: $0)] },
+            .protect, .stage { [Stage($0), PlacementCheck($0), MakeReady($0)] },
+            .preCopy("copies once while the workloads run; with --live until little is left") {
+                [PreCopy($0, copiesAtRest: false), LookAgain(context: $0)]
+            },
         ],
         stopped: [.quiesce, .copy],
         finishing: [.seal, .rebind],
@@ -57,7 +59,10 @@ extension Pipeline {
 
     static let migration = Pipeline(
         title: "Migration",
-        whileRunning: [.protect, .stage { [Stage($0), MakeReady($0)] }],
+        whileRunning: [
+            .protect, .stage { [Stage($0), MakeReady($0)] },
+            .preCopy("copies once while the workloads run") { [EarlyPass($0)] },
+        ],
         stopped: live.stopped,
         finishing: live.finishing,
         onNewVolumes: live.onNewVolumes,
@@ -69,7 +74,8 @@ extension Pipeline {
     public static let staging = Pipeline(
         title: "Staging",
         whileRunning: [
-            .protect, .stage { [Stage($0), PlacementCheck($0)] }, .preCopy { [PreCopy($0, copiesAtRest: true)] },
+            .protect, .stage { [Stage($0), PlacementCheck($0), MakeReady($0)] },
+            .preCopy("copies while the workloads run, until little is left") { [PreCopy($0, copiesAtRest: true)] },
         ],
         stopped: [],
         finishing: [],
@@ -137,12 +143,12 @@ extension Step {
     }
 
     fileprivate static func preCopy(
-        _ condition: String = "",
+        _ summary: String,
         _ actions: @escaping @Sendable (Context) -> [any UnitAction]
     ) -> Step {
         Step(
             name: "pre-copy",
-            summary: "\(condition)copies while the workloads run, until little is left",
+            summary: summary,
             actions: actions
         )
     }

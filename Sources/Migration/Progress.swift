@@ -18,12 +18,16 @@ struct Progress: Sendable {
     var started: Duration?
     /// The time at which all were ready again; nil while they are not, and where nobody waits for that.
     var ready: Duration?
+    /// The movers that stand ready.
+    var standing: [Transfer.ID: StandingMover] = [:]
     var copies: [Transfer.ID: CopyResult] = [:]
     var passes: [Transfer.ID: Passes] = [:]
     /// The sightings of ready workloads, for the claims that were bound to their new volumes at that time.
     var readiness: [Transfer.ID: Sighting] = [:]
     /// The UIDs of the pods that had ended when nothing used the claims any more.
     var ended: Set<String> = []
+    /// True where some of them hold the claims until their objects are gone.
+    var leaves = false
     /// The claims whose old volumes are kept because pods may have written to them after the copy, each with its
     /// writer.
     var disturbed: [Transfer.ID: String] = [:]

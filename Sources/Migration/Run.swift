@@ -35,7 +35,7 @@ struct Run: Sendable {
         }
         if !discovery.units.isEmpty { Image(context).warnOfTag() }
         if swaps { await restore.startForgotten(discovery, into: &report) }
-        if !options.makesPasses, discovery.units.contains(where: \.isRunning) { await Nodes(context).learnImages() }
+        if discovery.units.contains(where: \.isRunning) { await learn() }
         for unit in await reports(of: discovery, interruption) {
             report.claims += unit.claims
             report.stopped += unit.stopped
@@ -52,6 +52,19 @@ struct Run: Sendable {
             }
         }
         return report
+    }
+
+    /// Finds out what decides how movers are made ready.
+    private func learn() async {
+        await Nodes(context).learnImages()
+        let runsCommands = await AccessReviews(context).may(.commands)
+        findings.note { $0.runsCommands = runsCommands }
+        guard !runsCommands else { return }
+        journal.info(
+            "pods/exec",
+            "not permitted: movers are made after the stop, which then takes some seconds longer; \"pvmigrate rbac "
+                + "--standing-movers\" prints what has to be granted"
+        )
     }
 
     /// The end of a unit. It is a struct, because with tuples the optimiser of Swift 6.3 made programs that trapped.

@@ -5,7 +5,8 @@ enum GoSpelling {
     static let booleans: Set<String> = [
         "set-defaults", "verbose-copy", "skip-source-validation", "preflight-validation-only",
         "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "recreate-pods",
-        "update-claim-templates", "network-copy", "no-events", "live", "help", "version",
+        "update-claim-templates", "network-copy", "standing-movers", "no-early-pass", "no-events", "live", "help",
+        "version",
     ]
     /// The flags that take a value.
     static let values: Set<String> = [

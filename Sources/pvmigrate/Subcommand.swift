@@ -45,7 +45,9 @@ extension RBACArguments: Subcommand {
     static let flags = "[--namespace <names>] [flags]"
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
-        surroundings.output(Permissions.rbac(for: try checked(), copiesOverNetwork: networkCopy))
+        surroundings.output(
+            Permissions.rbac(for: try checked(), copiesOverNetwork: networkCopy, runsCommands: standingMovers)
+        )
         return .done
     }
 }

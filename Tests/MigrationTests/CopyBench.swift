@@ -24,7 +24,7 @@ struct CopyBench {
     /// Makes it for a test, and removes it afterwards.
     static func with(_ image: Image = .gnu, _ body: (CopyBench) async throws -> Void) async throws {
         let bench = CopyBench(image: image)
-        for folder in [bench.source, bench.dest, bench.programs, bench.root + "/tmp"] {
+        for folder in [bench.source, bench.dest, bench.programs, bench.root + "/tmp", bench.root + "/work"] {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         }
         if image == .busybox, let busybox = Image.busyboxPath {
@@ -60,7 +60,7 @@ struct CopyBench {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
         let words = command.map { word in
-            word.replacing(#/(^|[ "'=<>(:])(/source|/dest)\b/#) { "\($0.1)\(root)\($0.2)" }
+            word.replacing(#/(^|[ "'=<>(:])(/source|/dest|/work)\b/#) { "\($0.1)\(root)\($0.2)" }
         }
         let path = image == .busybox ? [programs, "/usr/bin"] : [programs, "/usr/bin", "/bin"]
         process.arguments = ["-i", "PATH=\(path.joined(separator: ":"))", "TMPDIR=\(root)/tmp", "LC_ALL=C"] + words

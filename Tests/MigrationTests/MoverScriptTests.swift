@@ -13,7 +13,7 @@ struct MoverScriptTests {
 
     @Test("what stands both in a script and in Swift is the same")
     func names() {
-        #expect(CopyScript.text.contains("stamp=/dest/\(CopyScript.stamp); "))
+        #expect(CopyScript.text.contains("stamp=/dest/\(CopyScript.stamp)\n"))
         #expect(DeviceScript.text.contains("for program in \(DeviceScript.programs.joined(separator: " ")); do\n"))
     }
 }

@@ -123,7 +123,7 @@ final class RealScene: Sendable {
 
     /// Waits until the workload's pod runs.
     func awaitPod() async throws {
-        try await client.wait(for: Pod.self, in: "shop", limit: .seconds(30), what: "the pod to be ready") {
+        try await client.wait(for: Pod.self, in: "shop", limit: .seconds(300), what: "the pod to be ready") {
             $0.objects.values.contains { $0.isReady && $0.metadata.labels?["app"] == "app" } ? () : nil
         }
     }

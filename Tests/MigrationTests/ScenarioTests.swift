@@ -22,6 +22,10 @@ enum Scenario: String, CaseIterable, Sendable {
     case setDefaults
     /// With `--live` and two passes.
     case live
+    /// With movers that stand, before a Deployment and beside passes, and before a StatefulSet.
+    case standing
+    case standingLive
+    case standingSet
     /// Every kind of workload, each with a claim of its own.
     case replicaSet
     case replicationController
@@ -51,7 +55,7 @@ enum Scenario: String, CaseIterable, Sendable {
         options.setDefaults = self == .setDefaults
         options.recordsEvents = self == .retain
         options.recreatesPods = self == .pod
-        if self == .live { (options.isLive, options.maxOutage) = (true, .milliseconds(1)) }
+        if [.live, .standingLive].contains(self) { (options.isLive, options.maxOutage) = (true, .milliseconds(1)) }
         options.updatesClaimTemplates = self == .claimTemplates
         if self == .pausedOperator {
             options.pauses = [Pause(#"Roller/db={"spec":{"paused":true}}"#)].compactMap(\.self)
@@ -69,13 +73,15 @@ enum Scenario: String, CaseIterable, Sendable {
         case .lostRaces: world = World(seed: seed, lostRaces: 1)
         default: world = World(seed: seed)
         }
+        if [.standing, .standingLive, .standingSet].contains(self) { world.letMoversStand() }
         if !alone { world.addBystanders() }
         switch self {
         case .deployment, .retain, .waitForFirstConsumer, .hostPath, .lostRaces, .keepSource, .setDefaults, .live,
-            .goTool, .goToolSwap:
+            .standing, .standingLive, .goTool, .goToolSwap:
             world.addClaim("data")
             world.addDeployment("web", claims: ["data"])
         case .statefulSet: world.addStatefulSet("db", templates: ["data", "logs"], replicas: 3)
+        case .standingSet: world.addStatefulSet("db", templates: ["data"], replicas: 2)
         case .twoClaimsInOnePod:
             world.addClaim("one")
             world.addClaim("two")

@@ -56,6 +56,7 @@ struct World: Sendable {
         cluster = Cluster(seed: seed)
         self.policy = policy
         cluster.behaviour.lostRaceProbability = lostRaces
+        cluster.behaviour.denied = Self.commands
         for node in ["node-1", "node-2"] { cluster.addNode(node) }
         make(
             .storageClasses,
@@ -126,6 +127,16 @@ struct World: Sendable {
             ]
         )
         claims.insert(ObjectName(name, in: namespace))
+    }
+
+    private static let commands: Set<String> = ["get pods/exec", "create pods/exec"]
+
+    /// Lets movers stand, which are told what to do by commands.
+    mutating func letMoversStand() {
+        cluster.behaviour.denied = []
+        cluster.behaviour.scripts = [
+            CopyScript.text: "serve /work \"$@\"", CopyScript.telling(0, nil)[2]: "ask /work \"$@\"",
+        ]
     }
 
     private static func claimSpec(of storageClass: String) -> JSON {

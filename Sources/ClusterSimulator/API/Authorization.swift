@@ -34,6 +34,7 @@ extension Cluster {
 
     /// Role-based access control: whether any rule bound to the user allows it.
     func isAllowed(_ user: User, _ wanted: AccessAttributes) -> Bool {
+        if behaviour.denied.contains("\(wanted.verb) \(wanted.resource)") { return false }
         if user.groups.contains("system:masters") { return true }
         return rules(of: user, namespace: wanted.namespace).contains { Self.allows($0, wanted) }
     }

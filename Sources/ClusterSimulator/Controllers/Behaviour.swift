@@ -74,6 +74,8 @@ public struct Behaviour: Sendable {
     public var missingPrograms: Set<String> = []
     /// The containers that a mutating webhook adds to every new pod, as meshes and agents do.
     public var injectedContainers: [JSON] = []
+    /// What an authorizer that is asked before RBAC denies to everybody: `get pods/exec`.
+    public var denied: Set<String> = []
     /// Whether the admission plug-in OwnerReferencesPermissionEnforcement is on, as it is in OpenShift.
     public var enforcesOwnerReferences = false
     /// How many bytes a running container's log file holds before the kubelet begins another one; only the newest is read

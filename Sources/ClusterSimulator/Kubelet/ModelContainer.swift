@@ -6,6 +6,8 @@ struct ModelContainer: Sendable {
     private var commands: ArraySlice<ModelShell.Command>
     private var rsync: ModelRsync?
     private var writer: Writer?
+    private var server: ModelServer?
+    private var asker: ModelAsker?
     private var status = 0
 
     /// Appends lines to a file for as long as it runs, so that a write that gets lost can be found.
@@ -23,7 +25,8 @@ struct ModelContainer: Sendable {
         let program = run.command[0].split(separator: "/").last.map(String.init) ?? ""
         if ["sh", "bash", "ash"].contains(program), run.command.count > 2, run.command[1].hasPrefix("-") {
             let script = run.command[2]
-            commands = (ModelShell.wrapped(script, run.command) ?? ModelShell.parse(scripts[script] ?? script))[...]
+            let parsed = ModelShell.wrapped(script, run.command) ?? ModelShell.parse(scripts[script] ?? script)
+            commands = parsed.map { Self.expanded($0, run.command.dropFirst(4)) }[...]
         } else if Self.programs.contains(program) {
             commands = [ModelShell.Command(words: [program] + run.command.dropFirst(), condition: .always)]
         } else {
@@ -31,13 +34,25 @@ struct ModelContainer: Sendable {
         }
     }
 
+    /// A command with the script's own arguments in place of `$@`.
+    private static func expanded(_ command: ModelShell.Command, _ arguments: ArraySlice<String>) -> ModelShell.Command {
+        var command = command
+        command.words = command.words.flatMap { $0 == "$@" ? Array(arguments) : [$0] }
+        if command.words.first == "exec" { command.words.removeFirst() }
+        return command
+    }
+
     private static let programs: Set<String> = [
-        "cat", "dd", "echo", "exit", "false", "ln", "ls", "mkdir", "printf", "rm", "rsync", "sleep", "sync", "test",
+        "ask", "cat", "dd", "echo", "exit", "false", "ln", "ls", "mkdir", "printf", "rm", "rsync", "serve", "sleep",
+        "sync", "test",
         "touch", "true", "writer",
     ]
 
     /// rsync ends by itself when it is asked to; the others are the first process of their namespace and handle nothing.
     var endsOnTermination: Bool { rsync != nil && !["sh", "bash", "ash"].contains(run.command[0]) }
+
+    /// Whether it does what others of its container ask for.
+    var isServing: Bool { server != nil }
 
     /// Goes on until the next pause or the end.
     ///
@@ -51,6 +66,7 @@ struct ModelContainer: Sendable {
             if var current = rsync {
                 let step = current.step(&files)
                 output += step.output
+                server?.output += step.output
                 if let pause = step.pause {
                     rsync = current
                     return (output, pause, nil)
@@ -66,6 +82,24 @@ struct ModelContainer: Sendable {
                 guard files.write(current.path, file) else { return (output, nil, 1) }
                 writer = current
                 return (output, current.interval, nil)
+            }
+            if var current = asker {
+                let answer = current.step(&files)
+                asker = answer == nil ? current : nil
+                guard let answer else { return (output, .milliseconds(5), nil) }
+                output += answer
+            }
+            if var current = server {
+                let turn = current.step(&files, status: status)
+                server = current
+                switch turn {
+                case .perform(let words):
+                    if let pause = start(words, &files, &output, &injected) { return (output, pause, nil) }
+                case .wait(let pause): return (output, pause, nil)
+                case .end: server = nil
+                }
+                if server != nil { continue }
+                status = 0
             }
             guard let command = commands.popFirst() else { return (output, nil, status) }
             switch command.condition {
@@ -87,7 +121,8 @@ struct ModelContainer: Sendable {
         _ output: inout String,
         _ injected: inout [Int]
     ) -> Duration? {
-        let arguments = Array(words.dropFirst()).filter { $0 != "2>&1" }
+        let arguments = Array(words.dropFirst()).filter { !$0.hasPrefix("2>") }
+        let hidesErrors = words.contains("2>/dev/null")
         status = 0
         switch words[0].split(separator: "/").last.map(String.init) ?? "" {
         case "true", "sync", ":": break
@@ -116,6 +151,8 @@ struct ModelContainer: Sendable {
         case "writer":
             let interval = arguments.count > 1 ? Double(arguments[1]) ?? 1 : 1
             writer = Writer(path: arguments.first ?? "", interval: .milliseconds(Int(interval * 1000)))
+        case "serve": server = ModelServer(arguments)
+        case "ask": asker = ModelAsker(arguments)
         case "test":
             status = arguments.count > 1 && (files[arguments[1]] != nil || files.isDirectory(arguments[1])) ? 0 : 1
         case "cat":
@@ -123,7 +160,7 @@ struct ModelContainer: Sendable {
                 if let file = files[path] {
                     output += file.content
                 } else {
-                    missing("cat: can't open '\(path)'", &output)
+                    missing(hidesErrors ? nil : "cat: can't open '\(path)'", &output)
                 }
             }
         case "ls":
@@ -142,8 +179,8 @@ struct ModelContainer: Sendable {
         return nil
     }
 
-    private mutating func missing(_ what: String, _ output: inout String) {
-        output += what + ": No such file or directory\n"
+    private mutating func missing(_ what: String?, _ output: inout String) {
+        if let what { output += what + ": No such file or directory\n" }
         status = 1
     }
 

@@ -16,6 +16,7 @@ struct ModelRuntime: Sendable {
         let host: ContainerID
         /// Nil when it has ended.
         var container: ModelContainer?
+        var hasBegun = false
         var events: [ExecEvent] = []
         /// Nobody wants to know any more.
         var isForgotten = false
@@ -127,6 +128,11 @@ struct ModelRuntime: Sendable {
         let (output, pause, code) = container.step(&files, injected: &cluster.controllers.behaviour.rsyncExits)
         cluster.controllers.model.contents = files.contents
         cluster.controllers.model.execs[number]?.container = container
+        if !exec.hasBegun, cluster.controllers.model.containers[exec.host]?.isServing == true {
+            // It may have asked for something.
+            cluster.soon(.container(exec.host), 1...5)
+        }
+        cluster.controllers.model.execs[number]?.hasBegun = true
         if !output.isEmpty { cluster.controllers.model.execs[number]?.events.append(.output(Data(output.utf8))) }
         if let pause {
             cluster.enqueue(.exec(number), after: pause)

@@ -61,4 +61,24 @@ enum CopyScript {
     }
 
     static let text = MoverScript.text(PackageResources.copy_sh)
+
+    // MARK: Standing
+
+    /// The command line of a mover that stands.
+    static let standing = ["sh", "-c", text, "sh", "stand", "\(StandingMover.idle.components.seconds)"]
+
+    /// Returns the command line that tells a standing mover a command.
+    ///
+    /// - Parameter call: The command; nil to have it stay.
+    static func telling(_ number: Int, _ call: String?) -> [String] {
+        ["sh", "-c", MoverScript.text(PackageResources.tell_sh), "sh", "\(number)", call ?? ""]
+    }
+
+    /// Returns the call of the script's function that does what a command line of the script does.
+    static func call(_ command: [String]) -> String {
+        // The first four start the script.
+        (["perform"] + command.dropFirst(4).map(quoted)).joined(separator: " ")
+    }
+
+    private static func quoted(_ word: String) -> String { "'\(word.replacing("'", with: #"'\''"#))'" }
 }

@@ -24,6 +24,7 @@ struct DeviceScript: MoverContent, Equatable {
     var comparingCommand: [String] { checkingCommand }
     func passCommand(since moment: Int?) -> [String]? { nil }
     var tryingCommand: [String] { Self.command("try") }
+    func call(for command: Command) -> String? { nil }
 
     func volumes(_ names: [String], readOnly: Set<String>) -> [String: JSON] {
         ["volumeDevices": .array(names.map { ["name": .string($0), "devicePath": .string("/\($0)")] })]

@@ -17,8 +17,11 @@ protocol MoverContent: Sendable {
     /// - Parameter moment: The moment since which writes may be missing in what it reads, in seconds since 1970; nil
     ///   where it reads the volume that is written to.
     func passCommand(since moment: Int?) -> [String]?
-    /// The command line of preflight's trial, which has only the destination.
+    /// The command line of preflight's trial, which has only the destination. Where there is a shell, it shows first the
+    /// label that its process has (`Labels`).
     var tryingCommand: [String] { get }
+    /// Returns the call that tells a standing mover a command; nil for content that no mover stands for.
+    func call(for command: Command) -> String?
 
     /// False where the copied data may be lost with the node for a while after the mover's end.
     var isFlushed: Bool { get }
@@ -101,8 +104,21 @@ extension RsyncFlags: MoverContent {
     /// True also without verification where it is not root: only the check sees owners that could not be kept.
     var isToBeChecked: Bool { verification != .none || !isRoot }
     var tryingCommand: [String] {
-        let trial = further + ["--version"]
-        return hasShell ? command(.plain, trial) : ["rsync"] + trial
+        let trial = ["rsync"] + further + ["--version"]
+        return hasShell ? ["sh", "-c", "cat /proc/self/attr/current; exec \"$@\"", "sh"] + trial : trial
+    }
+
+    func call(for command: Command) -> String? {
+        // All of rsync's own output is more than a standing mover keeps.
+        guard hasShell, !verbose else { return nil }
+        let line =
+            switch command {
+            case .pass: self.command(.pass, copying)
+            case .copy: copyingCommand
+            case .check: self.command(.plain, checking)
+            case .compare: comparingCommand
+            }
+        return CopyScript.call(line)
     }
 
     private func command(_ mode: CopyScript.Mode, since moment: Int? = nil, _ rsync: [String]) -> [String] {

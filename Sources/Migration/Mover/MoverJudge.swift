@@ -25,18 +25,15 @@ struct MoverJudge: Sendable {
         let isCopied = mover.task == .compare || mover.task == .copy && copied?.exitCode == 0
         if isCopied, checked?.exitCode == 0 {
             let check = try await client.log(of: pod.name, container: MoverPod.checkContainer, tail: 1000)
-            guard let differences = content.differences(in: check) else {
-                return .again(
-                    "the log of the check does not show from its beginning to its end that nothing differs; do "
-                        + "--rsync-flags silence it, or does the kubelet keep too little of it (containerLogMaxSize)?"
-                )
-            }
-            if mover.task == .compare {
-                return .done(differences.isEmpty ? .equal(content.statistics(in: check)) : .different(differences))
-            }
-            try checkFinal(differences, content, at: pod.title, in: pod.metadata.namespace)
-            if differences.isEmpty { return .done(.equal(try await ofCopy() ?? content.statistics(in: check))) }
-            return .again(Self.stillDifferent(differences))
+            let outcome = judgeCheck(check, content)
+            guard mover.task == .copy else { return outcome }
+            return try judgeCopy(
+                try await ofCopy(),
+                checked: outcome,
+                content,
+                at: pod.title,
+                in: pod.metadata.namespace
+            )
         }
         // The reason is an eviction, a passed deadline or a node's shutdown. It says more than an exit code.
         let end = pod.status?.reason.map { "\($0)\(pod.status?.message.map { ": \($0)" } ?? "")" }
@@ -45,7 +42,71 @@ struct MoverJudge: Sendable {
             return .again("\(pod.title) failed: \(end ?? pod.failureOfOthers ?? "and nothing says why")")
         }
         let output = try await output(of: failedContainer, of: pod, failed)
-        let code = failed.exitCode
+        return try judgeFailure(failed.exitCode, output, mover, content, of: pod, end: end, took: took)
+    }
+
+    /// Returns the outcome of a command of a standing mover.
+    ///
+    /// - Throws: `Failure` where another attempt would fail too.
+    func judge(
+        _ end: CommandEnd,
+        of command: Command,
+        _ content: any MoverContent,
+        by mover: StandingMover,
+        took: Duration
+    ) throws -> MoverOutcome {
+        switch command {
+        case .pass where [0, MoverExit.vanished].contains(end.code):
+            return .done(.unchecked(content.statistics(in: end.output), took: took))
+        case .copy where end.code == 0: return .done(.equal(content.statistics(in: end.output)))
+        case .check where end.code == 0, .compare where end.code == 0: return judgeCheck(end.output, content)
+        case .pass, .copy, .check, .compare:
+            return try judgeFailure(end.code, end.output, mover.mover, content, of: mover.pod, end: nil, took: took)
+        }
+    }
+
+    /// Returns the outcome of a check that ended without a failure.
+    private func judgeCheck(_ output: String, _ content: any MoverContent) -> MoverOutcome {
+        guard let differences = content.differences(in: output) else {
+            return .again(
+                "the log of the check does not show from its beginning to its end that nothing differs; do "
+                    + "--rsync-flags silence it, or does the kubelet keep too little of it (containerLogMaxSize)?"
+            )
+        }
+        return .done(differences.isEmpty ? .equal(content.statistics(in: output)) : .different(differences))
+    }
+
+    /// Returns the outcome of a copy, given that of its check.
+    ///
+    /// - Throws: `Failure` where another copy would leave the same differences.
+    func judgeCopy(
+        _ statistics: CopyStatistics?,
+        checked: MoverOutcome,
+        _ content: any MoverContent,
+        at place: String,
+        in namespace: String?
+    ) throws -> MoverOutcome {
+        switch checked {
+        case .done(.equal(let found)): return .done(.equal(statistics ?? found))
+        case .done(.different(let items)):
+            try checkFinal(items, content, at: place, in: namespace)
+            return .again(Self.stillDifferent(items))
+        case let other: return other
+        }
+    }
+
+    /// Returns the outcome of a program that failed.
+    ///
+    /// - Throws: `Failure` where another attempt would fail too.
+    private func judgeFailure(
+        _ code: Int,
+        _ output: String,
+        _ mover: MoverPod,
+        _ content: any MoverContent,
+        of pod: Pod,
+        end: String?,
+        took: Duration
+    ) throws -> MoverOutcome {
         if let reduced = content.reduced(after: code, output: output) {
             return .unsupported(reduced.content, reduced.loss)
         }
@@ -65,7 +126,7 @@ struct MoverJudge: Sendable {
     }
 
     /// - Throws: `Failure` where another copy would leave the same differences.
-    func checkFinal(
+    private func checkFinal(
         _ differences: [String],
         _ content: any MoverContent,
         at place: String,
@@ -89,7 +150,7 @@ struct MoverJudge: Sendable {
         }
     }
 
-    static func stillDifferent(_ items: [String]) -> String {
+    private static func stillDifferent(_ items: [String]) -> String {
         "after the copy \(items.count) entries still differ, such as: \(items.first?.shortened(to: 1000) ?? "")"
     }
 }

@@ -16,13 +16,15 @@ struct MoverPod {
         /// Only starts, with the image and the destination. It does not mount the source, which is in use: where
         /// SELinux is enforced, the mount could take it from its pods.
         case nothing
+        /// Stands beside the workload and performs commands (`StandingMover`).
+        case stand
     }
 
     static let copyContainer = "copy"
     static let checkContainer = "check"
     /// The names of the claims' volumes and of the keys of a copy over the network. Each is mounted at the path of its
     /// name.
-    static let volumes: Set<String> = ["source", "dest", SourceServer.keys]
+    static let volumes: Set<String> = ["source", "dest", SourceServer.keys, "work"]
 
     var name: ObjectName
     var sourceClaim: String
@@ -81,6 +83,8 @@ struct MoverPod {
             "volumes": .array(
                 (task == .nothing ? [] : [sourceVolume])
                     + [["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]]]
+                    // The words and ends of commands.
+                    + (task == .stand ? [["name": "work", "emptyDir": [:]]] : [])
             ),
         ]
         if task == .copy, checks { spec["initContainers"] = [copying(content.copyingCommand)] }
@@ -115,13 +119,31 @@ struct MoverPod {
         case .copy: container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)
         case .compare: container(Self.checkContainer, content.comparingCommand, readOnly: Self.volumes)
         case .nothing: container(Self.checkContainer, content.tryingCommand, readOnly: [])
+        case .stand: copying(CopyScript.standing)
         }
     }
 
     /// True where it checks, after a copy or without one.
     var checks: Bool { task == .compare || task == .copy && content.isToBeChecked }
     /// The name of the container that runs first.
-    var nameOfFirstContainer: String { task == .copy || task == .pass ? Self.copyContainer : Self.checkContainer }
+    var nameOfFirstContainer: String {
+        switch task {
+        case .copy, .pass, .stand: Self.copyContainer
+        case .compare, .nothing: Self.checkContainer
+        }
+    }
+
+    /// The words for its work on a node.
+    func inWords(on started: Pod) -> String {
+        let what =
+            switch task {
+            case .copy: "copying"
+            case .pass: "copying while it is in use"
+            case .compare: "comparing"
+            case .nothing, .stand: "running"
+            }
+        return what + " on node \(started.spec.nodeName ?? "?")" + (owner.map { " as \($0.inWords)" } ?? "")
+    }
 
     private func copying(_ command: [String]) -> JSON {
         container(Self.copyContainer, command, readOnly: ["source", SourceServer.keys])
@@ -133,7 +155,8 @@ struct MoverPod {
             image: image,
             command,
             content.volumes(
-                (task == .nothing ? [] : [server == nil ? "source" : SourceServer.keys]) + ["dest"],
+                (task == .nothing ? [] : [server == nil ? "source" : SourceServer.keys]) + ["dest"]
+                    + (task == .stand ? ["work"] : []),
                 readOnly: readOnly
             ),
             isRoot: owner == nil

@@ -43,8 +43,9 @@ struct MoverPods: Sendable {
 
     /// Waits until the mover's first container has started. It may have ended by then.
     ///
+    /// - Parameter untilEnd: True to wait until it has ended.
     /// - Returns: The mover at that time. Where somebody deletes it, it is terminating, or nil.
-    func awaitStart(of pod: Pod, _ mover: MoverPod) async throws -> Pod? {
+    func awaitStart(of pod: Pod, _ mover: MoverPod, untilEnd: Bool = false) async throws -> Pod? {
         var last: Pod = pod
         do {
             let started: Pod? = try await client.wait(
@@ -58,7 +59,7 @@ struct MoverPods: Sendable {
                 last = now
                 let state = now.state(of: mover.nameOfFirstContainer)
                 let isOver = now.isFinished || now.metadata.isTerminating
-                return isOver || state?.running != nil || state?.terminated != nil ? .some(now) : nil
+                return isOver || state?.running != nil && !untilEnd || state?.terminated != nil ? .some(now) : nil
             }
             if let node = started?.spec.nodeName { findings.note { $0.nodesWithImage.insert(node) } }
             return started
@@ -75,11 +76,12 @@ struct MoverPods: Sendable {
 
     /// Deletes a mover and waits until it is gone, so that its claims are free.
     ///
+    /// - Parameter isIdle: True where it runs and does nothing.
     /// - Throws: `Failure` where it is not gone in time. It may still be writing, so nothing may use the staging claim
     ///   then.
-    func remove(_ pod: Pod, limit: Duration? = nil) async throws {
-        // An ended mover writes no more, and waiting for the kubelet would only prolong the outage.
-        try await client.delete(.pods, pod.name, uid: pod.metadata.uid, grace: pod.hasEnded ? 0 : 1)
+    func remove(_ pod: Pod, isIdle: Bool = false, limit: Duration? = nil) async throws {
+        // A mover that writes no more is gone at once, and waiting for the kubelet would only prolong the outage.
+        try await client.delete(.pods, pod.name, uid: pod.metadata.uid, grace: isIdle || pod.hasEnded ? 0 : 1)
         var last: Pod = pod
         do {
             try await client.wait(

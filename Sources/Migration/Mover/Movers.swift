@@ -10,6 +10,16 @@ enum MoverResult: Sendable {
     case unchecked(CopyStatistics?, took: Duration)
 }
 
+extension MoverResult {
+    /// The statistics of what was copied or compared.
+    var statistics: CopyStatistics? {
+        switch self {
+        case .equal(let statistics), .unchecked(let statistics, _): statistics
+        case .different: nil
+        }
+    }
+}
+
 /// The outcome of one mover.
 enum MoverOutcome: Sendable {
     case done(MoverResult)
@@ -50,6 +60,7 @@ struct Movers: Sendable {
     private let serving: Serving
     private let judge: MoverJudge
     private let output: MoverOutput
+    private let standing: StandingMovers
     private let image: Image
     private var time: TimeSource { destination.time }
 
@@ -64,6 +75,7 @@ struct Movers: Sendable {
         serving = Serving(context)
         judge = MoverJudge(context)
         output = MoverOutput(context)
+        standing = StandingMovers(context)
         image = Image(context)
     }
 
@@ -75,19 +87,27 @@ struct Movers: Sendable {
     /// - Parameters:
     ///   - state: The state of the claim. It is read again after each failure.
     ///   - source: The object that they read.
+    ///   - standing: The mover that stands for it. It is gone at the end, unless this throws; where it fails, others are
+    ///     made.
     /// - Returns: The last run; nil for a pass where it turned out that the image has no shell, which passes need.
     /// - Throws: `Failure` where no attempt is left.
     func run(
         for state: inout ClaimState,
         task: MoverPod.Task,
-        reading source: PassSource = .volume
+        reading source: PassSource = .volume,
+        by standing: StandingMover? = nil
     ) async throws -> MoverRun? {
-        var content = content(of: state)
+        var standing = standing
+        var content = standing?.mover.content ?? content(of: state)
         var attempt = 1
         while true {
             let attempted: MoverAttempt
             do {
-                attempted = try await runOne(for: state, content, task, reading: source)
+                if let mover = standing {
+                    attempted = try await runStanding(mover, &standing, for: state, content, task)
+                } else {
+                    attempted = try await runOne(for: state, content, task, reading: source)
+                }
             } catch let error as APIError where error.isWorthAnotherLook {
                 attempted = MoverAttempt(outcome: .again("\(error)"), duration: .zero)
             }
@@ -124,6 +144,31 @@ struct Movers: Sendable {
             let began = time.now()
             let outcome = try await runMover(for: state, content, task: task)
             return MoverAttempt(outcome: outcome, duration: time.now() - began)
+        }
+    }
+
+    /// Has a standing mover do a task, and removes it once that is done or it fails.
+    private func runStanding(
+        _ mover: StandingMover,
+        _ next: inout StandingMover?,
+        for state: ClaimState,
+        _ content: any MoverContent,
+        _ task: MoverPod.Task
+    ) async throws -> MoverAttempt {
+        let began = time.now()
+        var mover = mover
+        next = nil
+        do {
+            let outcome = try await standing.run(task, of: state, content, by: &mover)
+            if case .done = outcome { try await pods.remove(mover.pod, isIdle: true) } else { next = mover }
+            return MoverAttempt(outcome: outcome, duration: time.now() - began)
+        } catch let error as CancellationError {
+            // Whoever cancelled removes the movers. Requests of this task would be cancelled too.
+            throw error
+        } catch {
+            await journal.orWarn(mover.pod.title) { try await pods.remove(mover.pod) }
+            if error is Failure { throw error }
+            return MoverAttempt(outcome: .again("\(error)"), duration: time.now() - began)
         }
     }
 
@@ -170,15 +215,16 @@ struct Movers: Sendable {
         task: MoverPod.Task
     ) async throws -> MoverOutcome {
         let outcome = try await runOneMover(for: state, content, route, server, task)
+        // Only a copy without root ends unchecked.
         guard task == .copy, case .done(.unchecked(let statistics, _)) = outcome else { return outcome }
-        switch try await runOneMover(for: state, content, route, server, .compare) {
-        case .done(.equal): return .done(.equal(statistics))
-        case .done(.different(let items)):
-            // Only a copy without root ends unchecked.
-            try judge.checkFinal(items, content.withoutRoot, at: state.title, in: state.name.namespace)
-            return .again(MoverJudge.stillDifferent(items))
-        case let other: return other
-        }
+        let check = try await runOneMover(for: state, content, route, server, .compare)
+        return try judge.judgeCopy(
+            statistics,
+            checked: check,
+            content.withoutRoot,
+            at: state.title,
+            in: state.name.namespace
+        )
     }
 
     private func runOneMover(
@@ -257,18 +303,9 @@ struct Movers: Sendable {
     private func follow(_ pod: Pod, of state: ClaimState, _ mover: MoverPod) async throws -> (Pod, MoverOutcome) {
         let started = try await pods.awaitStart(of: pod, mover)
         guard let started, !started.metadata.isTerminating else { return (pod, .again(Self.lost(started ?? pod))) }
-        let node = started.spec.nodeName ?? "?"
-        let who = mover.owner.map { " as \($0.inWords)" } ?? ""
-        let what =
-            switch mover.task {
-            case .copy: "copying"
-            case .pass: "copying while it is in use"
-            case .compare: "comparing"
-            case .nothing: "running"
-            }
         let began = time.now()
-        journal.info(state.title, "\(what) on node \(node)\(who)")
-        let last: Pod? = try await output.showing(pod, of: state, mover) {
+        journal.info(state.title, mover.inWords(on: started))
+        let last: Pod? = try await show(pod, of: state, mover) {
             let last: Pod? = try await destination.wait(
                 for: Pod.self,
                 in: pod.name.namespace,
@@ -284,6 +321,17 @@ struct Movers: Sendable {
         }
         guard let last else { return (started, .again(Self.lost(started))) }
         return (last, try await judge.judge(last, mover, took: time.now() - began))
+    }
+
+    /// Shows the output of a mover while it runs. What only compares has none.
+    private func show(
+        _ pod: Pod,
+        of state: ClaimState,
+        _ mover: MoverPod,
+        until wait: @escaping @Sendable () async throws -> Pod?
+    ) async throws -> Pod? {
+        guard mover.task != .compare else { return try await wait() }
+        return try await output.showing(pod, of: state, mover.content, until: wait)
     }
 
     private static func lost(_ pod: Pod) -> String {

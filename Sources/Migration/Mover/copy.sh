@@ -1,9 +1,9 @@
 # shellcheck shell=sh
 # The script around rsync, for a POSIX shell with the programs of busybox or GNU: it shows how far the copy is. Its arguments:
-# mode, output, streams, since (CopyScript.swift says what they mean), and after a `--` those of rsync.
+# mode, output, streams, since (CopyScript.swift says what they mean), and after a `--` those of rsync; or `stand` and the
+# seconds after which it ends when nobody tells it anything.
 set -u
-mode=$1 output=$2 streams=$3 since=$4 stamp=/dest/.pvmigrate-unsettled-4f9c1d7ab2e6; shift 5
-archive=$1
+stamp=/dest/.pvmigrate-unsettled-4f9c1d7ab2e6
 # rsync ends its lines of progress with carriage returns, one for each file, and a log passes lines on only with their
 # newline. Nothing that a shell does keeps up with that many, and `tr` alone writes when its buffer is full: so each second's
 # output goes to a file, of which the last line is shown. What fails here only costs the progress.
@@ -116,7 +116,8 @@ overwrite() (
 # Shows how far that is, in lines of the same look; du is not to take more than a tenth of the time.
 measure() {
   pause=1
-  while sleep "$pause"; do
+  # It may go on when nobody measures any more, and must not hold the output open.
+  while sleep "$pause" >/dev/null; do
     began=$(date +%s)
     : "${total:=$(du -sk /source | cut -f 1)}"
     now=$(du -sk /dest | cut -f 1)
@@ -157,26 +158,58 @@ settle() {
   echo "copy: cannot mark what was copied while it was written to" >&2
   return 23
 }
-case $mode in
-  plain) exec rsync "$@" ;;
-  compare)
-    refresh /source /dest
-    exec rsync "$@" ;;
-  copy | unchecked)
-    [ ! -e "$stamp" ] || settle || exit
-    # What is to be copied is opened anyway.
-    isEmpty || refresh /source /dest
-    copy "$@"
-    code=$?
-    flush && exit "$code" ;;
-  pass)
-    touch -d "@${since:-$(($(date +%s) - 2))}" "$stamp.new" || exit 23
-    # The earlier of two: one is there where a pass was cut off.
-    if [ -e "$stamp" ] && [ -z "$(find "$stamp" -newer "$stamp.new")" ]; then rm "$stamp.new"
-    else mv "$stamp.new" "$stamp"; fi || exit 23
-    [ ! -d /source ] || sync -f /source 2>/dev/null || sync
-    copy "--filter=P /${stamp##*/}" "--filter=H /${stamp##*/}" "$@"
-    code=$?
-    settle && flush || exit
-    [ "$code" -eq 24 ] || exit "$code" ;;
+perform() {
+  mode=$1 output=$2 streams=$3 since=$4; shift 5
+  archive=$1
+  case $mode in
+    plain) exec rsync "$@" ;;
+    compare)
+      refresh /source /dest
+      exec rsync "$@" ;;
+    copy | unchecked)
+      [ ! -e "$stamp" ] || settle || exit
+      # What is to be copied is opened anyway.
+      isEmpty || refresh /source /dest
+      copy "$@"
+      code=$?
+      flush && exit "$code" ;;
+    pass)
+      touch -d "@${since:-$(($(date +%s) - 2))}" "$stamp.new" || exit 23
+      # The earlier of two: one is there where a pass was cut off.
+      if [ -e "$stamp" ] && [ -z "$(find "$stamp" -newer "$stamp.new")" ]; then rm "$stamp.new"
+      else mv "$stamp.new" "$stamp"; fi || exit 23
+      [ ! -d /source ] || sync -f /source 2>/dev/null || sync
+      copy "--filter=P /${stamp##*/}" "--filter=H /${stamp##*/}" "$@"
+      code=$?
+      settle && flush || exit
+      [ "$code" -eq 24 ] || exit "$code" ;;
+  esac
+}
+# Waits for the words of tell.sh, and performs each command once, one after the other. What a command prints goes to the
+# container's log, and its end to a file, which tell.sh reads.
+stand() {
+  cd /work && { [ -p words ] || mkfifo words 2>/dev/null || [ -p words ]; } && mkfifo output && exec 8<>words || exit
+  # The first process of a container ignores signals that it does not handle.
+  trap 'exit 143' TERM
+  told=0
+  while { sleep "$1"; echo "end $told" 1<>words; } & read -r number reply <&8; do
+    if [ "$number" = end ]; then
+      [ "$reply" != "$told" ] || exit 0
+      continue
+    fi
+    told=$((told + 1))
+    if [ -e "$number.command" ] && [ ! -e "$number.code" ]; then
+      # shellcheck disable=SC1090 # It is one call of `perform`.
+      { (. "./$number.command") 2>&1; echo $? >code; } | tee output &
+      # Its end is that of all before it. `wait` would need signals that whoever starts a container may have blocked.
+      tail -n 1000 <output >"$number.output"
+      mv code "$number.code"
+    fi
+    # Nobody may be left to read it.
+    echo ended 1<>"$reply"
+  done
+}
+case $1 in
+  stand) stand "$2" ;;
+  *) perform "$@" ;;
 esac

@@ -8,6 +8,7 @@ struct ProvisioningCheck: Sendable {
     private let reviews: AccessReviews
     private let removal: TrialRemoval
     private let image: Image
+    private let labels: Labels
     private var time: TimeSource { client.time }
 
     init(_ context: Context) {
@@ -15,6 +16,7 @@ struct ProvisioningCheck: Sendable {
         reviews = AccessReviews(context)
         removal = TrialRemoval(context)
         image = Image(context)
+        labels = Labels(context)
     }
 
     /// Tries the class, scheduling, mounting and the image in one: for each distinct need with a temporary claim on the
@@ -42,6 +44,9 @@ struct ProvisioningCheck: Sendable {
                 reduced = trial.withoutShell(after: why)
                 if reduced == nil { obstacles.append(trial.failed(why, class: options.destinationClass)) }
             } else {
+                if let pod = try await client.find(Pod.self, trial.podName) {
+                    await labels.learn(from: pod, container: Trial.container)
+                }
                 journal.info("StorageClass \(options.destinationClass)", trial.passed(in: time.now() - began))
             }
         } catch is CancellationError {

@@ -32,6 +32,7 @@ struct Copy: UnitAction {
     private let quiesce: Quiesce
     private let workloads: Workloads
     private let volumes: Volumes
+    private let ending: EndOfPods
 
     init(_ context: Context, _ task: Task = .copy) {
         self.task = task
@@ -42,17 +43,20 @@ struct Copy: UnitAction {
         quiesce = Quiesce(context)
         workloads = Workloads(context)
         volumes = Volumes(context, context.source)
+        ending = EndOfPods(context)
     }
 
     func perform(_ progress: inout Progress) async throws {
         var attempt = 1
         while true {
             for state in progress.unit.claims { if case .blocked(let why) = state.next { throw why } }
-            let (unit, ended) = (progress.unit, progress.ended)
+            let (unit, ended, standing) = (progress.unit, progress.ended, progress.standing)
+            // Each is gone after its copy.
+            progress.standing = [:]
             let open = unit.claims.filter { $0.next == .copy }
             guard !open.isEmpty else { return }
             let end = try await withThrowingTaskGroup(of: Interim.self) { group in
-                group.addTask { .copied(try await open.allAtOnce { try await copy($0) }) }
+                group.addTask { .copied(try await open.allAtOnce { try await copy($0, by: standing[$0.id]) }) }
                 group.addTask { .intruder(try await users.awaitIntruder(on: unit, besides: ended)) }
                 defer { group.cancelAll() }
                 guard let first = try await group.next() else { throw CancellationError() }
@@ -60,6 +64,8 @@ struct Copy: UnitAction {
             }
             switch end {
             case .copied(let copied):
+                // Past the point of no return a claim would wait for whoever holds it.
+                if progress.leaves { _ = try await ending.wait(for: unit, objects: true) }
                 // The watch may lag behind. What counts is that no user is there now, and no workload was started.
                 guard let intruder = try await users.intruder(on: unit, besides: ended) else {
                     for copy in copied { progress.copies[copy.state.id] = copy.result }
@@ -111,10 +117,10 @@ struct Copy: UnitAction {
     }
 
     /// Copies one claim, with as many movers as it takes.
-    private func copy(_ state: ClaimState) async throws -> Copied {
+    private func copy(_ state: ClaimState, by standing: StandingMover?) async throws -> Copied {
         try Stage.checkKept(state)
         var state = state
-        let run = try await movers.run(for: &state, task: moverTask)
+        let run = try await movers.run(for: &state, task: moverTask, by: standing)
         guard let run else { throw Refusal("the copy was not checked") }
         var result = CopyResult(statistics: nil, duration: run.duration)
         switch run.result {

@@ -9,11 +9,14 @@ import Kubernetes
 struct LookAgain: UnitAction {
     let context: Context
 
-    /// - Throws: `Failure` where the claims cannot be stopped together as planned any more.
     func perform(_ progress: inout Progress) async throws {
-        let unit = progress.unit
         // Without a pass no time has gone by.
         guard !progress.passes.isEmpty else { return }
+        try await look(at: &progress.unit)
+    }
+
+    /// - Throws: `Failure` where the claims cannot be stopped together as planned any more.
+    func look(at unit: inout Unit) async throws {
         let names = Set(unit.claims.map(\.name))
         var narrowed = context.options
         narrowed.selection = Selection()
@@ -29,6 +32,6 @@ struct LookAgain: UnitAction {
             )
         }
         if let obstacle = now.obstacles.first { throw Failure(place: obstacle.resource, reason: obstacle.message) }
-        progress.unit = now
+        unit = now
     }
 }

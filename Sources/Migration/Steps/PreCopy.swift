@@ -14,6 +14,7 @@ struct PreCopy: UnitAction {
     private let reader: StateReader
     private let movers: Movers
     private let standIns: StandIns
+    private let commands: StandingMovers
 
     /// - Parameter copiesAtRest: True to copy also claims that are not in use, whose outage cannot become shorter.
     init(_ context: Context, copiesAtRest: Bool) {
@@ -22,13 +23,16 @@ struct PreCopy: UnitAction {
         reader = StateReader(context)
         movers = Movers(context)
         standIns = StandIns(context)
+        commands = StandingMovers(context)
     }
 
     func perform(_ progress: inout Progress) async throws {
         guard copiesAtRest || progress.unit.isRunning else { return }
         let open = progress.unit.claims.filter { $0.seal == nil && $0.next == .copy }
-        for outcome in try await open.allAtOnce({ try await preCopy($0) }) {
+        let standing = progress.standing
+        for outcome in try await open.allAtOnce({ try await preCopy($0, by: standing[$0.id]) }) {
             progress.passes[outcome.state.id] = outcome.passes
+            progress.standing[outcome.state.id] = outcome.standing
         }
     }
 
@@ -36,10 +40,12 @@ struct PreCopy: UnitAction {
     private struct PreCopied: Sendable {
         var state: ClaimState
         var passes: Passes
+        var standing: StandingMover?
     }
 
-    private func preCopy(_ start: ClaimState) async throws -> PreCopied {
+    private func preCopy(_ start: ClaimState, by mover: StandingMover?) async throws -> PreCopied {
         var state = start
+        var standing = mover
         var passes = Passes()
         var verdict = Passes.Verdict.again
         let source = try await standIns.passSource(of: state)
@@ -48,7 +54,14 @@ struct PreCopy: UnitAction {
                 journal.info(state.title, "\(why): it is copied only when its pods are stopped")
                 break
             }
-            guard let pass = try await pass(passes.made.count + 1, over: &state, reading: source) else { continue }
+            let number = passes.made.count + 1
+            let made =
+                if source == .volume, let mover = standing {
+                    try await pass(number, over: state, by: mover, &standing)
+                } else {
+                    try await pass(number, over: &state, reading: source)
+                }
+            guard let pass = made else { continue }
             passes.made.append(pass)
             verdict = passes.verdict(maxOutage: maxOutage)
             state = try await reader.read(state)
@@ -61,7 +74,7 @@ struct PreCopy: UnitAction {
                     + "\(maxOutage.inWords): its workload writes too much, or it has too many files"
             )
         }
-        return PreCopied(state: state, passes: passes)
+        return PreCopied(state: state, passes: passes, standing: standing)
     }
 
     /// Returns the reason why a claim cannot be copied while its workload runs; nil where it can.
@@ -71,6 +84,30 @@ struct PreCopy: UnitAction {
             return "the image has no shell, which passes need"
         }
         return state.isExclusive && source == .volume ? "ReadWriteOncePod lets no second pod mount it" : nil
+    }
+
+    /// Has a standing mover make one pass.
+    ///
+    /// - Returns: The pass; nil where the mover was of no use and is gone.
+    private func pass(
+        _ number: Int,
+        over state: ClaimState,
+        by mover: StandingMover,
+        _ standing: inout StandingMover?
+    ) async throws -> Passes.Pass? {
+        var mover = mover
+        standing = nil
+        do {
+            let took = try await commands.pass("pass \(number)", over: state, by: &mover)
+            if let took {
+                standing = mover
+                return Passes.Pass(copying: took, whole: took)
+            }
+        } catch let error where !(error is Failure || error is CancellationError) {
+            journal.warn(state.title, "\(error)")
+        }
+        try await movers.pods.remove(mover.pod)
+        return nil
     }
 
     /// Makes one pass, with as many movers as it takes.

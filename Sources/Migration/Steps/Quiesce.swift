@@ -11,22 +11,23 @@ struct Quiesce: UnitAction {
     private let source: Client
     private let journal: Journal
     private let limits: Limits
-    private let stopTimeout: Duration?
     private let nodes: NodeCheck
     private let successor: Successor
     private let detachment: Detachment
     private let kept: KeptSources
     private let workloads: Workloads
+    private let ending: EndOfPods
     private var time: TimeSource { source.time }
 
     init(_ context: Context) {
         source = context.source
-        (journal, limits, stopTimeout) = (context.journal, context.limits, context.options.stopTimeout)
+        (journal, limits) = (context.journal, context.limits)
         nodes = NodeCheck(context)
         successor = Successor(context)
         detachment = Detachment(context)
         kept = KeptSources(context)
         workloads = Workloads(context)
+        ending = EndOfPods(context)
     }
 
     func perform(_ progress: inout Progress) async throws {
@@ -89,8 +90,7 @@ struct Quiesce: UnitAction {
     }
 
     private enum Quiet: Sendable {
-        /// No pod that may write; those that have ended, by their UIDs.
-        case noPods(ended: Set<String>)
+        case noPods(EndOfPods.Ended)
         case revived(Workload)
         /// The workload cannot be watched. Its pods are watched all the same.
         case unknown
@@ -101,8 +101,10 @@ struct Quiesce: UnitAction {
     /// - Returns: A workload that somebody started meanwhile, so that the wait would not end; else nil.
     private func awaitQuiet(on progress: inout Progress) async throws -> Workload? {
         let unit = progress.unit
+        // Movers that stand have mounted all that they need.
+        let objects = !unit.claims.filter { $0.next == .copy }.allSatisfy { progress.standing[$0.id] != nil }
         let quiet = try await withThrowingTaskGroup(of: Quiet.self) { group in
-            group.addTask { .noPods(ended: try await awaitNoPods(on: unit)) }
+            group.addTask { .noPods(try await ending.wait(for: unit, objects: objects)) }
             for workload in unit.workloads { group.addTask { await awaitRevival(of: workload) } }
             defer { group.cancelAll() }
             for try await outcome in group {
@@ -112,7 +114,7 @@ struct Quiesce: UnitAction {
             throw CancellationError()
         }
         switch quiet {
-        case .noPods(let ended): progress.ended = ended
+        case .noPods(let ended): (progress.ended, progress.leaves) = (ended.pods, ended.leaves)
         case .revived(let workload): return workload
         case .unknown: break
         }
@@ -129,38 +131,6 @@ struct Quiesce: UnitAction {
             return .unknown
         }
     }
-
-    /// Returns the time that a unit's pods may take to be gone: longer than their grace periods, and at most an hour,
-    /// unless an option says otherwise.
-    private func stopLimit(for unit: Unit) -> Duration {
-        stopTimeout ?? max(limits.stopping, min(unit.gracePeriod + .seconds(60), .seconds(3600)))
-    }
-
-    /// - Returns: The UIDs of the pods that have ended.
-    private func awaitNoPods(on unit: Unit) async throws -> Set<String> {
-        var last: [MountingPod] = []
-        do {
-            return try await source.wait(
-                for: MountingPod.self,
-                in: unit.namespace,
-                where: { unit.isUsed(by: $0) },
-                limit: stopLimit(for: unit),
-                what: "the pods of \(unit.title) to be gone"
-            ) { snapshot in
-                // A finished pod that is being deleted may still be unmounting.
-                last = snapshot.objects.values.filter {
-                    !$0.neverRuns && ($0.metadata.isTerminating || !$0.isFinished)
-                }
-                return last.isEmpty ? Set(snapshot.objects.keys) : nil
-            }
-        } catch let timeout as WaitTimeout {
-            let pods = last.map(\.hold).sorted().joined(separator: "; ")
-            throw Failure(
-                place: unit.title,
-                reason: "\(timeout): \(pods)\n  advice: --stop-timeout gives them more time"
-            )
-        }
-    }
 }
 
 extension Workload {
@@ -173,21 +143,5 @@ extension Workload {
         case .pause: "paused, as asked for"
         case .removal: "deleted, to be created again; its manifest is on the volume \(bearer?.metadata.name ?? "?")"
         }
-    }
-}
-
-extension MountingPod {
-    /// The reason why it still holds its claims, and what to do about it.
-    fileprivate var hold: String {
-        if metadata.isTerminating {
-            let node = spec.nodeName ?? "?"
-            let finalizers = metadata.finalizers ?? []
-            return "\(title) is being deleted and does not end; "
-                + (finalizers.isEmpty
-                    ? "is its node \(node) lost (kubectl get node \(node))?"
-                    : "it waits for its finalizers \(finalizers.joined(separator: ", "))")
-        }
-        let owner = metadata.controller.map { "of the \($0.kind) \($0.name)" } ?? "without an owner"
-        return "\(title) (\(phase), \(owner)) goes on; stop or delete it, and run again"
     }
 }

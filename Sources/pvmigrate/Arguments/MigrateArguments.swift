@@ -20,6 +20,9 @@ struct MigrateArguments: ParsableCommand {
     @Flag(help: "Copy while the workloads run, and stop them only for what has changed since.")
     var live = false
 
+    @Flag(help: "Do not copy before the stop: all reading and writing is part of it.")
+    var noEarlyPass = false
+
     @Flag(help: "Make the destination class the default class afterwards.")
     var setDefaults = false
 
@@ -53,6 +56,8 @@ struct MigrateArguments: ParsableCommand {
         try copying.apply(to: &options)
         try checks.apply(to: &options)
         options.isLive = live
+        options.passesEarly = !noEarlyPass
+        guard !live || !noEarlyPass else { throw UsageError("--live and --no-early-pass exclude each other") }
         guard live || options.copyFrom == .auto else {
             throw UsageError("--copy-from says what is copied while the workloads run, so it needs --live")
         }

@@ -24,6 +24,11 @@ struct RBACArguments: ParsableCommand {
     @Flag(help: "Also what copies over the network need, where no node can mount both volumes of a claim.")
     var networkCopy = false
 
+    @Flag(
+        help: "Also what movers need that stand ready before workloads stop, which saves some seconds of each outage."
+    )
+    var standingMovers = false
+
     @Flag(help: "Only what a run with --no-events needs.")
     var noEvents = false
 

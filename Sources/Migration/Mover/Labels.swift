@@ -1,0 +1,30 @@
+import Kubernetes
+
+/// Finds out on which nodes SELinux labels files. There, a second pod that mounts a volume can take it from the pods that
+/// have it, as the container runtime labels the files for the last one.
+struct Labels: Sendable {
+    private let client: Client
+    private let journal: Journal
+    private let findings: Findings
+
+    init(_ context: Context) {
+        (client, journal, findings) = (context.destination, context.journal, context.findings)
+    }
+
+    /// Learns from the output of a pod that ran `tryingCommand`. Where that is not to be read, the node counts as one that
+    /// labels files.
+    func learn(from pod: Pod, container: String) async {
+        guard let node = pod.spec.nodeName else { return }
+        let log = await journal.orWarn(pod.title) { try await client.log(of: pod.name, container: container, tail: 50) }
+        guard let log, Self.proveNone(log) else { return }
+        findings.note { $0.nodesWithoutLabels.insert(node) }
+    }
+
+    /// Returns true where an output proves that its process had no label: rsync's version comes after the label.
+    static func proveNone(_ output: String) -> Bool {
+        let lines = output.split(whereSeparator: \.isNewline)
+        guard let version = lines.firstIndex(where: { $0.hasPrefix("rsync ") }) else { return false }
+        // A label is user:role:type:level.
+        return !lines[..<version].contains { $0.split(separator: ":").count >= 3 && !$0.contains(" ") }
+    }
+}

@@ -1,0 +1,124 @@
+import ClusterSimulator
+import FoundationEssentials
+import Kubernetes
+import Synchronization
+import Testing
+
+@testable import Migration
+
+@Suite("Movers that stand")
+struct StandingTests {
+    private static let deployment = ObjectKey(.deployments, "shop", "web")
+
+    private func world() -> World {
+        var world = World()
+        world.letMoversStand()
+        world.addClaim("data")
+        world.addDeployment("web", claims: ["data"])
+        world.settle()
+        return world
+    }
+
+    private static func isStopped(_ cluster: Cluster) -> Bool {
+        cluster.get(deployment)?[path: ["spec", "replicas"]] == 0
+    }
+
+    /// Counts what happens while the workload is stopped.
+    private final class Stop: Sendable {
+        private let requests = Mutex<[String]>([])
+
+        func count(_ part: String) -> Int { requests.withLock { $0.count { $0.contains(part) } } }
+
+        var observer: Observer {
+            { [self] request, _, cluster in
+                guard StandingTests.isStopped(cluster) else { return }
+                requests.withLock { $0.append("\(request.method) \(request.target)") }
+            }
+        }
+    }
+
+    @Test("no pod is made while the workload is stopped, and all is copied and checked by the one that stands")
+    func stands() {
+        let stop = Stop()
+        let world = world()
+        let invariants = Invariants(of: world)
+        let run = world.migrate(observer: { request, response, cluster in
+            invariants.observer(request, response, cluster)
+            stop.observer(request, response, cluster)
+        })
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.messages.contains { $0.contains("a mover stands ready on node node-2") }, "\(run.messages)")
+        #expect(run.messages.contains { $0.contains("a pass took") }, "\(run.messages)")
+        #expect(stop.count("post") + stop.count("POST") == 1, "only the claim is made anew")
+        #expect(run.world.shortcomings(keepsLines: invariants) == [])
+    }
+
+    @Test("without an early pass nothing is copied before the stop")
+    func lateCopy() {
+        var options = Scenario.deployment.options
+        options.passesEarly = false
+        let run = world().migrate(options)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.messages.contains { $0.contains("a mover stands ready") })
+        #expect(!run.messages.contains { $0.contains("a pass took") })
+    }
+
+    @Test("where files are labelled for SELinux, nothing mounts a volume beside its pods")
+    func labels() {
+        var world = world()
+        let trial = RsyncFlags().tryingCommand
+        world.cluster.behaviour.scripts[trial[2]] = "echo system_u:system_r:container_t:s0:c1,c2; exec \"$@\""
+        let beside = Mutex(false)
+        let run = world.migrate(observer: { _, _, cluster in
+            guard !Self.isStopped(cluster) else { return }
+            let mounts = cluster.list(.pods, namespace: "shop").filter {
+                $0[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.mover
+            }.flatMap { $0[path: ["spec", "volumes"]]?.array ?? [] }
+            if mounts.contains(where: { $0[path: ["persistentVolumeClaim", "claimName"]] == "data" }) {
+                let isReady = cluster.get(ObjectKey(.persistentVolumeClaims, "shop", Marks.stagingName(of: "data")))
+                if isReady != nil { beside.withLock { $0 = true } }
+            }
+        })
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(!beside.withLock { $0 })
+        #expect(!run.messages.contains { $0.contains("a mover stands ready") })
+    }
+
+    @Test("the label of a process is told from what is none")
+    func labelsInWords() {
+        #expect(Labels.proveNone("cat: /proc/self/attr/current: Invalid argument\nrsync  version 3.5.0\n"))
+        #expect(Labels.proveNone("cri-containerd.apparmor.d (enforce)\nrsync  version 3.5.0\n"))
+        #expect(Labels.proveNone("unconfined\nrsync  version 3.5.0  protocol version 32\n    64-bit files: a:b:c\n"))
+        #expect(!Labels.proveNone("system_u:system_r:container_t:s0:c1,c2\0rsync  version 3.5.0\n"))
+        #expect(!Labels.proveNone("system_u:system_r:container_t:s0:c1,c2\nrsync  version 3.5.0\n"))
+        #expect(!Labels.proveNone("system_u:system_r:container_t:s0\n"))
+        #expect(!Labels.proveNone(""))
+    }
+
+    @Test("a mover that somebody deletes while it copies is replaced", arguments: [true, false])
+    func deleted(isStopped: Bool) {
+        let isOver = Mutex(false)
+        let meddler: Meddler = { request, cluster in
+            guard let request, request.target.contains("/exec"), request.target.contains("perform"),
+                Self.isStopped(cluster) == isStopped
+            else { return }
+            let first = isOver.withLock { isOver in
+                defer { isOver = true }
+                return !isOver
+            }
+            guard first else { return }
+            for pod in cluster.list(.pods, namespace: "shop")
+            where pod[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.mover {
+                let name = pod[path: ["metadata", "name"]]?.string ?? ""
+                _ = cluster.handle(
+                    Request(.delete, "/api/v1/namespaces/shop/pods/\(name)?gracePeriodSeconds=0"),
+                    as: .admin
+                )
+            }
+        }
+        let run = world().migrate(meddler: meddler)
+        #expect(isOver.withLock { $0 })
+        #expect(run.report?.succeeded == isStopped, "\(run.messages)")
+        if !isStopped { #expect(run.world.migrate(as: "second").report?.succeeded == true) }
+    }
+}
