@@ -35,7 +35,11 @@ struct Run: Sendable {
         }
         if !discovery.units.isEmpty { Image(context).warnOfTag() }
         if swaps { await restore.startForgotten(discovery, into: &report) }
-        if discovery.units.contains(where: \.isRunning) { await learn() }
+        if discovery.units.contains(where: { $0.isRunning && $0.obstacles.isEmpty }) {
+            do { try await interruption.cancelling { await learn() } } catch {
+                // Each unit sees the interruption.
+            }
+        }
         for unit in await reports(of: discovery, interruption) {
             report.claims += unit.claims
             report.stopped += unit.stopped

@@ -67,7 +67,8 @@ struct StandingTests {
     func labels() {
         var world = world()
         let trial = RsyncFlags().tryingCommand
-        world.cluster.behaviour.scripts[trial[2]] = "echo system_u:system_r:container_t:s0:c1,c2; exec \"$@\""
+        world.cluster.behaviour.scripts[trial[2]] =
+            "\"$@\"; echo system_u:system_r:container_t:s0:c1,c2; echo label shown"
         let beside = Mutex(false)
         let run = world.migrate(observer: { _, _, cluster in
             guard !Self.isStopped(cluster) else { return }
@@ -86,12 +87,16 @@ struct StandingTests {
 
     @Test("the label of a process is told from what is none")
     func labelsInWords() {
-        #expect(Labels.proveNone("cat: /proc/self/attr/current: Invalid argument\nrsync  version 3.5.0\n"))
-        #expect(Labels.proveNone("cri-containerd.apparmor.d (enforce)\nrsync  version 3.5.0\n"))
-        #expect(Labels.proveNone("unconfined\nrsync  version 3.5.0  protocol version 32\n    64-bit files: a:b:c\n"))
-        #expect(!Labels.proveNone("system_u:system_r:container_t:s0:c1,c2\0rsync  version 3.5.0\n"))
-        #expect(!Labels.proveNone("system_u:system_r:container_t:s0:c1,c2\nrsync  version 3.5.0\n"))
-        #expect(!Labels.proveNone("system_u:system_r:container_t:s0\n"))
+        let version = "rsync  version 3.5.0  protocol version 32\nWeb site: https://rsync.samba.org/\n"
+        for none in ["", "unconfined", "cri-containerd.apparmor.d (enforce)", "docker-default (enforce)\n\0"] {
+            #expect(Labels.proveNone(version + none + "\nlabel shown\n"), "\(none)")
+        }
+        let label = "system_u:system_r:container_t:s0:c1,c2"
+        for output in [
+            label + "\nlabel shown\n", label + "\0\nlabel shown\n", "system_u:system_r:spc_t:s0\nlabel shown\n", "",
+        ] {
+            #expect(!Labels.proveNone(version + output), "\(output)")
+        }
         #expect(!Labels.proveNone(""))
     }
 
@@ -118,7 +123,6 @@ struct StandingTests {
         }
         let run = world().migrate(meddler: meddler)
         #expect(isOver.withLock { $0 })
-        #expect(run.report?.succeeded == isStopped, "\(run.messages)")
-        if !isStopped { #expect(run.world.migrate(as: "second").report?.succeeded == true) }
+        #expect(run.report?.succeeded == true, "\(run.messages)")
     }
 }

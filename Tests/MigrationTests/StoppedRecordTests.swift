@@ -200,7 +200,9 @@ struct StoppedRecordTests {
 
         let requests = Requests()
         let run = world.migrate(observer: requests.observer)
-        let places = ["/namespaces/shop/persistentvolumeclaims", "/namespaces/shop/pods", "/namespaces/default/leases"]
+        let places = [
+            "/namespaces/shop/persistentvolumeclaims", "/namespaces/shop/pods", "/namespaces/default/leases", "reviews",
+        ]
         #expect(
             requests.created.filter { target in !places.contains { target.hasSuffix($0) } } == [],
             "nothing else is created"

@@ -17,8 +17,8 @@ protocol MoverContent: Sendable {
     /// - Parameter moment: The moment since which writes may be missing in what it reads, in seconds since 1970; nil
     ///   where it reads the volume that is written to.
     func passCommand(since moment: Int?) -> [String]?
-    /// The command line of preflight's trial, which has only the destination. Where there is a shell, it shows first the
-    /// label that its process has (`Labels`).
+    /// The command line of preflight's trial, which has only the destination. Where there is a shell, it shows at
+    /// its end the label that its process has (`Labels`).
     var tryingCommand: [String] { get }
     /// Returns the call that tells a standing mover a command; nil for content that no mover stands for.
     func call(for command: Command) -> String?
@@ -105,7 +105,7 @@ extension RsyncFlags: MoverContent {
     var isToBeChecked: Bool { verification != .none || !isRoot }
     var tryingCommand: [String] {
         let trial = ["rsync"] + further + ["--version"]
-        return hasShell ? ["sh", "-c", "cat /proc/self/attr/current; exec \"$@\"", "sh"] + trial : trial
+        return hasShell ? ["sh", "-c", Labels.script, "sh"] + trial : trial
     }
 
     func call(for command: Command) -> String? {

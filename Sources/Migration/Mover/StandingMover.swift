@@ -47,6 +47,7 @@ struct StandingMovers: Sendable {
     private let journal: Journal
     private let judge: MoverJudge
     private let output: MoverOutput
+    private let pods: MoverPods
     private var time: TimeSource { client.time }
     /// The number of connections that may break one after the other.
     private static let attempts = 4
@@ -57,6 +58,7 @@ struct StandingMovers: Sendable {
         (client, journal) = (context.destination, context.journal)
         judge = MoverJudge(context)
         output = MoverOutput(context)
+        pods = MoverPods(context)
     }
 
     /// Has a standing mover do what another mover would be made for.
@@ -84,24 +86,40 @@ struct StandingMovers: Sendable {
         }
     }
 
+    /// What came of a pass.
+    struct Passed: Sendable {
+        /// The mover; nil where it was of no use, and is gone.
+        var mover: StandingMover?
+        /// The time that the pass took; nil where it failed at something that a later copy may master.
+        var took: Duration?
+    }
+
     /// Has a standing mover make a pass, and tells about it.
     ///
-    /// - Returns: The time that the pass took; nil where it failed at something that the copy after the stop may master.
-    /// - Throws: As `run`.
-    func pass(_ title: String, over state: ClaimState, by mover: inout StandingMover) async throws -> Duration? {
+    /// - Throws: `Failure` where the copy after the stop would fail too.
+    func pass(_ title: String, over state: ClaimState, by start: StandingMover) async throws -> Passed {
+        var mover = start
         var content = mover.mover.content
-        while true {
-            switch try await run(.pass, of: state, content, by: &mover) {
-            case .done(.unchecked(let statistics, let copying)):
-                let amount = statistics.map { ", \($0.transferredBytes.inBytes) of \($0.totalBytes.inBytes) copied" }
-                journal.info(state.title, "\(title) took \(copying.inWords)\(amount ?? "")")
-                return copying
-            case .done: throw Refusal("a pass ended as if it had been checked")
-            case .unsupported(let reduced, _): content = reduced
-            case .again(let why, let details):
-                journal.warn(state.title, "\(title) failed while its pods run: \(why)\(details)")
-                return nil
+        do {
+            while true {
+                switch try await run(.pass, of: state, content, by: &mover) {
+                case .done(.unchecked(let statistics, let copying)):
+                    let amount = statistics.map {
+                        ", \($0.transferredBytes.inBytes) of \($0.totalBytes.inBytes) copied"
+                    }
+                    journal.info(state.title, "\(title) took \(copying.inWords)\(amount ?? "")")
+                    return Passed(mover: mover, took: copying)
+                case .done: throw Refusal("a pass ended as if it had been checked")
+                case .unsupported(let reduced, _): content = reduced
+                case .again(let why, let details):
+                    journal.warn(state.title, "\(title) failed while its pods run: \(why)\(details)")
+                    return Passed(mover: mover)
+                }
             }
+        } catch let error where !(error is Failure || Task.isCancelled) {
+            journal.warn(state.title, "\(title) failed while its pods run: \(error)")
+            try await pods.remove(start.pod)
+            return Passed()
         }
     }
 

@@ -188,6 +188,9 @@ perform() {
 # Waits for the words of tell.sh, and performs each command once, one after the other. What a command prints goes to the
 # container's log, and its end to a file, which tell.sh reads.
 stand() {
+  for program in cat mkfifo mv rm sleep tail tee wc; do
+    command -v "$program" >/dev/null || { echo "copy: $program is not in the image"; exit 127; }
+  done
   cd /work && { [ -p words ] || mkfifo words 2>/dev/null || [ -p words ]; } && mkfifo output && exec 8<>words || exit
   # The first process of a container ignores signals that it does not handle.
   trap 'exit 143' TERM

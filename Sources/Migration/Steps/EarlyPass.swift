@@ -38,14 +38,13 @@ struct EarlyPass: UnitAction {
     /// A claim after its pass.
     private struct Passed: Sendable {
         var id: Transfer.ID
-        var mover: StandingMover
+        var mover: StandingMover?
         var duration: Duration
     }
 
     private func pass(over state: ClaimState, by mover: StandingMover) async throws -> Passed {
-        var mover = mover
         let began = time.now()
-        _ = try await commands.pass("a pass", over: state, by: &mover)
-        return Passed(id: state.id, mover: mover, duration: time.now() - began)
+        let passed = try await commands.pass("a pass", over: state, by: mover)
+        return Passed(id: state.id, mover: passed.mover, duration: time.now() - began)
     }
 }

@@ -51,8 +51,8 @@ struct MakeReady: UnitAction {
         // network are elsewhere anyway.
         guard route.source == nil, route.mover.onlyThere || !state.hasBoundSource else { return Ready(state: state) }
         var ready = Ready(state: state)
-        if !hasAll(state) || mayStand(state) && !knowsLabels(state) { ready.state = try await tryOut(state, route) }
-        if mayStand(ready.state), knowsLabels(ready.state) { ready = try await stand(ready.state, route) }
+        if !hasAll(state) || mayStand(state) && !isWithoutLabels(state) { ready.state = try await tryOut(state, route) }
+        if mayStand(ready.state), isWithoutLabels(ready.state) { ready = try await stand(ready.state, route) }
         return ready
     }
 
@@ -68,7 +68,8 @@ struct MakeReady: UnitAction {
         findings.all.runsCommands == true && !state.isExclusive && movers.content(of: state).call(for: .copy) != nil
     }
 
-    private func knowsLabels(_ state: ClaimState) -> Bool {
+    /// True where SELinux surely labels no files on the node.
+    private func isWithoutLabels(_ state: ClaimState) -> Bool {
         state.nodeOfUse.map(findings.all.nodesWithoutLabels.contains) == true
     }
 

@@ -95,18 +95,11 @@ struct PreCopy: UnitAction {
         by mover: StandingMover,
         _ standing: inout StandingMover?
     ) async throws -> Passes.Pass? {
-        var mover = mover
+        let passed = try await commands.pass("pass \(number)", over: state, by: mover)
+        standing = passed.mover
+        if let took = passed.took { return Passes.Pass(copying: took, whole: took) }
+        if passed.mover != nil { try await movers.pods.remove(mover.pod) }
         standing = nil
-        do {
-            let took = try await commands.pass("pass \(number)", over: state, by: &mover)
-            if let took {
-                standing = mover
-                return Passes.Pass(copying: took, whole: took)
-            }
-        } catch let error where !(error is Failure || error is CancellationError) {
-            journal.warn(state.title, "\(error)")
-        }
-        try await movers.pods.remove(mover.pod)
         return nil
     }
 
