@@ -88,6 +88,7 @@ struct Bench: AsyncParsableCommand {
             "claims": .integer(Int64(claims)), "wall": wall.json, "requests": requests.json,
             "outage": .number(median(moments.compactMap(\.untilStarted))),
             "unready": .number(median(moments.compactMap(\.untilReady))),
+            "longest": .number(moments.compactMap(\.untilReady).map(\.seconds).max() ?? 0),
         ]
         if let usage {
             result["cpu"] = usage.cpu.json

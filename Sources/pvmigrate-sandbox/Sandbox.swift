@@ -47,6 +47,9 @@ struct Sandbox: AsyncParsableCommand {
     @Option(help: "The probability with which the volume binder loses its race, as a real one does.")
     var slowBinder = 0.0
 
+    @Option(help: "The probability with which a node may not read a claim at once whose last pod there has just gone.")
+    var forbiddingNodes = 0.0
+
     @Flag(help: "Stop when standard input ends.")
     var untilStdinCloses = false
 
@@ -55,6 +58,7 @@ struct Sandbox: AsyncParsableCommand {
     func validate() throws {
         if !(0...65535).contains(port) { throw ValidationError("--port must be between 0 and 65535") }
         if !(1...100).contains(nodes) { throw ValidationError("--nodes must be between 1 and 100") }
+        if !(0...1).contains(forbiddingNodes) { throw ValidationError("--forbidding-nodes must be between 0 and 1") }
         if !(0...1).contains(slowBinder) { throw ValidationError("--slow-binder must be between 0 and 1") }
     }
 
@@ -84,6 +88,7 @@ struct Sandbox: AsyncParsableCommand {
         cluster.behaviour.scripts = Seed.modelScripts
         cluster.behaviour.images.formUnion(images)
         cluster.behaviour.lostRaceProbability = slowBinder
+        cluster.behaviour.nodeForbidsProbability = forbiddingNodes
         for name in nodeNames { cluster.addNode(name) }
         let simulator = ClusterSimulator(cluster, time: .continuous, runtime: volumes == .process ? runtime : nil)
         let server = Server(cluster: simulator, authority: authority)

@@ -161,12 +161,14 @@ struct Scene: Sendable {
         return try Program.start(names + general + arguments.dropFirst(names.count), output: output)
     }
 
-    /// Starts a migration that takes minutes, and waits until it copies.
+    /// Starts a migration that takes minutes, and waits until it copies what nobody uses any more.
     func startSlowly() async throws -> RunningProgram {
-        let run = try start(classes + ["--skip-preflight-validation", "--rsync-flags=--bwlimit=200"])
+        let flags = ["--skip-preflight-validation", "--no-early-pass", "--rsync-flags=--bwlimit=200"]
+        let run = try start(classes + flags)
         try await client.wait(for: Pod.self, in: namespace, limit: Self.limit, what: "a mover to run") { pods in
             let movers = pods.objects.values.filter { $0.metadata.annotation("kurl.sh/pvcmigrate-kind") == "migrate" }
-            return movers.contains { $0.state(of: "copy")?.running != nil } ? () : nil
+            let isCopying = movers.contains { $0.state(of: "copy")?.running != nil }
+            return isCopying && movers.count == pods.objects.count ? () : nil
         }
         return run
     }

@@ -57,7 +57,8 @@ struct EventTests {
         #expect(run.code == .failed)
         let events = try events(run)
         let ended = events.filter { $0["type"] == "step-ended" }
-        #expect(ended.compactMap { $0["step"]?.string } == ["protect", "stage", "pre-copy", "quiesce", "copy", "go back"])
+        let steps = ended.compactMap { $0["step"]?.string }
+        #expect(steps == ["protect", "stage", "pre-copy", "quiesce", "copy", "go back"])
         #expect(ended.filter { $0["failed"] == true }.compactMap { $0["step"]?.string } == ["copy"])
         #expect(events.contains { $0["type"] == "outage-ended" })
         #expect(events.contains { $0["type"] == "message" && $0["level"] == "error" })

@@ -148,11 +148,7 @@ struct ModelContainer: Sendable {
                 }
                 rsync = run
             }
-        case "writer":
-            let interval = arguments.count > 1 ? Double(arguments[1]) ?? 1 : 1
-            writer = Writer(path: arguments.first ?? "", interval: .milliseconds(Int(interval * 1000)))
-        case "serve": server = ModelServer(arguments)
-        case "ask": asker = ModelAsker(arguments)
+        case "writer", "serve", "ask": wait(words[0], arguments)
         case "test":
             status = arguments.count > 1 && (files[arguments[1]] != nil || files.isDirectory(arguments[1])) ? 0 : 1
         case "cat":
@@ -177,6 +173,17 @@ struct ModelContainer: Sendable {
             status = 127
         }
         return nil
+    }
+
+    /// The commands that go on, or wait for others.
+    private mutating func wait(_ name: String, _ arguments: [String]) {
+        switch name {
+        case "serve": server = ModelServer(arguments)
+        case "ask": asker = ModelAsker(arguments)
+        default:
+            let interval = arguments.count > 1 ? Double(arguments[1]) ?? 1 : 1
+            writer = Writer(path: arguments.first ?? "", interval: .milliseconds(Int(interval * 1000)))
+        }
     }
 
     private mutating func missing(_ what: String?, _ output: inout String) {
