@@ -25,10 +25,7 @@ struct Run: Sendable {
     /// Migrates units. A failing unit is brought back to a safe state and does not keep the others from being migrated.
     func migrate(_ discovery: Discovery, _ interruption: Interruption) async -> Report {
         var report = Report()
-        findings.note {
-            $0.movers = max(1, discovery.moversAtOnce(options.parallel))
-            $0.destinationClass = discovery.classOfNewVolumes(options)
-        }
+        findings.note { $0.destinationClass = discovery.classOfNewVolumes(options) }
         let swaps = !pipeline.forwardOnly.isEmpty
         if options.verification == .none, swaps {
             journal.warn("", "--verify none: a copy counts when it ends without a failure, and is not checked")
@@ -40,6 +37,10 @@ struct Run: Sendable {
                 // Each unit sees the interruption.
             }
         }
+        // Passes of the units that come next are made beside the copies of those that have their turn.
+        let passesAhead = pipeline.preparesAhead && options.passesEarly && findings.all.runsCommands == true
+        let movers = discovery.moversAtOnce(passesAhead ? 2 * options.parallel : options.parallel)
+        findings.note { $0.movers = max(1, movers) }
         for unit in await reports(of: discovery, interruption) {
             report.claims += unit.claims
             report.stopped += unit.stopped

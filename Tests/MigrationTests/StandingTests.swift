@@ -63,6 +63,31 @@ struct StandingTests {
         #expect(!run.messages.contains { $0.contains("a pass took") })
     }
 
+    @Test("passes of the next unit and the copy of the one before keep to the limit together")
+    func bandwidth() {
+        var world = World()
+        world.letMoversStand()
+        for number in 1...3 {
+            world.addClaim("data-\(number)")
+            world.addDeployment("web-\(number)", claims: ["data-\(number)"])
+        }
+        world.settle()
+        var options = Scenario.deployment.options
+        (options.parallel, options.bandwidthLimit) = (1, 1_000_000)
+        let limits = Mutex<Set<String>>([])
+        let run = world.migrate(
+            options,
+            observer: { request, _, _ in
+                let words = request.target.split { !($0.isNumber || $0.isLetter) }.map(String.init)
+                guard let flag = words.firstIndex(of: "bwlimit") else { return }
+                limits.withLock { _ = $0.insert(words[flag + 1]) }
+            }
+        )
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        // Half of it, in kibibytes, behind an equals sign.
+        #expect(limits.withLock { $0 } == ["3D488"])
+    }
+
     @Test("where files are labelled for SELinux, nothing mounts a volume beside its pods")
     func labels() {
         var world = world()
