@@ -26,7 +26,9 @@ struct StandingScriptTests {
     func commands(image: CopyBench.Image) async throws {
         try await standing(image) { bench in
             try bench.shell("seq 5000 >source/numbers && mkdir -p 'source/a  b' && echo x >'source/a  b/*'")
-            let flags = RsyncFlags(further: ["--exclude=it's a \"name\"; exit 3"])
+            let flags = RsyncFlags(further: [
+                "--exclude=it's a \"name\"; exit 3", #"--exclude=\temp\c"#, "--exclude=a\nb",
+            ])
             let (code, said) = try bench.run(CopyScript.telling(0, nil))
             #expect(code == 0 && said.isEmpty)
             #expect(try tell(bench, 1, flags.call(for: .pass)).code == 0)

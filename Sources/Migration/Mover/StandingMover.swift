@@ -116,7 +116,11 @@ struct StandingMovers: Sendable {
                     return Passed(mover: mover)
                 }
             }
-        } catch let error where !(error is Failure || Task.isCancelled) {
+        } catch let error as Failure {
+            // The number of its last command is not known any more.
+            await journal.orWarn(start.pod.title) { try await pods.remove(start.pod) }
+            throw error
+        } catch let error where !Task.isCancelled {
             journal.warn(state.title, "\(title) failed while its pods run: \(error)")
             try await pods.remove(start.pod)
             return Passed()
@@ -209,7 +213,11 @@ struct StandingMovers: Sendable {
 
     private static func all(_ output: ExecSession.Output) async throws -> Data {
         var all = Data()
-        for try await piece in output { all.append(piece) }
+        for try await piece in output {
+            all.append(piece)
+            // Who may run commands in it can have it answer without end.
+            guard all.count <= 8 << 20 else { throw Refusal("it answers more than 8 MiB") }
+        }
         return all
     }
 

@@ -115,8 +115,9 @@ overwrite() (
 )
 # Shows how far that is, in lines of the same look; du is not to take more than a tenth of the time.
 measure() {
+  # What goes on when nobody measures any more must not hold the output open.
+  exec 2>/dev/null
   pause=1
-  # It may go on when nobody measures any more, and must not hold the output open.
   while sleep "$pause" >/dev/null; do
     began=$(date +%s)
     : "${total:=$(du -sk /source | cut -f 1)}"
@@ -125,7 +126,7 @@ measure() {
     [ "$total" -gt 0 ] || continue
     [ "$now" -le "$total" ] || continue
     echo "$((now * 1024)) $((now * 100 / total))% 0.00kB/s 0:00:00"
-  done 2>/dev/null
+  done
 }
 copy() {
   isEmpty || overwrite "$@"
@@ -188,9 +189,10 @@ perform() {
 # Waits for the words of tell.sh, and performs each command once, one after the other. What a command prints goes to the
 # container's log, and its end to a file, which tell.sh reads.
 stand() {
-  for program in cat mkfifo mv rm sleep tail tee wc; do
+  for program in cat date find mkfifo mv rm sleep tail tee touch wc; do
     command -v "$program" >/dev/null || { echo "copy: $program is not in the image"; exit 127; }
   done
+  start=$PWD
   cd /work && { [ -p words ] || mkfifo words 2>/dev/null || [ -p words ]; } && mkfifo output && exec 8<>words || exit
   # The first process of a container ignores signals that it does not handle.
   trap 'exit 143' TERM
@@ -202,10 +204,12 @@ stand() {
     fi
     told=$((told + 1))
     if [ -e "$number.command" ] && [ ! -e "$number.code" ]; then
+      rm -f code
       # shellcheck disable=SC1090 # It is one call of `perform`.
-      { (. "./$number.command") 2>&1; echo $? >code; } | tee output &
+      { (cd "$start" && . "/work/$number.command") 2>&1; echo $? >/work/code; } | tee output &
       # Its end is that of all before it. `wait` would need signals that whoever starts a container may have blocked.
       tail -n 1000 <output >"$number.output"
+      [ -e code ] || echo 137 >code
       mv code "$number.code"
     fi
     # Nobody may be left to read it.

@@ -6,7 +6,7 @@ number=$1 command=$2 reply=reply.$$
 cd /work && { [ -p words ] || mkfifo words 2>/dev/null || [ -p words ]; } && exec 8<>words || exit
 rm -f "$reply" && mkfifo "$reply" && exec 9<>"$reply" || exit
 if [ "$command" ] && [ ! -e "$number.command" ]; then
-  echo "$command" >"new.$$" && mv "new.$$" "$number.command" || exit
+  printf '%s\n' "$command" >"new.$$" && mv "new.$$" "$number.command" || exit
 fi
 echo "$number $reply" >&8
 # An answer may be one to somebody else who had this reply's name.

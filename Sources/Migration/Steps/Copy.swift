@@ -51,12 +51,18 @@ struct Copy: UnitAction {
         while true {
             for state in progress.unit.claims { if case .blocked(let why) = state.next { throw why } }
             let (unit, ended, standing) = (progress.unit, progress.ended, progress.standing)
+            let leaves = progress.leaves
             // Each is gone after its copy.
             progress.standing = [:]
             let open = unit.claims.filter { $0.next == .copy }
             guard !open.isEmpty else { return }
             let end = try await withThrowingTaskGroup(of: Interim.self) { group in
-                group.addTask { .copied(try await open.allAtOnce { try await copy($0, by: standing[$0.id]) }) }
+                group.addTask {
+                    let copied = try await open.allAtOnce { try await copy($0, by: standing[$0.id]) }
+                    // Past the point of no return a claim would wait for whoever holds it.
+                    if leaves { _ = try await ending.wait(for: unit, beside: nil) }
+                    return .copied(copied)
+                }
                 group.addTask { .intruder(try await users.awaitIntruder(on: unit, besides: ended)) }
                 defer { group.cancelAll() }
                 guard let first = try await group.next() else { throw CancellationError() }
@@ -64,8 +70,6 @@ struct Copy: UnitAction {
             }
             switch end {
             case .copied(let copied):
-                // Past the point of no return a claim would wait for whoever holds it.
-                if progress.leaves { _ = try await ending.wait(for: unit, objects: true) }
                 // The watch may lag behind. What counts is that no user is there now, and no workload was started.
                 guard let intruder = try await users.intruder(on: unit, besides: ended) else {
                     for copy in copied { progress.copies[copy.state.id] = copy.result }

@@ -26,9 +26,10 @@ struct EndOfPods: Sendable {
 
     /// Waits until no pod except ours may write to a unit's claims.
     ///
-    /// - Parameter objects: True to wait until no object holds a claim: the objects of pods that were deleted stay for a
-    ///   moment when their containers have ended.
-    func wait(for unit: Unit, objects: Bool) async throws -> Ended {
+    /// - Parameter node: A node where it is enough that the containers of pods have ended: what they wrote is seen there at
+    ///   once. Elsewhere, and everywhere where it is nil, their objects must be gone too, as the node may still be writing
+    ///   and unmounting.
+    func wait(for unit: Unit, beside node: String?) async throws -> Ended {
         var last: [MountingPod] = []
         do {
             return try await source.wait(
@@ -39,8 +40,8 @@ struct EndOfPods: Sendable {
                 what: "the pods of \(unit.title) to be gone"
             ) { snapshot in
                 let leaving = snapshot.objects.values.filter { !$0.neverRuns && $0.metadata.isTerminating }
-                // A finished pod that is being deleted may still be unmounting.
-                last = snapshot.objects.values.filter { !$0.neverRuns && !$0.isFinished } + (objects ? leaving : [])
+                last = snapshot.objects.values.filter { !$0.neverRuns && !$0.isFinished }
+                last += leaving.filter { node == nil || $0.nodeName != node }
                 guard last.isEmpty else { return nil }
                 return Ended(pods: Set(snapshot.objects.keys), leaves: !leaving.isEmpty)
             }

@@ -112,7 +112,7 @@ struct MakeReady: UnitAction {
     /// Runs a pod that copies nothing at the mover's place.
     private func tryOut(_ state: ClaimState, _ route: Route) async throws -> ClaimState {
         guard let made = try await make(.nothing, for: state, route) else { return state }
-        await labels.learn(from: made.pod, container: MoverPod.checkContainer)
+        if mayStand(state) { await labels.learn(from: made.pod, container: MoverPod.checkContainer) }
         try await movers.pods.remove(made.pod)
         journal.info(state.title, "made ready to be copied on node \(made.pod.spec.nodeName ?? "?")")
         return try await reader.read(state)

@@ -101,10 +101,11 @@ struct Quiesce: UnitAction {
     /// - Returns: A workload that somebody started meanwhile, so that the wait would not end; else nil.
     private func awaitQuiet(on progress: inout Progress) async throws -> Workload? {
         let unit = progress.unit
-        // Movers that stand have mounted all that they need.
-        let objects = !unit.claims.filter { $0.next == .copy }.allSatisfy { progress.standing[$0.id] != nil }
+        // The node where all movers stand, which have mounted all that they need.
+        let nodes = unit.claims.filter { $0.next == .copy }.map { progress.standing[$0.id]?.pod.spec.nodeName }
+        let node = Set(nodes).count == 1 ? nodes[0] : nil
         let quiet = try await withThrowingTaskGroup(of: Quiet.self) { group in
-            group.addTask { .noPods(try await ending.wait(for: unit, objects: objects)) }
+            group.addTask { .noPods(try await ending.wait(for: unit, beside: node)) }
             for workload in unit.workloads { group.addTask { await awaitRevival(of: workload) } }
             defer { group.cancelAll() }
             for try await outcome in group {
