@@ -32,4 +32,14 @@ final class Findings: Sendable {
 
     var all: All { mutex.withLock { $0 } }
     func note(_ change: (inout All) -> Void) { mutex.withLock { change(&$0) } }
+
+    /// Notes a fact that is to be reported once.
+    ///
+    /// - Returns: True where it is new.
+    func isNew(_ fact: WritableKeyPath<All, Bool>) -> Bool {
+        mutex.withLock { found in
+            defer { found[keyPath: fact] = true }
+            return !found[keyPath: fact]
+        }
+    }
 }

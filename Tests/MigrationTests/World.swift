@@ -135,7 +135,7 @@ struct World: Sendable {
     mutating func letMoversStand() {
         cluster.behaviour.denied = []
         cluster.behaviour.scripts = [
-            CopyScript.text: "serve /work \"$@\"", CopyScript.telling(0, nil)[2]: "ask /work \"$@\"",
+            CopyScript.text: "serve /work \"$@\"", CopyScript.tellText: "ask /work \"$@\"",
         ]
     }
 

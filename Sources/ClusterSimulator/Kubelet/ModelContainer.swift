@@ -44,8 +44,7 @@ struct ModelContainer: Sendable {
 
     private static let programs: Set<String> = [
         "ask", "cat", "dd", "echo", "exit", "false", "ln", "ls", "mkdir", "printf", "rm", "rsync", "serve", "sleep",
-        "sync", "test",
-        "touch", "true", "writer",
+        "sync", "test", "touch", "true", "writer",
     ]
 
     /// rsync ends by itself when it is asked to; the others are the first process of their namespace and handle nothing.

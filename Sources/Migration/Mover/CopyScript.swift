@@ -71,8 +71,10 @@ enum CopyScript {
     ///
     /// - Parameter call: The command; nil to have it stay.
     static func telling(_ number: Int, _ call: String?) -> [String] {
-        ["sh", "-c", MoverScript.text(PackageResources.tell_sh), "sh", "\(number)", call ?? ""]
+        ["sh", "-c", tellText, "sh", "\(number)", call ?? ""]
     }
+
+    static let tellText = MoverScript.text(PackageResources.tell_sh)
 
     /// Returns the call of the script's function that does what a command line of the script does.
     static func call(_ command: [String]) -> String {

@@ -22,12 +22,7 @@ struct Image: Sendable {
 
     /// Notes that the image has no shell, and reports it once.
     func noteMissingShell() {
-        var isNew = false
-        findings.note { found in
-            isNew = !found.lacksShell
-            found.lacksShell = true
-        }
-        guard isNew else { return }
+        guard findings.isNew(\.lacksShell) else { return }
         journal.warn(
             "image \(name)",
             "has no shell: a copy is one plain rsync, which shows nothing meanwhile and flushes nothing at its end, so that "

@@ -74,6 +74,24 @@ struct MoverPods: Sendable {
         }
     }
 
+    /// Waits until a mover has ended.
+    ///
+    /// - Returns: The mover at its end; nil where somebody deletes it, or its node is lost.
+    func awaitEnd(of pod: Pod) async throws -> Pod? {
+        let ended: Pod? = try await client.wait(
+            for: Pod.self,
+            in: pod.name.namespace,
+            named: pod.name.name,
+            limit: .seconds(30 * 86_400),
+            what: "\(pod.title) to finish"
+        ) { snapshot -> Pod?? in
+            guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
+            if now.hasEnded { return .some(now) }
+            return now.metadata.isTerminating ? .some(nil) : nil
+        }
+        return ended
+    }
+
     /// Deletes a mover and waits until it is gone, so that its claims are free.
     ///
     /// - Parameter isIdle: True where it runs and does nothing.

@@ -103,11 +103,12 @@ struct Movers: Sendable {
         while true {
             let attempted: MoverAttempt
             do {
-                if let mover = standing {
-                    attempted = try await runStanding(mover, &standing, for: state, content, task)
-                } else {
-                    attempted = try await runOne(for: state, content, task, reading: source)
-                }
+                attempted =
+                    if let mover = standing {
+                        try await run(mover, for: state, content, task, next: &standing)
+                    } else {
+                        try await runOne(for: state, content, task, reading: source)
+                    }
             } catch let error as APIError where error.isWorthAnotherLook {
                 attempted = MoverAttempt(outcome: .again("\(error)"), duration: .zero)
             }
@@ -148,12 +149,14 @@ struct Movers: Sendable {
     }
 
     /// Has a standing mover do a task, and removes it once that is done or it fails.
-    private func runStanding(
+    ///
+    /// - Parameter next: The mover for another attempt; nil where it is gone.
+    private func run(
         _ mover: StandingMover,
-        _ next: inout StandingMover?,
         for state: ClaimState,
         _ content: any MoverContent,
-        _ task: MoverPod.Task
+        _ task: MoverPod.Task,
+        next: inout StandingMover?
     ) async throws -> MoverAttempt {
         let began = time.now()
         var mover = mover
@@ -305,33 +308,15 @@ struct Movers: Sendable {
         guard let started, !started.metadata.isTerminating else { return (pod, .again(Self.lost(started ?? pod))) }
         let began = time.now()
         journal.info(state.title, mover.inWords(on: started))
-        let last: Pod? = try await show(pod, of: state, mover) {
-            let last: Pod? = try await destination.wait(
-                for: Pod.self,
-                in: pod.name.namespace,
-                named: pod.name.name,
-                limit: .seconds(30 * 86_400),
-                what: "\(pod.title) to finish"
-            ) { snapshot -> Pod?? in
-                guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
-                if now.hasEnded { return .some(now) }
-                return now.metadata.isTerminating ? .some(nil) : nil
-            }
-            return last
+        let last: Pod?
+        switch mover.task {
+        // What only compares shows nothing.
+        case .compare: last = try await pods.awaitEnd(of: pod)
+        case .copy, .pass, .nothing, .stand:
+            last = try await output.showing(pod, of: state, mover.content) { try await pods.awaitEnd(of: pod) }
         }
         guard let last else { return (started, .again(Self.lost(started))) }
         return (last, try await judge.judge(last, mover, took: time.now() - began))
-    }
-
-    /// Shows the output of a mover while it runs. What only compares has none.
-    private func show(
-        _ pod: Pod,
-        of state: ClaimState,
-        _ mover: MoverPod,
-        until wait: @escaping @Sendable () async throws -> Pod?
-    ) async throws -> Pod? {
-        guard mover.task != .compare else { return try await wait() }
-        return try await output.showing(pod, of: state, mover.content, until: wait)
     }
 
     private static func lost(_ pod: Pod) -> String {

@@ -26,12 +26,7 @@ struct Nodes: Sendable {
             findings.note { $0.sites = sites }
             return sites
         } catch let error as APIError where error.reason == .forbidden {
-            var isNew = false
-            findings.note { found in
-                isNew = !found.hidesNodes
-                found.hidesNodes = true
-            }
-            guard isNew else { return nil }
+            guard findings.isNew(\.hidesNodes) else { return nil }
             journal.warn(
                 "nodes",
                 "may not be listed, so it is not known whether pods find a node with their new volumes: \(error.message)"

@@ -63,7 +63,7 @@ struct StandingMovers: Sendable {
 
     /// Has a standing mover do what another mover would be made for.
     ///
-    /// - Throws: `Failure` where another attempt would fail too; as `perform` where the mover is of no more use.
+    /// - Throws: `Failure` where another attempt would fail too; as `answer` where the mover is of no more use.
     func run(
         _ task: MoverPod.Task,
         of state: ClaimState,
@@ -103,13 +103,8 @@ struct StandingMovers: Sendable {
         do {
             while true {
                 switch try await run(.pass, of: state, content, by: &mover) {
-                case .done(.unchecked(let statistics, let copying)):
-                    let amount = statistics.map {
-                        ", \($0.transferredBytes.inBytes) of \($0.totalBytes.inBytes) copied"
-                    }
-                    journal.info(state.title, "\(title) took \(copying.inWords)\(amount ?? "")")
-                    return Passed(mover: mover, took: copying)
-                case .done: throw Refusal("a pass ended as if it had been checked")
+                case .done(let result):
+                    return Passed(mover: mover, took: try journal.tellPass(title, over: state, result))
                 case .unsupported(let reduced, _): content = reduced
                 case .again(let why, let details):
                     journal.warn(state.title, "\(title) failed while its pods run: \(why)\(details)")
@@ -140,9 +135,9 @@ struct StandingMovers: Sendable {
         switch command {
         case .pass, .copy:
             end = try await output.showing(mover.pod, of: state, content, onlyNew: true) {
-                try await perform(call, number, by: standing)
+                try await answer(to: call, number, by: standing)
             }
-        case .check, .compare: end = try await perform(call, number, by: standing)
+        case .check, .compare: end = try await answer(to: call, number, by: standing)
         }
         return try judge.judge(end, of: command, content, by: mover, took: time.now() - began)
     }
@@ -161,11 +156,11 @@ struct StandingMovers: Sendable {
     /// - Parameter number: The number of the command. A number that was used before asks for that command's end.
     /// - Throws: `APIError` where it could not be told, or its end not be learnt; `Refusal` where the mover is gone. The
     ///   command may go on then, so that the mover must be removed.
-    private func perform(_ call: String, _ number: Int, by mover: StandingMover) async throws -> CommandEnd {
+    private func answer(to call: String, _ number: Int, by mover: StandingMover) async throws -> CommandEnd {
         try await withThrowingTaskGroup(of: CommandEnd.self) { group in
             group.addTask { try await askUntilAnswered(call, number, by: mover) }
             group.addTask {
-                try await awaitLoss(of: mover.pod)
+                _ = try await pods.awaitEnd(of: mover.pod)
                 throw Refusal("\(mover.pod.title) has ended, or somebody deleted it")
             }
             defer { group.cancelAll() }
@@ -219,19 +214,6 @@ struct StandingMovers: Sendable {
             guard all.count <= 8 << 20 else { throw Refusal("it answers more than 8 MiB") }
         }
         return all
-    }
-
-    private func awaitLoss(of pod: Pod) async throws {
-        try await client.wait(
-            for: Pod.self,
-            in: pod.name.namespace,
-            named: pod.name.name,
-            limit: .seconds(30 * 86_400),
-            what: "nothing"
-        ) { snapshot in
-            guard let now = snapshot.objects[pod.metadata.uid] else { return () }
-            return now.hasEnded || now.metadata.isTerminating ? () : nil
-        }
     }
 }
 

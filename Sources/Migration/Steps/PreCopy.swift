@@ -112,11 +112,22 @@ struct PreCopy: UnitAction {
         reading source: PassSource
     ) async throws -> Passes.Pass? {
         guard let run = try await movers.run(for: &state, task: .pass, reading: source) else { return nil }
-        guard case .unchecked(let statistics, let copying) = run.result else {
+        let copying = try journal.tellPass("pass \(number)", over: state, run.result)
+        return Passes.Pass(copying: copying, whole: run.duration)
+    }
+}
+
+extension Journal {
+    /// Tells of a pass over a claim: `pass 2 took 3.1 s, 5.0 MiB of 2.0 GiB copied`.
+    ///
+    /// - Returns: The time from the start of the copy to its end.
+    /// - Throws: `Refusal` where the result is not that of a pass.
+    func tellPass(_ title: String, over state: ClaimState, _ result: MoverResult) throws -> Duration {
+        guard case .unchecked(let statistics, let copying) = result else {
             throw Refusal("a pass ended as if it had been checked")
         }
         let amount = statistics.map { ", \($0.transferredBytes.inBytes) of \($0.totalBytes.inBytes) copied" }
-        journal.info(state.title, "pass \(number) took \(copying.inWords)\(amount ?? "")")
-        return Passes.Pass(copying: copying, whole: run.duration)
+        info(state.title, "\(title) took \(copying.inWords)\(amount ?? "")")
+        return copying
     }
 }
