@@ -3,15 +3,24 @@ import Synchronization
 
 /// Facts that a run finds out on its way, for the rest of the run.
 final class Findings: Sendable {
+    /// A node, as pods of one namespace see it.
+    struct NodeOfNamespace: Hashable, Sendable {
+        var node: String
+        var namespace: String
+    }
+
     struct All: Sendable {
         /// True where the movers' image has no shell.
         var lacksShell = false
         /// The nodes that have the movers' image.
         var nodesWithImage: Set<String> = []
-        /// The nodes where SELinux labels no files.
-        var nodesWithoutLabels: Set<String> = []
-        /// True where commands can be run in movers; nil before that was asked.
-        var runsCommands: Bool?
+        /// The nodes where SELinux labels no files, each as a pod of the namespace has shown. A tenant can have a pod of his
+        /// show anything, which must not decide for others.
+        var nodesWithoutLabels: Set<NodeOfNamespace> = []
+        /// True where commands may be run in movers.
+        var runsCommands = false
+        /// The namespaces where a mover did not hear what it was told. A tenant can bring that about, too.
+        var deafNamespaces: Set<String> = []
         /// The nodes as they were last listed.
         var sites: Sites?
         /// True where nodes may not be listed.

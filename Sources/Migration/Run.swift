@@ -38,7 +38,7 @@ struct Run: Sendable {
             }
         }
         // Passes of the units that come next are made beside the copies of those that have their turn.
-        let passesAhead = pipeline.preparesAhead && options.passesEarly && findings.all.runsCommands == true
+        let passesAhead = pipeline.preparesAhead && options.passesEarly && findings.all.runsCommands
         let movers = discovery.moversAtOnce(passesAhead ? 2 * options.parallel : options.parallel)
         findings.note { $0.movers = max(1, movers) }
         for unit in await reports(of: discovery, interruption) {

@@ -110,6 +110,46 @@ struct StandingTests {
         #expect(!run.messages.contains { $0.contains("a mover stands ready") })
     }
 
+    @Test("what a pod shows of its node decides for its own namespace only, since its tenant can have it show anything")
+    func labelsOfOthers() {
+        var world = Scenario.twoNamespaces.world(alone: true)
+        world.letMoversStand()
+        let run = world.migrate(Scenario.twoNamespaces.options)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        for namespace in ["shop", "bank"] {
+            let title = "PersistentVolumeClaim \(namespace)/data"
+            #expect(
+                run.messages.contains { $0.contains("\(title): made ready to be copied on node") },
+                "\(run.messages)"
+            )
+            #expect(run.messages.contains { $0.contains("\(title): a mover stands ready on node") }, "\(run.messages)")
+        }
+    }
+
+    @Test("movers of a namespace that do not hear keep those of others from nothing")
+    func deaf() {
+        var world = Scenario.twoNamespaces.world(alone: true)
+        world.letMoversStand()
+        let refused = Response(
+            status: 403,
+            body: Data(#"{"kind":"Status","status":"Failure","reason":"Forbidden","code":403}"#.utf8)
+        )
+        let run = world.migrate(
+            Scenario.twoNamespaces.options,
+            interceptor: { request, _ in
+                request.target.contains("/namespaces/bank/") && request.target.contains("/exec?")
+                    ? .answer(refused) : nil
+            }
+        )
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(
+            run.messages.contains { $0.contains("warning namespace bank: its movers can't be told") },
+            "\(run.messages)"
+        )
+        #expect(!run.messages.contains { $0.contains("bank/data: a mover stands ready") })
+        #expect(run.messages.contains { $0.contains("shop/data: a mover stands ready") }, "\(run.messages)")
+    }
+
     @Test("the label of a process is told from what is none")
     func labelsInWords() {
         let version = "rsync  version 3.5.0  protocol version 32\nWeb site: https://rsync.samba.org/\n"

@@ -14,10 +14,10 @@ struct Labels: Sendable {
     /// Learns from the output of a pod that ran `tryingCommand`. Where that is not to be read, the node counts as one that
     /// labels files.
     func learn(from pod: Pod, container: String) async {
-        guard let node = pod.spec.nodeName else { return }
+        guard let node = pod.spec.nodeName, let namespace = pod.metadata.namespace else { return }
         let log = await journal.orWarn(pod.title) { try await client.log(of: pod.name, container: container, tail: 50) }
         guard let log, Self.proveNone(log) else { return }
-        findings.note { $0.nodesWithoutLabels.insert(node) }
+        findings.note { $0.nodesWithoutLabels.insert(.init(node: node, namespace: namespace)) }
     }
 
     /// Runs a program, and shows after its success the label of its process.

@@ -46,12 +46,14 @@ struct MakeReady: UnitAction {
 
     private func makeReady(_ state: ClaimState, _ earlier: StandingMover?) async throws -> Ready {
         if let earlier, await stays(earlier, for: state) { return Ready(state: state, mover: earlier) }
+        let isToBeTried = !hasAll(state) || mayStand(state) && !isWithoutLabels(state)
+        guard isToBeTried || mayStand(state) else { return Ready(state: state) }
         let route = state.route(in: try await nodes.routeSites(of: state, isInUse: true), isInUse: true)
         // A pod without the source volume is where both can be mounted only by the route. The pods of a copy over the
         // network are elsewhere anyway.
         guard route.source == nil, route.mover.onlyThere || !state.hasBoundSource else { return Ready(state: state) }
         var ready = Ready(state: state)
-        if !hasAll(state) || mayStand(state) && !isWithoutLabels(state) { ready.state = try await tryOut(state, route) }
+        if isToBeTried { ready.state = try await tryOut(state, route) }
         if mayStand(ready.state), isWithoutLabels(ready.state) { ready = try await stand(ready.state, route) }
         return ready
     }
@@ -65,12 +67,15 @@ struct MakeReady: UnitAction {
 
     /// True where a mover can mount the source volume beside its pods, and be told what to do.
     private func mayStand(_ state: ClaimState) -> Bool {
-        findings.all.runsCommands == true && !state.isExclusive && movers.content(of: state).call(for: .copy) != nil
+        let found = findings.all
+        return found.runsCommands && !found.deafNamespaces.contains(state.name.namespace ?? "") && !state.isExclusive
+            && movers.content(of: state).call(for: .copy) != nil
     }
 
     /// True where SELinux surely labels no files on the node.
     private func isWithoutLabels(_ state: ClaimState) -> Bool {
-        state.nodeOfUse.map(findings.all.nodesWithoutLabels.contains) == true
+        guard let node = state.nodeOfUse, let namespace = state.name.namespace else { return false }
+        return findings.all.nodesWithoutLabels.contains(.init(node: node, namespace: namespace))
     }
 
     /// Returns true where a mover that stood before still does; else it is removed.
@@ -97,12 +102,15 @@ struct MakeReady: UnitAction {
         } catch {
             guard !Task.isCancelled else { throw error }
             try await movers.pods.remove(mover.pod)
+            let namespace = state.name.namespace ?? ""
             var isNew = false
-            findings.note { found in
-                isNew = found.runsCommands == true
-                found.runsCommands = false
+            findings.note { isNew = $0.deafNamespaces.insert(namespace).inserted }
+            if isNew {
+                journal.warn(
+                    "namespace \(namespace)",
+                    "its movers can't be told what to do, so they are made after the stop: \(error)"
+                )
             }
-            if isNew { journal.warn("", "movers can't be told what to do, so they are made after the stop: \(error)") }
             return Ready(state: state)
         }
     }
