@@ -102,6 +102,7 @@ extension JSON: Codable {
             )
         }
         let container = try decoder.singleValueContainer()
+        // Only by trying is it found out what a value is; the last try throws.
         if container.decodeNil() {
             self = .null
         } else if let value = try? container.decode(String.self) {

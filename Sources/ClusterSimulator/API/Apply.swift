@@ -20,6 +20,7 @@ extension Cluster {
                 "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch"
             )
         }
+        // A real server answers in these words, without its parser's.
         guard var applied = try? JSON(parsing: context.request.body ?? Data()), applied.object != nil else {
             throw .badRequest("error decoding YAML: the body is no object")
         }

@@ -248,6 +248,7 @@ struct RequestContext {
 
     mutating func isDryRun() throws(Refusal) -> Bool {
         var value = info.query["dryRun"]
+        // A body that is none is refused where the options are read.
         if value == nil, request.method == .delete, let body = request.body, !body.isEmpty,
             let options = try? JSON(parsing: body), let list = options["dryRun"]?.array
         {
@@ -313,6 +314,7 @@ struct DeleteOptions {
     init(_ context: RequestContext) throws(Refusal) {
         var options: JSON = [:]
         if let body = context.request.body, !body.isEmpty {
+            // A real server answers in these words, without its parser's.
             guard let parsed = try? JSON(parsing: body), parsed.object != nil else {
                 throw .badRequest("the body of the request is no DeleteOptions object")
             }

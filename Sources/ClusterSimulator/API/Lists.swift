@@ -53,6 +53,7 @@ private struct ContinueToken {
         guard let data = Data(base64Encoded: base64) else {
             throw .badRequest("invalid continue token: continue key is not valid: illegal base64 data at input byte 0")
         }
+        // A real server answers in these words, without its parser's.
         guard let json = try? JSON(parsing: data) else {
             let scalar = Unicode.Scalar(data.first ?? 0)
             let character =

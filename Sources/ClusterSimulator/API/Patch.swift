@@ -22,6 +22,7 @@ enum Patch {
                     + "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
             )
         }
+        // A real server answers in these words, without its parser's.
         guard let patch = try? JSON(parsing: body) else {
             throw .badRequest("error decoding patch: invalid character looking for beginning of value")
         }

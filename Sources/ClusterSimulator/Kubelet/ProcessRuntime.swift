@@ -128,6 +128,7 @@ public actor ProcessRuntime: ContainerRuntime {
         process.signal(grace > .zero ? SIGTERM : SIGKILL)
         guard grace > .zero else { return }
         Task {
+            // Nothing is waited for: that is the time which the container has.
             try await Task.sleep(for: grace)
             process.signal(SIGKILL)
         }
@@ -149,6 +150,7 @@ public actor ProcessRuntime: ContainerRuntime {
                 report.yield(.probed(id, succeeded: $0 == 0))
             }
             Task {
+                // Nothing is waited for: that is the time which the probe has.
                 try await Task.sleep(for: timeout)
                 process.signal(SIGKILL)
             }
