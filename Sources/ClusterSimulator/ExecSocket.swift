@@ -184,12 +184,13 @@ final class ExecQueue: Sendable {
         return event
     }
 
-    /// Lets what comes go by.
+    /// Lets what comes go by, and wakes the one who waits for it.
     func abandon() {
         state.withLock { state in
             state.isAbandoned = true
             for _ in state.events { room.signal() }
             state.events = []
         }
+        bell.ring()
     }
 }

@@ -56,8 +56,21 @@ struct ExecConnection {
         try await outbound.write(WebSocketFrame(fin: true, opcode: .connectionClose, data: reason))
     }
 
-    /// Passes on what the client sends, until it closes the connection.
+    /// Passes on what the client sends, until it closes the connection. Nobody listens to the command from then on.
     private func listen(
+        _ inbound: NIOAsyncChannelInboundStream<WebSocketFrame>,
+        _ outbound: NIOAsyncChannelOutboundWriter<WebSocketFrame>
+    ) async throws {
+        do {
+            try await passOn(inbound, outbound)
+        } catch {
+            await socket.close()
+            throw error
+        }
+        await socket.close()
+    }
+
+    private func passOn(
         _ inbound: NIOAsyncChannelInboundStream<WebSocketFrame>,
         _ outbound: NIOAsyncChannelOutboundWriter<WebSocketFrame>
     ) async throws {
@@ -75,7 +88,6 @@ struct ExecConnection {
             default: break
             }
         }
-        await socket.close()
     }
 }
 
@@ -122,6 +134,12 @@ final class FirstRequest: ChannelInboundHandler, RemovableChannelHandler {
                 context.close(promise: nil)
             }
         }
+    }
+
+    /// A client that goes before it has asked for anything closes its side only, and nothing would close the other.
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if !isDecided, event as? ChannelEvent == .inputClosed { return context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {

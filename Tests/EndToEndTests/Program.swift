@@ -169,10 +169,14 @@ final class Sandbox: Sendable {
     let kubeconfig: String
     /// The sandbox ends with its standard input, and that with this process, whatever it dies of.
     private let standardInput: Pipe
+    private let ended: AsyncStream<Void>
+    private let process: pid_t
 
     init() throws {
         let process = Process()
         let (input, output) = (Pipe(), Pipe())
+        let (ended, end) = AsyncStream<Void>.makeStream()
+        process.terminationHandler = { _ in end.finish() }
         process.executableURL = Program.directory.appending(path: "pvmigrate-sandbox")
         // The volume binder loses its race now and then, as a real one does.
         process.arguments = ["--empty", "--until-stdin-closes", "--slow-binder", "0.3"]
@@ -190,6 +194,29 @@ final class Sandbox: Sendable {
         }
         kubeconfig = String(words[1])
         standardInput = input
+        self.ended = ended
+        self.process = process.processIdentifier
+    }
+
+    /// Lets the sandbox end; kills it where it does not in time, as it would hold the output of the tests open.
+    ///
+    /// - Returns: whether it ended in time.
+    func end(within limit: Duration) async throws -> Bool {
+        try standardInput.fileHandleForWriting.close()
+        let hasEnded = await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in self.ended {}
+                return !Task.isCancelled
+            }
+            group.addTask {
+                do { try await Task.sleep(for: limit) } catch { return true }
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+        if !hasEnded { kill(process, SIGKILL) }
+        return hasEnded
     }
 
     /// The folder of everything: certificates, and the volumes of each node.
