@@ -337,7 +337,7 @@ struct PassTests {
                 "rsync",
                 """
                 echo "$*" >>\(bench.root)/arguments
-                if [ "$3" = -W ]; then \(vanish); fi
+                if [ "$3" = --no-W ]; then \(vanish); fi
                 exec /usr/bin/rsync "$@"
                 """
             )

@@ -139,7 +139,7 @@ struct StreamsTests {
 
     /// Puts a copier into the image that does something before or after its work.
     private func stub(_ image: CopyBench.Image, in bench: CopyBench, before: String = ":", after: String = ":") throws {
-        let isCopier = image == .gnu ? "[ \"$1\" != --version ]" : "[ \"$3\" = -W ]"
+        let isCopier = image == .gnu ? "[ \"$1\" != --version ]" : "[ \"$3\" = --no-W ]"
         let program = image == .gnu ? "cp" : "rsync"
         try bench.install(
             program,

@@ -84,8 +84,10 @@ fill() (
       # The cp of others keeps neither holes nor whole times.
       case $archive in *X*) labels="--filter=-x security.selinux" ;; *) labels=--numeric-ids ;; esac
       export archive labels
+      # With -W, sparse files are cut to nothing before they are written, and what was cut ext4 writes to the disk when it
+      # is closed: one by one.
       # shellcheck disable=SC2016 # The inner shell expands it.
-      some='printf "%s\0" "$@" | rsync "$archive" "$labels" -W --numeric-ids --inplace --no-implied-dirs \
+      some='printf "%s\0" "$@" | rsync "$archive" "$labels" --no-W --numeric-ids --inplace --no-implied-dirs \
         --omit-dir-times --modify-window=-1 --ignore-missing-args --files-from=- --from0 ./ /dest'
       large | each 1 sh -c "$some" sh || failed=1
       find . -type f -links 1 ! -size +32767 -print0 | each 1000 sh -c "$some" sh || failed=1 ;;
