@@ -29,8 +29,7 @@ public struct Options: Sendable {
     /// True where each source volume is kept, so that a rollback can swap its claim back to it.
     public var keepSource = false
     public var rsyncImage = "eeacms/rsync:2.3"
-    /// The number of copiers that fill an empty volume side by side, before rsync completes it; nil for as many as suit
-    /// the node.
+    /// The number of copiers that fill an empty volume side by side, before rsync completes it; nil for eight.
     public var streams: Int?
     public var verification = Verification.quick
     /// The bytes per second that all movers together may copy.

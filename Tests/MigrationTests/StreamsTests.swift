@@ -79,6 +79,18 @@ struct StreamsTests {
         }
     }
 
+    @Test("eight copiers go side by side, however few processors the node has")
+    func number() async throws {
+        try await CopyBench.with { bench in
+            try plant(Self.trees[1], in: bench)
+            try bench.install("nproc", "echo 1")
+            try bench.install("xargs", "echo \"$*\" >>\(bench.root)/arguments; exec /usr/bin/xargs \"$@\"")
+            #expect(try bench.run(RsyncFlags().copyingCommand).code == 0)
+            let copying = try bench.shell("grep 'cp -a' arguments").split(separator: "\n")
+            #expect(!copying.isEmpty && copying.allSatisfy { $0.contains("-P 8 ") }, "\(copying)")
+        }
+    }
+
     @Test("what a copier leaves out without a word, the check finds, and another copy brings")
     func leavingOut() async throws {
         try await CopyBench.with { bench in

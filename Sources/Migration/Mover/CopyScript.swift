@@ -38,7 +38,7 @@ enum CopyScript {
     }
 
     /// - Parameter streams: The number of copiers that fill an empty destination side by side before rsync runs; `auto`
-    ///   for the number of processors, from 2 to 8.
+    ///   for eight.
     /// - Parameter moment: The moment since which a pass may miss writes, in seconds since 1970; nil for its beginning.
     static func command(
         _ mode: Mode,

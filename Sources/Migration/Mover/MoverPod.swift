@@ -191,7 +191,7 @@ struct RsyncFlags: Equatable, Sendable {
     /// False where its user cannot give files away.
     var isRoot = true
     var verbose = false
-    /// The number of copiers that fill an empty destination side by side; nil for as many as suit the node.
+    /// The number of copiers that fill an empty destination side by side; nil for eight.
     var streams: Int?
     /// The bytes per second that it may copy.
     var bandwidthLimit: Int64?

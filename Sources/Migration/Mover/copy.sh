@@ -46,11 +46,8 @@ fill() (
   failed=0
   [ "$streams" = 1 ] || [ -z "$(find /source -maxdepth 0 -links +0)" ] || ! echo | xargs -0 -r -P 2 true && exit 9
   isEmpty || exit 9
-  if [ "$streams" = auto ]; then
-    streams=$(nproc 2>/dev/null || echo 2)
-    [ "$streams" -ge 2 ] || streams=2
-    [ "$streams" -le 8 ] || streams=8
-  fi
+  # Also of few processors: each file of a cold cache is waited for.
+  [ "$streams" != auto ] || streams=8
   each() { count=$1; shift; xargs -0 -r -n "$count" -P "$streams" "$@"; }
   cd /source && find . -type d -print0 | (cd /dest && xargs -0 -r mkdir -p) || exit 1
   # Of 16 MiB and more, one by one.

@@ -62,7 +62,7 @@ struct CopyArguments: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How many copiers fill an empty volume side by side, before rsync completes it. (default: as suits the node)",
+            "How many copiers fill an empty volume side by side, before rsync completes it. (default: 8)",
             discussion: "With --rsync-flags or --verbose-copy there is one rsync, which does all.",
             valueName: "number"
         )
