@@ -40,6 +40,29 @@ struct ControllerVolumeTests {
         #expect(world.get(.persistentVolumes, volume) == nil)
     }
 
+    /// Transcript csi_retype_without_copy.
+    @Test("the provisioner of a driver holds a bound volume with Delete, and lets go of one with Retain")
+    func provisionerFinalizer() throws {
+        let finalizer = "external-provisioner.volume.kubernetes.io/finalizer"
+        var world = try World()
+        try world.cluster.create(
+            .storageClasses,
+            ["metadata": ["name": "csi"], "provisioner": "network.csi.example.com", "reclaimPolicy": "Delete"]
+        )
+        try world.claim("data", class: "csi")
+        world.pass(.seconds(3))
+        let volume = world.volume("data")
+        func isHeld() -> Bool { world.get(.persistentVolumes, volume)?.finalizers.contains(finalizer) == true }
+        #expect(isHeld())
+        try world.change(.persistentVolumes, volume) { $0.put("Retain", "spec", "persistentVolumeReclaimPolicy") }
+        #expect(isHeld())
+        world.pass(.milliseconds(100))
+        #expect(!isHeld())
+        try world.change(.persistentVolumes, volume) { $0.put("Delete", "spec", "persistentVolumeReclaimPolicy") }
+        world.pass(.milliseconds(100))
+        #expect(isHeld())
+    }
+
     @Test("a reserved volume is only for the claim of that name")
     func reserved() throws {
         var world = try World()

@@ -92,6 +92,7 @@ enum Controllers {
         case .volume: PersistentVolumeController.syncVolume(key, &cluster)
         case .claimProtection: Protection.syncClaim(key, &cluster)
         case .volumeProtection: Protection.syncVolume(key, &cluster)
+        case .provisioner: Provisioner.syncVolume(key, &cluster)
         case .garbage: GarbageCollector.sync(key, &cluster)
         case .namespace: NamespaceController.sync(key, &cluster)
         case .deployment: DeploymentController.sync(key, &cluster)

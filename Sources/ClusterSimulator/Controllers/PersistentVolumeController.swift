@@ -34,6 +34,7 @@ enum PersistentVolumeController {
             let isInWork = cluster.controllers.bindings.values.contains { $0.volumeName == key.name }
             cluster.soon(.sync(.volume, key), isInWork ? 8...12 : 2...4)
             if new.isBeingDeleted { cluster.soon(.sync(.volumeProtection, key), 2...4) }
+            Provisioner.changed(new, key, &cluster)
             if new.text("status", "phase") == "Available", old?.text("status", "phase") != "Available" {
                 for claim in cluster.storedObjects(.persistentVolumeClaims, namespace: nil)
                 where claim.json.text("status", "phase") == "Pending" {

@@ -153,6 +153,31 @@ enum Provisioner {
         )
     }
 
+    // MARK: Holding
+
+    /// Looks at a volume as its driver's provisioner does (external-provisioner, `HonorPVReclaimPolicy`): it holds a bound
+    /// volume that it will free, and lets go of one that is to stay.
+    static func changed(_ volume: JSON, _ key: ObjectKey, _ cluster: inout Cluster) {
+        guard wantsFinalizer(volume, cluster) != nil else { return }
+        cluster.soon(.sync(.provisioner, key), 5...35)
+    }
+
+    static func syncVolume(_ key: ObjectKey, _ cluster: inout Cluster) {
+        guard let volume = cluster.get(key), let wants = wantsFinalizer(volume, cluster) else { return }
+        var finalizers = volume.finalizers
+        if wants { finalizers.append(driverFinalizer) } else { finalizers.removeAll { $0 == driverFinalizer } }
+        cluster.write(key) { $0.setFinalizers(finalizers) }
+    }
+
+    /// - Returns: whether it is to have the finalizer; nil where that is as it should be.
+    private static func wantsFinalizer(_ volume: JSON, _ cluster: Cluster) -> Bool? {
+        let name = volume.annotations?[PersistentVolumeController.provisionedBy]?.string ?? ""
+        guard name != Behaviour.hostPath, cluster.behaviour.provisioners[name] != nil else { return nil }
+        let has = volume.finalizers.contains(driverFinalizer)
+        if volume.text("spec", "persistentVolumeReclaimPolicy") != "Delete" { return has ? false : nil }
+        return !has && !volume.isBeingDeleted && volume.text("status", "phase") == "Bound" ? true : nil
+    }
+
     // MARK: Growing
 
     /// Makes a volume larger whose claim asks for more, where its class allows that.

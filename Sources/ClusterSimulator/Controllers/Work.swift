@@ -28,7 +28,7 @@ enum Work: Hashable, Sendable {
 
 /// The controllers that look at one object at a time.
 enum Controller: Hashable, Sendable {
-    case claim, volume, claimProtection, volumeProtection
+    case claim, volume, claimProtection, volumeProtection, provisioner
     case garbage, namespace
     case deployment, replicaSet, statefulSet, daemonSet, job, cronJob, disruptionBudget
     case ephemeralVolume, scheduler, attachment, snapshot
