@@ -111,7 +111,9 @@ struct Recovery: Sendable {
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
             let isKept = keepingStaging && !progress.misplaced.contains(state.id)
-            let back = await journal.orWarn(state.title) { try await goBack(state, keepingStaging: isKept) }
+            let back = await journal.orWarn(state.title) {
+                try await lookingAgain(at: state) { try await goBack($0, keepingStaging: isKept) }
+            }
             if let back { progress.unit.claims[index] = back }
         }
         return Recovered(progress, isStopped: false)
@@ -140,7 +142,8 @@ struct Recovery: Sendable {
         for index in progress.unit.claims.indices where !progress.unit.claims[index].isPastReturn {
             let state = progress.unit.claims[index]
             guard state.otherMigration == nil else { continue }
-            guard let unsealed = await journal.orWarn(state.title, { try await sealing.unseal(state) }) else {
+            let again = await journal.orWarn(state.title) { try await lookingAgain(at: state, sealing.unseal) }
+            guard let unsealed = again else {
                 journal.error(
                     progress.unit.title,
                     "stays stopped, since the seal of \(state.title) could not be taken back"
@@ -150,6 +153,21 @@ struct Recovery: Sendable {
             progress.unit.claims[index] = unsealed
         }
         return true
+    }
+
+    /// Does something with a claim, and does it again after a conflict: provisioners write to volumes just after these get
+    /// another policy.
+    private func lookingAgain(
+        at start: ClaimState,
+        _ work: (ClaimState) async throws -> ClaimState
+    ) async throws -> ClaimState {
+        var state = start
+        for _ in 1..<5 {
+            do { return try await work(state) } catch let error as APIError where error.reason == .conflict {
+                state = try await reader.read(state)
+            }
+        }
+        return try await work(state)
     }
 
     /// Returns a unit that stays stopped, without the workloads that somebody deleted meanwhile.

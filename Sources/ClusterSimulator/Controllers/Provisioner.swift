@@ -159,7 +159,7 @@ enum Provisioner {
     /// volume that it will free, and lets go of one that is to stay.
     static func changed(_ volume: JSON, _ key: ObjectKey, _ cluster: inout Cluster) {
         guard wantsFinalizer(volume, cluster) != nil else { return }
-        cluster.soon(.sync(.provisioner, key), 5...35)
+        cluster.enqueue(.sync(.provisioner, key), after: .milliseconds(20))
     }
 
     static func syncVolume(_ key: ObjectKey, _ cluster: inout Cluster) {
