@@ -107,6 +107,7 @@ public struct PersistentVolume: KubernetesObject, Equatable {
         public struct CSI: Decodable, Sendable, Equatable {
             public var driver: String
             public var volumeHandle: String
+            public var fsType: String?
             public var volumeAttributes: [String: String]?
         }
         public struct NFS: Decodable, Sendable, Equatable {
@@ -120,6 +121,8 @@ public struct PersistentVolume: KubernetesObject, Equatable {
         public var persistentVolumeReclaimPolicy: ReclaimPolicy?
         public var storageClassName: String?
         public var volumeMode: VolumeMode?
+        public var volumeAttributesClassName: String?
+        public var mountOptions: [String]?
         public var nodeAffinity: JSON?
         public var hostPath: Path?
         public var local: Path?
@@ -166,6 +169,8 @@ public struct StorageClass: KubernetesObject {
     public var reclaimPolicy: ReclaimPolicy?
     public var volumeBindingMode: VolumeBindingMode?
     public var allowedTopologies: [JSON]?
+    public var parameters: [String: String]?
+    public var mountOptions: [String]?
 
     public var isDefault: Bool {
         metadata.annotation(Self.defaultAnnotation) == "true"

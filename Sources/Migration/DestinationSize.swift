@@ -69,7 +69,7 @@ extension ClaimState {
     }
 
     /// True where the destination volume is still to be made.
-    var isToBeSized: Bool { seal == nil && !transfer.needsKeptVolume }
+    var isToBeSized: Bool { seal == nil && transfer.method == .copy }
 
     /// The staging claim, where it has a wrong size and must be made anew.
     ///

@@ -61,6 +61,11 @@ public enum Marks {
     public static let successor = "kurl.sh/pvcmigrate-successor"
     /// Ours. On a source volume that is kept though nobody asked for it: the reason (`KeptVolume.Reason`).
     public static let keptFor = "kurl.sh/pvcmigrate-keptfor"
+    /// Ours. On the new volume object of a retype: the UID of the old one. The two are the same storage, so neither may
+    /// have the policy Delete while both exist.
+    public static let retypedFrom = "kurl.sh/pvcmigrate-retypedfrom"
+    /// Ours. On the old volume object of a retype: the name of the new one.
+    public static let retypedTo = "kurl.sh/pvcmigrate-retypedto"
     /// Ours. On a claim for a moment, because any change of a claim makes the binder look at it again.
     public static let wake = "kurl.sh/pvcmigrate-wake"
 
@@ -82,7 +87,7 @@ public enum Marks {
     /// started.
     static let onVolumes = [
         sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, stagingUID, copyUID, snapshotUID, users,
-        manifest, deleting, kept, successor, keptFor, owner, size, unflushed,
+        manifest, deleting, kept, successor, keptFor, owner, size, unflushed, retypedFrom, retypedTo,
     ]
 
     /// The values of `kind`.

@@ -7,6 +7,8 @@ public struct Options: Sendable {
         /// Swaps claims back to the source volumes that a migration kept. Source and destination class are those of the
         /// way back. Data that was written since the migration is given up only on request.
         case rollback(discardingChanges: Bool)
+        /// Gives the same storage a volume object of the destination class, and copies nothing.
+        case retype
     }
 
     /// The check of a copy before its source may be given up.
@@ -51,6 +53,8 @@ public struct Options: Sendable {
     public var copyFrom = CopyFrom.auto
     /// The time that the copy after the stop may take, as far as earlier passes can achieve it.
     public var maxOutage: Duration = .seconds(10)
+    /// The differences between a volume and the destination class that a retype may leave (`Retype.Difference.key`).
+    public var accepted: Set<String> = []
     public var setDefaults = false
     public var verboseCopy = false
     public var skipSourceValidation = false

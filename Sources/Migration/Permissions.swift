@@ -17,6 +17,8 @@ public struct Permission: Sendable, Equatable {
         case snapshots
         /// It lets movers stand ready before the workloads stop.
         case commands
+        /// Only `--retype` needs it.
+        case retype
         /// It tells how full the volumes are that are to become smaller.
         case usage
         /// It lets `kubectl describe` tell the story of claims and workloads; `--no-events` drops it.
@@ -56,6 +58,8 @@ public enum Permissions {
             Permission(resource: .storageClasses, verbs: ["list"]),
             Permission(resource: .storageClasses, verbs: ["patch"], purpose: .defaultClass),
             Permission(resource: .volumes, verbs: ["get", "list", "watch", "patch", "delete"]),
+            Permission(resource: .volumes, verbs: ["create"], purpose: .retype),
+            Permission(resource: .volumeAttachments, verbs: ["list", "watch"], purpose: .retype),
             Permission(resource: .claims, verbs: ["get", "list", "watch", "create", "patch", "delete"]),
             Permission(resource: .pods, verbs: ["get", "list", "watch", "create", "delete"]),
             Permission(resource: .pods, subresource: "log", verbs: ["get"]),
@@ -146,6 +150,7 @@ public enum Permissions {
             case .defaultClass: options.setDefaults
             case .claimTemplates: options.updatesClaimTemplates
             case .usage: options.makesSmaller
+            case .retype: options.pipeline.retypes
             case .story: options.recordsEvents
             case .snapshots: options.makesPasses && options.copyFrom == .snapshot
             case .keda, .networkCopy, .custom, .owners, .commands: false
@@ -159,7 +164,9 @@ public enum Permissions {
         let resources = Set(recorded.map(\.resource))
         let own = all.filter {
             switch $0.purpose {
-            case .always, .defaultClass, .claimTemplates, .snapshots, .usage, .story, .custom, .owners, .commands: false
+            case .always, .defaultClass, .claimTemplates, .snapshots, .usage, .story, .custom, .owners, .commands,
+                .retype:
+                false
             case .keda: resources.contains(.scaledObjects)
             case .networkCopy: discovery.routes.values.contains { $0.source != nil }
             }
@@ -191,6 +198,7 @@ public enum Permissions {
     /// - Parameters:
     ///   - copiesOverNetwork: True to include claims whose volumes no common node can mount.
     ///   - runsCommands: True to include the commands by which movers stand ready before workloads stop.
+    ///   - retypes: True to include the new volume objects of a retype.
     ///   - account: The ServiceAccount. The roles and their bindings bear its name too.
     /// - Returns: YAML of the ServiceAccount, a ClusterRole, the Roles that are needed in single namespaces, and their
     ///   bindings, with a comment on what they amount to.
@@ -198,6 +206,7 @@ public enum Permissions {
         for options: Options,
         copiesOverNetwork: Bool = false,
         runsCommands: Bool = false,
+        retypes: Bool = false,
         account: ObjectName = ObjectName("pvmigrate", in: Migrator.lockNamespace)
     ) -> String {
         // Permissions that depend on the findings are granted too.
@@ -206,6 +215,7 @@ public enum Permissions {
             case .keda, .owners: true
             case .networkCopy: copiesOverNetwork
             case .commands: runsCommands
+            case .retype: retypes
             default: needed(for: options).contains(permission)
             }
         }

@@ -30,8 +30,13 @@ public struct Pipeline: Sendable {
     var preparesAhead = false
     /// True where passes are made while the workloads run.
     var makesPasses = false
+    /// The way of its claims to their destination volumes.
+    var method = Transfer.Method.copy
+
     /// True where claims go to the volumes that were kept for them, and no volume is made.
-    public private(set) var goesToKept = false
+    public var goesToKept: Bool { method == .kept }
+    /// True where the storage stays, and only the volume objects are made anew.
+    public var retypes: Bool { method == .retype }
 
     /// The steps that can be taken back.
     var undoable: [Step] { whileRunning + stopped }
@@ -98,9 +103,20 @@ extension Pipeline {
             finishing: live.finishing,
             onNewVolumes: live.onNewVolumes,
             result: .rolledBack,
-            goesToKept: true
+            method: .kept
         )
     }
+
+    /// A pipeline that gives the same storage a volume object of another class, and copies nothing.
+    public static let retype = Pipeline(
+        title: "Retype",
+        whileRunning: [.protect],
+        stopped: [.quiesce, .detach],
+        finishing: [.sealAnew, .rebind],
+        onNewVolumes: [.restore, .releaseOld],
+        result: .retyped,
+        method: .retype
+    )
 
     /// The work before the units, over everything.
     public static let first: [(name: String, summary: String)] = [
@@ -124,6 +140,7 @@ extension Options {
         switch goal {
         case .migrate: isLive ? .live : .migration
         case .stage: .staging
+        case .retype: .retype
         case .rollback(let discardingChanges): .rollback(discardingChanges: discardingChanges)
         }
     }
@@ -168,6 +185,21 @@ extension Step {
             [Copy($0, .compare(discardingChanges: discardingChanges))]
         }
     }
+
+    fileprivate static let detach = Step(
+        name: "detach",
+        summary: "waits until no node has the source volumes attached"
+    ) { [Detach($0)] }
+
+    fileprivate static let sealAnew = Step(
+        name: "seal",
+        summary: "creates volume objects of the same storage, with the source claims' manifests written on them"
+    ) { [Sealing($0)] }
+
+    fileprivate static let releaseOld = Step(
+        name: "release",
+        summary: "deletes the old volume objects, then gives the new ones their reclaim policy"
+    ) { [Release($0)] }
 
     fileprivate static let seal = Step(
         name: "seal",

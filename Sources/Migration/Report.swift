@@ -8,6 +8,8 @@ public struct Report: Sendable {
         case staged
         /// The claim was swapped back to the volume that was kept.
         case rolledBack = "rolled-back"
+        /// The claim got another class, on the same storage.
+        case retyped
         case failed
         /// The claim was brought back to its state before a run that did not finish.
         case takenBack = "taken-back"
@@ -20,6 +22,8 @@ public struct Report: Sendable {
         public var size: String
         public var files: Int?
         public var bytes: Int64?
+        /// The size of a volume whose data did not have to travel; nil where it did.
+        public var bytesNotMoved: Int64?
         public var copyTime: Duration?
         /// From the moment at which the unit's first workload is asked to stop to that at which its last is asked to start
         /// again; nil where nothing has to stop.
@@ -37,6 +41,7 @@ public struct Report: Sendable {
             size: String,
             files: Int? = nil,
             bytes: Int64? = nil,
+            bytesNotMoved: Int64? = nil,
             copyTime: Duration? = nil,
             stop: Duration? = nil,
             outage: Duration? = nil,
@@ -48,6 +53,7 @@ public struct Report: Sendable {
             self.size = size
             self.files = files
             self.bytes = bytes
+            self.bytesNotMoved = bytesNotMoved
             self.copyTime = copyTime
             self.stop = stop
             self.outage = outage
@@ -68,6 +74,9 @@ public struct Report: Sendable {
     public var wasInterrupted = false
 
     public init() {}
+
+    /// The bytes that did not have to travel, of all claims.
+    public var bytesNotMoved: Int64 { claims.compactMap(\.bytesNotMoved).reduce(0) { $0.addingSaturated($1) } }
 
     public var succeeded: Bool {
         !wasInterrupted && failures.isEmpty && stopped.isEmpty
@@ -90,6 +99,7 @@ extension Report {
                 size: (state.claim?.status?.capacity?["storage"] ?? state.size)?.text ?? "",
                 files: copy?.statistics?.files,
                 bytes: copy?.statistics?.totalBytes,
+                bytesNotMoved: result == .retyped ? state.destination?.spec.capacity?["storage"]?.bytes : nil,
                 copyTime: copy?.duration,
                 stop: progress.stop,
                 outage: progress.outage,

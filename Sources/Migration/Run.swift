@@ -27,12 +27,12 @@ struct Run: Sendable {
         var report = Report()
         findings.note { $0.destinationClass = discovery.classOfNewVolumes(options) }
         let swaps = !pipeline.forwardOnly.isEmpty
-        if options.verification == .none, swaps {
+        if options.verification == .none, swaps, !pipeline.retypes {
             journal.warn("", "--verify none: a copy counts when it ends without a failure, and is not checked")
         }
-        if !discovery.units.isEmpty { Image(context).warnOfTag() }
+        if !discovery.units.isEmpty, !pipeline.retypes { Image(context).warnOfTag() }
         if swaps { await restore.startForgotten(discovery, into: &report) }
-        if discovery.units.contains(where: { $0.isRunning && $0.obstacles.isEmpty }) {
+        if !pipeline.retypes, discovery.units.contains(where: { $0.isRunning && $0.obstacles.isEmpty }) {
             do { try await interruption.cancelling { await learn() } } catch {
                 // Each unit sees the interruption.
             }

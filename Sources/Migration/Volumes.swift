@@ -103,6 +103,62 @@ struct Volumes: Sendable {
         return state
     }
 
+    /// Waits until the provisioner has taken its finalizer from a source volume with Retain.
+    func awaitProvisioner(_ state: ClaimState) async throws -> ClaimState {
+        guard let volume = state.source else { return state }
+        var state = state
+        do {
+            let released: PersistentVolume = try await client.wait(
+                for: PersistentVolume.self,
+                in: nil,
+                named: volume.metadata.name,
+                limit: limits.rebinding,
+                what: "the provisioner to take its finalizer from \(volume.title)"
+            ) { snapshot in
+                guard let now = snapshot.object(named: volume.metadata.name), now.metadata.uid == volume.metadata.uid
+                else { throw Refusal("the volume \(volume.metadata.name) is gone") }
+                return now.isHeldByProvisioner ? nil : now
+            }
+            state.source = released
+        } catch let timeout as WaitTimeout {
+            throw Failure(
+                place: state.title,
+                reason: "\(timeout), though the volume has the policy Retain: see whether the provisioner "
+                    + "\(volume.metadata.annotation(PersistentVolume.provisionedBy) ?? "of the volume") runs, and run again"
+            )
+        }
+        return state
+    }
+
+    /// Deletes a volume object whose storage another object is. Its policy is Retain, so nothing is freed.
+    func deleteObject(_ volume: PersistentVolume) async throws {
+        guard volume.reclaimPolicy == .retain else {
+            throw Refusal("the volume \(volume.metadata.name) has the policy \(volume.reclaimPolicy), not Retain")
+        }
+        try await client.delete(
+            .volumes,
+            volume.name,
+            uid: volume.metadata.uid,
+            resourceVersion: volume.metadata.resourceVersion
+        )
+    }
+
+    /// Waits until a volume object that was deleted is gone, and says what holds it.
+    func awaitObjectDeletion(_ volume: PersistentVolume, _ state: ClaimState) async throws {
+        do {
+            try await client.awaitDeletion(of: volume, limit: limits.rebinding)
+        } catch let timeout as WaitTimeout {
+            let now = try await client.find(PersistentVolume.self, volume.name)
+            let holders = (now?.metadata.finalizers ?? []).joined(separator: ", ")
+            throw Failure(
+                place: state.title,
+                reason:
+                    "\(timeout); its finalizers are: \(holders.isEmpty ? "none" : holders). It is a second object of "
+                    + "storage that stays; when it is gone, run again"
+            )
+        }
+    }
+
     /// Waits until a volume that is to be reclaimed is gone.
     func awaitFreed(_ volume: PersistentVolume) async throws {
         try await client.awaitDeletion(of: volume, limit: limits.rebinding)

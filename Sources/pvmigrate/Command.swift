@@ -155,7 +155,7 @@ struct Command: Sendable {
 
     private func plan(_ discovery: Discovery) -> Outcome {
         let obstacles =
-            obstacles(discovery) + discovery.units.flatMap(\.obstacles) + unreadableAccessModes(discovery)
+            (obstacles(discovery) + discovery.units.flatMap(\.obstacles) + unreadableAccessModes(discovery)).each
         if !obstacles.isEmpty {
             return Outcome(
                 kind: .planned,
@@ -353,4 +353,12 @@ extension Workload {
 extension Int {
     /// A number of things: `1 claim`, `3 claims`.
     func of(_ thing: String) -> String { self == 1 ? "1 \(thing)" : "\(self) \(thing)s" }
+}
+
+extension [Obstacle] {
+    /// Each of them once: a difference between two classes stands in the way of every claim.
+    fileprivate var each: [Obstacle] {
+        var known: Set<Obstacle> = []
+        return filter { known.insert($0).inserted }
+    }
 }

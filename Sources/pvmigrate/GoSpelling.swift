@@ -5,7 +5,8 @@ enum GoSpelling {
     static let booleans: Set<String> = [
         "set-defaults", "verbose-copy", "skip-source-validation", "preflight-validation-only",
         "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "recreate-pods",
-        "update-claim-templates", "network-copy", "standing-movers", "no-early-pass", "no-events", "live", "help",
+        "update-claim-templates", "network-copy", "standing-movers", "no-early-pass", "no-events", "live", "retype",
+        "help",
         "version",
     ]
     /// The flags that take a value.
@@ -14,6 +15,7 @@ enum GoSpelling {
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
         "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
         "max-outage", "copy-from", "qps", "parallel-per-node", "streams", "bandwidth-limit", "verify", "stop-timeout",
+        "accept",
     ]
     /// The flags that have one letter, too, as kubectl has it.
     static let letters = ["n": "namespace", "l": "selector"]

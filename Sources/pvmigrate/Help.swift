@@ -12,6 +12,9 @@ enum Help {
 
         \(pipeline(.live, last: Pipeline.last))
 
+        WITH --retype, for each unit:
+        \(list(Pipeline.retype.steps.map { ($0.name, $0.summary) }))
+
         PREFLIGHT CHECKS:
         \(list(Preflight.checks.map { ($0.name, $0.summary) }))
 
@@ -33,6 +36,7 @@ enum Help {
           pvmigrate --source-sc default --dest-sc mynewsc --namespace shop --set-defaults
           pvmigrate --source-sc default --dest-sc mynewsc --rsync-flags=--bwlimit=10000,--partial
           pvmigrate --source-sc default --dest-sc mynewsc --keep-source
+          pvmigrate --source-sc default --dest-sc mynewsc --retype
           pvmigrate rollback --source-sc default --dest-sc mynewsc --pvc shop/data
           pvmigrate cleanup --keep-days 7 --dry-run
           pvmigrate status --source-sc default

@@ -11,6 +11,7 @@ struct Outcome: Sendable {
         case migrated
         case staged
         case rolledBack = "rolled-back"
+        case retyped
         case aborted
         case failed
         case interrupted
@@ -35,6 +36,7 @@ extension Options.Goal {
         case .migrate: ("migrating", "migrated")
         case .stage: ("staging", "staged")
         case .rollback: ("rolling back", "rolled back")
+        case .retype: ("retyping", "retyped")
         }
     }
 
@@ -44,6 +46,7 @@ extension Options.Goal {
         case .migrate: .migrated
         case .stage: .staged
         case .rollback: .rolledBack
+        case .retype: .retyped
         }
     }
 }
@@ -62,6 +65,7 @@ extension Command {
                     "; \(migrated.of("old volume")) kept: `pvmigrate rollback` swaps back to them, `pvmigrate cleanup` "
                     + "frees them"
             }
+            if report.bytesNotMoved > 0 { next = "; \(report.bytesNotMoved.inBytes) did not have to travel" }
             return Outcome(
                 kind: options.goal.outcome,
                 code: .done,

@@ -46,7 +46,12 @@ extension RBACArguments: Subcommand {
 
     func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
         surroundings.output(
-            Permissions.rbac(for: try checked(), copiesOverNetwork: networkCopy, runsCommands: standingMovers)
+            Permissions.rbac(
+                for: try checked(),
+                copiesOverNetwork: networkCopy,
+                runsCommands: standingMovers,
+                retypes: retype
+            )
         )
         return .done
     }

@@ -8,7 +8,7 @@ import Testing
 
 /// The commands, each with the world that it is run in.
 enum HostileCommand: String, CaseIterable, Sendable {
-    case migrate, preflight, stage, abort, rollback, cleanup, status
+    case migrate, retype, preflight, stage, abort, rollback, cleanup, status
 
     /// What a seed makes of the world before anybody plants anything in it.
     func world(_ scenario: Scenario) -> World {
@@ -25,9 +25,9 @@ enum HostileCommand: String, CaseIterable, Sendable {
     func options(_ scenario: Scenario) -> Options {
         switch self {
         case .rollback: return .rollback(discardingChanges: true)
-        case .stage:
+        case .stage, .retype:
             var options = scenario.options
-            options.goal = .stage
+            options.goal = self == .stage ? .stage : .retype
             return options
         default: return scenario.options
         }
@@ -35,7 +35,7 @@ enum HostileCommand: String, CaseIterable, Sendable {
 
     func run(_ migrator: Migrator, _ interruption: Interruption) async throws -> Report {
         switch self {
-        case .migrate, .stage, .rollback:
+        case .migrate, .retype, .stage, .rollback:
             return await migrator.migrate(try await migrator.discover(), interruption: interruption)
         case .preflight:
             _ = await migrator.preflight(try await migrator.discover(), interruption: interruption)

@@ -58,11 +58,13 @@ final class Invariants: Sendable {
 
     private let world: World
     private let paths: Set<String>
+    private let shared: Set<String>
     private let state: Mutex<State>
 
     init(of world: World) {
         self.world = world
         paths = Set(world.bystanders.keys.map(\.path))
+        shared = world.sharedAndFreed
         state = Mutex(
             State(
                 deleted: Set(world.sources.keys.filter(world.isDeleted)),
@@ -97,6 +99,7 @@ final class Invariants: Sendable {
                 state.read(world)
                 found += dataIsSafe(world, &state) + sourcesAreKept(world) + scalesAreKept(world)
                 found += copiesAreWhole(world, &state) + bystandersAreLeft(world) + workloadsAreReady(world, &state)
+                found += sharedStorageIsKept(world)
             }
             if !found.isEmpty, state.requestsToViolation == nil { state.requestsToViolation = state.requests.count }
             state.violations += found.map { "after \(what): \($0)" }
@@ -194,6 +197,13 @@ final class Invariants: Sendable {
             }
             guard world.isFreed(name) else { return nil }
             return "8: the source volume of \(name) is freed, and nobody was seen ready on what took its place"
+        }
+    }
+
+    /// 9: never are two volumes the same storage of which either would be freed; unless they were so before.
+    private func sharedStorageIsKept(_ world: World) -> [String] {
+        world.sharedAndFreed.subtracting(shared).sorted().map {
+            "9: the volume \($0) has the policy Delete, and is not alone"
         }
     }
 
@@ -296,6 +306,18 @@ extension ObjectKey {
 }
 
 extension World {
+    /// The volumes with the policy Delete whose storage is that of another volume, too.
+    fileprivate var sharedAndFreed: Set<String> {
+        var volumes: [JSON: [JSON]] = [:]
+        for volume in cluster.list(.persistentVolumes) {
+            if let storage = storage(of: volume.name.name) { volumes[storage, default: []].append(volume) }
+        }
+        let shared = volumes.values.filter { $0.count > 1 }.flatMap(\.self)
+        return Set(
+            shared.filter { $0[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Delete" }.map(\.name.name)
+        )
+    }
+
     /// Whether the claim that was there before the migration is gone, or going.
     fileprivate func isDeleted(_ name: ObjectName) -> Bool {
         let claim = object(.persistentVolumeClaims, name)
@@ -306,6 +328,12 @@ extension World {
     /// Whether the storage of the volume that the claim had is freed, or going to be.
     fileprivate func isFreed(_ name: ObjectName) -> Bool {
         guard let source = sources[name], isDeleted(name) else { return false }
+        let others = cluster.list(.persistentVolumes).compactMap { $0[path: ["metadata", "name"]]?.string }
+        if let storage = source.storage,
+            others.contains(where: { $0 != source.volume && self.storage(of: $0) == storage })
+        {
+            return false
+        }
         guard let volume = object(.persistentVolumes, ObjectName(source.volume, in: nil)) else { return true }
         return volume[path: ["metadata", "deletionTimestamp"]] != nil
             || volume[path: ["spec", "persistentVolumeReclaimPolicy"]] == "Delete"
@@ -333,7 +361,7 @@ extension World {
                 found.append("\(claim): \(path.joined(separator: ".")) is \(object[path: path] ?? .null)")
             }
         }
-        expect(["spec", "storageClassName"], .string(Self.destination))
+        expect(["spec", "storageClassName"], .string(to))
         expect(["status", "phase"], "Bound")
         guard let name = volume(of: claim), let volume = self.object(.persistentVolumes, ObjectName(name, in: nil))
         else {
@@ -367,7 +395,7 @@ extension World {
             for object in cluster.list(resource) {
                 if resource == .persistentVolumeClaims, leaked.contains(object.name) { continue }
                 let name = object[path: ["metadata", "name"]]?.string ?? ""
-                let isSource = object[path: ["spec", "storageClassName"]]?.string == Self.source
+                let isSource = object[path: ["spec", "storageClassName"]]?.string == from
                 if resource == .persistentVolumes, isSource, sourcesLater != .gone { continue }
                 for key in object[path: ["metadata", "annotations"]]?.object?.keys.sorted() ?? []
                 where key.hasPrefix(Marks.claim) && key != Marks.accessMode {
@@ -377,7 +405,7 @@ extension World {
         }
         if !cluster.list(.volumeSnapshotContents).isEmpty { found.append("the storage of a snapshot is still there") }
         for volume in cluster.list(.persistentVolumes)
-        where volume[path: ["spec", "storageClassName"]]?.string == Self.source {
+        where volume[path: ["spec", "storageClassName"]]?.string == from {
             let name = volume[path: ["metadata", "name"]]?.string ?? ""
             if bystanders[ObjectKey(.persistentVolumes, nil, name)] != nil { continue }
             let isKept = volume[path: ["metadata", "annotations", Marks.kept]] != nil

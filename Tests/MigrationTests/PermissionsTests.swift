@@ -7,6 +7,18 @@ import Testing
 
 @Suite("What a run is permitted to do")
 struct PermissionsTests {
+    @Test("only --retype needs to create volumes, and cannot do without knowing what is attached")
+    func retype() {
+        var options = Options(sourceClass: "a", destinationClass: "b")
+        func needs() -> [Permission] { Permissions.needed(for: options).filter { $0.purpose == .retype } }
+        #expect(needs().isEmpty)
+        options.goal = .retype
+        #expect(needs().map(\.resource) == [.volumes, .volumeAttachments])
+        #expect(needs().allSatisfy { $0.otherwise == nil })
+        options.goal = .migrate
+        #expect(Permissions.rbac(for: options, retypes: true).count > Permissions.rbac(for: options).count)
+    }
+
     @Test("the manifest for one namespace grants namespaced things in it only")
     func oneNamespace() {
         var options = Options(sourceClass: "slow", destinationClass: "fast")

@@ -111,7 +111,10 @@ struct Plants: Sendable {
         var annotations: [String: JSON] = [Marks.kind: .string(kind())]
         if Bool.random(using: &random) { annotations[Marks.claim] = .string(victim.name) }
         if Bool.random(using: &random) { annotations[Marks.sourceUID] = .string(uid) }
-        for mark in [Marks.stagingUID, Marks.kept, Marks.manifest, Marks.scale, Marks.wake, Marks.nonce]
+        for mark in [
+            Marks.stagingUID, Marks.kept, Marks.manifest, Marks.scale, Marks.wake, Marks.nonce, Marks.retypedFrom,
+            Marks.retypedTo,
+        ]
         where Int.random(in: 0..<4, using: &random) == 0 {
             annotations[mark] = .string(word())
         }

@@ -105,7 +105,9 @@ struct PreflightPermissionTests {
     func optional() throws {
         var scene = try PreflightScene()
         try scene.addClaim("data")
-        try scene.permit(lacking { $0.otherwise == nil ? [] : Set($0.verbs) }.filter { !$0.verbs.isEmpty })
+        try scene.permit(
+            lacking { $0.otherwise == nil && $0.purpose != .retype ? [] : Set($0.verbs) }.filter { !$0.verbs.isEmpty }
+        )
         let result = try scene.preflight()
         #expect(result.table == [])
         #expect(

@@ -38,6 +38,9 @@ enum Scenario: String, CaseIterable, Sendable {
     case keda
     /// With `--update-claim-templates`, of a set that takes its claims with it.
     case claimTemplates
+    /// With `--retype`, of volumes that are attached, and back again.
+    case retype
+    case retypeBack
     /// A run of the Go tool that was cut off when it had copied, and one that was while it swapped.
     case goTool
     case goToolSwap
@@ -51,6 +54,8 @@ enum Scenario: String, CaseIterable, Sendable {
         var options = Options(sourceClass: World.source, destinationClass: World.destination)
         // The second is made ready while the first has its turn.
         if self == .twoNamespaces { options.parallel = 1 }
+        if [.retype, .retypeBack].contains(self) { options.goal = .retype }
+        if self == .retypeBack { swap(&options.sourceClass, &options.destinationClass) }
         options.keepSource = self == .keepSource
         options.setDefaults = self == .setDefaults
         options.recordsEvents = self == .retain
@@ -71,13 +76,15 @@ enum Scenario: String, CaseIterable, Sendable {
         case .waitForFirstConsumer: world = World(seed: seed, waitForFirstConsumer: true)
         case .hostPath: world = World(seed: seed, provisioner: Behaviour.hostPath)
         case .lostRaces: world = World(seed: seed, lostRaces: 1)
+        case .retype: world = World(seed: seed, provisioner: "disk.csi.example.com")
         default: world = World(seed: seed)
         }
         if [.standing, .standingLive, .standingSet].contains(self) { world.letMoversStand() }
-        if !alone { world.addBystanders() }
+        // Some of the others' claims are of the class that the way back begins at.
+        if !alone, self != .retypeBack { world.addBystanders() }
         switch self {
         case .deployment, .retain, .waitForFirstConsumer, .hostPath, .lostRaces, .keepSource, .setDefaults, .live,
-            .standing, .standingLive, .goTool, .goToolSwap:
+            .standing, .standingLive, .retype, .retypeBack, .goTool, .goToolSwap:
             world.addClaim("data")
             world.addDeployment("web", claims: ["data"])
         case .statefulSet: world.addStatefulSet("db", templates: ["data", "logs"], replicas: 3)
@@ -121,6 +128,12 @@ enum Scenario: String, CaseIterable, Sendable {
             if self == .goToolSwap { try world.runGoTool(until: .stagingDeleted) }
         } catch {
             Issue.record("the Go tool could not be followed: \(error)")
+        }
+        if self == .retypeBack {
+            let run = world.migrate(Scenario.retype.options)
+            if run.report?.succeeded != true { Issue.record("the way there failed: \(run.messages)") }
+            world = run.world
+            world.turn()
         }
         if self == .keepSource { world.sourcesLater = .kept }
         if self == .goToolSwap { world.sourcesLater = .left }

@@ -42,17 +42,19 @@ struct CrashStatusTests {
     @Test(
         "is open from its first mark to its last, and a rerun closes it",
         // The Go tool leaves a source volume that nothing tells of.
-        arguments: Scenario.allCases.filter { $0 != .goToolSwap }
+        arguments: Scenario.allCases.filter { ![.goToolSwap, .retypeBack].contains($0) }
     )
     func everyCrash(scenario: Scenario) throws {
         let world = scenario.world(alone: true)
         // What these options do besides is nothing that a status could tell of.
         let options = [.keepSource, .setDefaults, .claimTemplates].contains(scenario) ? Self.options : scenario.options
+        let way = scenario == .retype ? " --retype" : ""
         for (index, point) in world.crashPoints(options, seed: 1).enumerated() {
             let status = try point.world.status(source: World.source, destination: World.destination)
             #expect(status.isOpen == !point.world.marksLeft().isEmpty, "\(point.name): \(point.world.marksLeft())")
             #expect(
-                status.commands == (status.isOpen ? ["pvmigrate --source-sc slow --dest-sc fast"] : []),
+                status.commands
+                    == (status.isOpen ? ["pvmigrate --source-sc slow --dest-sc fast" + way] : []),
                 "\(point.name)"
             )
             let leaked = point.world.leakedClaims().sorted().map { "PersistentVolumeClaim \($0)" }

@@ -27,6 +27,8 @@ struct World: Sendable {
     private(set) var bystanders: [ObjectKey: JSON] = [:]
     /// The reclaim policy that the source class gives to its volumes.
     let policy: String
+    /// The classes of the migration, which goes back where they are the other way round.
+    private(set) var (from, to) = (Self.source, Self.destination)
     /// What is to become of the source volumes.
     var sourcesLater = Fate.gone
     /// True where the destination class is to be the default one afterwards, else the source class stays it.
@@ -304,6 +306,7 @@ struct World: Sendable {
                 Issue.record("\(claim) is not bound after a minute")
                 continue
             }
+            note(claim, volume)
             let node = cluster.list(.pods, namespace: claim.namespace).lazy
                 .filter { $0.claimNames.contains(claim.name) }
                 .compactMap { $0[path: ["spec", "nodeName"]]?.string }.first
@@ -311,11 +314,27 @@ struct World: Sendable {
             let stands = cluster.list(.cronJobs, namespace: claim.namespace).isEmpty
             if node != nil, stands { used.insert(claim) }
             cluster.write(Self.files(of: claim), toVolumeNamed: volume, node: node ?? "node-1")
-            let uid = object(.persistentVolumeClaims, claim)?[path: ["metadata", "uid"]]?.string ?? ""
-            sources[claim] = Source(uid: uid, volume: volume)
         }
         for key in bystanders.keys { bystanders[key] = cluster.get(key) }
         for key in going.keys { going[key] = cluster.get(key).map { Self.intent(of: $0, key.resource) } }
+    }
+
+    private mutating func note(_ claim: ObjectName, _ volume: String) {
+        let uid = object(.persistentVolumeClaims, claim)?[path: ["metadata", "uid"]]?.string ?? ""
+        sources[claim] = Source(uid: uid, volume: volume, storage: storage(of: volume))
+    }
+
+    /// What is behind a volume, by which another object of the same storage is known.
+    func storage(of volume: String) -> JSON? {
+        let spec = object(.persistentVolumes, ObjectName(volume, in: nil))?["spec"]
+        return (spec?["csi"]?["volumeHandle"] ?? spec?["hostPath"]?["path"])
+    }
+
+    /// Makes of a migrated world one that goes back.
+    mutating func turn() {
+        (from, to) = (to, from)
+        cluster.advance(to: cluster.now + .seconds(20))
+        for claim in claims { note(claim, volume(of: claim) ?? "") }
     }
 
     static func files(of claim: ObjectName) -> Content {
@@ -331,6 +350,7 @@ struct World: Sendable {
     struct Source: Sendable {
         var uid: String
         var volume: String
+        var storage: JSON?
     }
 
     // MARK: Running

@@ -52,7 +52,7 @@ struct CommandTests {
 
     /// What `--output json` says of each claim.
     static let keysOfClaims: Set = [
-        "namespace", "name", "size", "files", "bytes", "copySeconds", "stopSeconds", "outageSeconds",
+        "namespace", "name", "size", "files", "bytes", "bytesNotMoved", "copySeconds", "stopSeconds", "outageSeconds",
         "predictedOutageSeconds",
         "result", "reason",
     ]
@@ -68,8 +68,8 @@ struct CommandTests {
         let volume = try #require(shop.volume)
         #expect(
             run.output == """
-                UNIT   CLAIM       SIZE   VOLUME\(String(repeating: " ", count: volume.count - 3))STATE       STOPS
-                1      shop/data   16Mi   \(volume)   not begun   Deployment shop/web (scale 2)
+                UNIT   CLAIM       SIZE   VOLUME\(String(repeating: " ", count: volume.count - 3))METHOD   STATE       STOPS
+                1      shop/data   16Mi   \(volume)   copy     not begun   Deployment shop/web (scale 2)
 
                 """
         )
@@ -254,6 +254,7 @@ struct CommandTests {
             case .migrated: try shop.run("--output=json")
             case .staged: try shop.stage("--output=json")
             case .rolledBack: try shop.rolledBack()
+            case .retyped: try shop.run("--output=json", "--retype")
             case .aborted: try shop.abort("--output=json")
             case .failed: try shop.run("--output=json", "--context=none")
             case .interrupted:

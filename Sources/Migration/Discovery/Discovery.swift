@@ -33,8 +33,8 @@ public struct Discovery: Sendable {
     /// Returns the class of a name.
     public func storageClass(_ name: String) -> StorageClass? { classes.first { $0.metadata.name == name } }
 
-    /// Returns the class of new volumes; nil where it does not exist, or claims go back to volumes that were kept.
+    /// Returns the class of new volumes; nil where it does not exist, or no volumes are made.
     func classOfNewVolumes(_ options: Options) -> StorageClass? {
-        options.pipeline.goesToKept ? nil : storageClass(options.destinationClass)
+        options.pipeline.method == .copy ? storageClass(options.destinationClass) : nil
     }
 }

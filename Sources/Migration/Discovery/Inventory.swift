@@ -85,20 +85,26 @@ struct Inventory: Sendable {
         state.destination = destination
         findStaging(of: &state)
         if seal == nil, let uid = state.claim?.metadata.uid {
-            state.observation.staleSeal = sealed[uid]?.first { $0.metadata.uid != state.destination?.metadata.uid }
+            let paired = state.source?.metadata.annotation(Marks.retypedTo).flatMap { volumes[$0] }
+            state.observation.staleSeal =
+                sealed[uid]?.first { $0.metadata.uid != state.destination?.metadata.uid }
+                ?? paired.flatMap { state.source.map($0.isRetyped) == true ? $0 : nil }
         }
         return state
     }
 
     private func transfer(of name: ObjectName, uid: String?, _ goal: Options?) -> Transfer {
         let storageClass = classes.first { $0.metadata.name == goal?.destinationClass }
-        return Transfer(
+        var transfer = Transfer(
             of: name,
             uid: uid ?? "",
             storageClass: goal?.destinationClass,
             bindsAtOnce: storageClass?.waitsForFirstConsumer != true,
-            needsKeptVolume: goal?.pipeline.goesToKept == true
+            method: goal?.pipeline.method ?? .copy
         )
+        transfer.provisioner = storageClass?.provisioner
+        transfer.policyOfClass = storageClass.map { $0.reclaimPolicy ?? .delete }
+        return transfer
     }
 
     /// Returns the seal of a volume, where it counts.

@@ -82,6 +82,18 @@ struct Detachment: Sendable {
         }
     }
 
+    /// Waits until no node has a volume attached. Attachments that were noted before the stop do not count: a pod may
+    /// have been started elsewhere since.
+    ///
+    /// - Throws: `APIError` where attachments may not be listed.
+    func awaitNone(of volume: PersistentVolume, _ state: ClaimState) async throws {
+        let attachments = try await client.list(VolumeAttachment.self).filter { $0.volume == volume.metadata.name }
+        guard !attachments.isEmpty else { return }
+        let nodes = Set(attachments.map(\.spec.nodeName)).sorted().joined(separator: ", ")
+        journal.info(state.title, "waits until \(volume.metadata.name) is detached from \(nodes)")
+        try await awaitEnd(of: attachments, state)
+    }
+
     /// Returns a node that a volume is attached to and where the mover can run, as far as the nodes are known.
     private func node(
         of attachments: [VolumeAttachment],

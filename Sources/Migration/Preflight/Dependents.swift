@@ -7,7 +7,9 @@ struct SnapshotWarning: Sendable {
     private let lists: SelectedObjects
 
     init(_ context: Context) {
-        (keepsAll, journal) = (context.options.keepSource, context.journal)
+        // A retype frees nothing.
+        keepsAll = context.options.keepSource || context.options.pipeline.retypes
+        journal = context.journal
         lists = SelectedObjects(context.source, context.options.selection)
     }
 

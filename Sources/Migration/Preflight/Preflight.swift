@@ -42,6 +42,13 @@ public struct Preflight: Sendable {
             summary: "running workloads can live with the access modes that claims are to have"
         ) { context, discovery, _ in try await AccessModeCheck(context).obstacles(discovery) },
         Check(
+            name: "retype",
+            summary: "with --retype, the class may have the volumes, and is the truth or what --accept names"
+        ) { context, discovery, _ in
+            let check = RetypeCheck(options: context.options, classes: discovery.classes)
+            return check.obstacles(of: discovery.units.flatMap(\.claims)).values.flatMap(\.self)
+        },
+        Check(
             name: "copy sources",
             summary: "with --copy-from, snapshots or clones can be made of the source volumes"
         ) { context, discovery, _ in try await StandInCheck(context).obstacles(discovery) },
@@ -89,8 +96,8 @@ public struct Preflight: Sendable {
         let options = context.options
         let hasDestination = discovery.destination(options) != nil
         let checks = Preflight.checks.filter {
-            // A rollback makes no new volumes.
-            ($0.runsWithoutDestination || hasDestination) && !($0.createsObjects && options.pipeline.goesToKept)
+            // A rollback and a retype make no new volumes.
+            ($0.runsWithoutDestination || hasDestination) && !($0.createsObjects && options.pipeline.method != .copy)
         }
         var found: Set<Obstacle> = []
         for round in [checks.filter { !$0.createsObjects }, checks.filter(\.createsObjects)] {
@@ -135,7 +142,9 @@ extension Discovery {
     /// other units are done.
     var claimsToStage: [ClaimState] {
         units.flatMap(\.claims).filter { state in
-            guard state.staging == nil, !withoutRoom.contains(state.id) else { return false }
+            guard state.staging == nil, state.transfer.method != .retype, !withoutRoom.contains(state.id) else {
+                return false
+            }
             return [.protect(.protect), .stage(.create)].contains(state.next)
         }
     }

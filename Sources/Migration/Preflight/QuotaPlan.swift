@@ -45,6 +45,8 @@ struct Demand: Sendable, Equatable {
     var staging = Amount()
     /// The amount of stand-ins besides, of the source class, while passes read them.
     var copies = Amount()
+    /// The amount of the destination class that a retype takes, as the old claim is deleted before.
+    var retyped = Amount()
     /// The further amount when the unit is done; negative where the unit gives more back.
     var later = Amount()
     /// The same amount, where only claims of the destination class count.
@@ -53,6 +55,7 @@ struct Demand: Sendable, Equatable {
     static func += (left: inout Demand, right: Demand) {
         left.staging += right.staging
         left.copies += right.copies
+        left.retyped += right.retyped
         left.later += right.later
         left.laterOfClass += right.laterOfClass
     }
@@ -65,7 +68,10 @@ extension ClaimState {
         func bytes(_ claim: PersistentVolumeClaim?) -> Int64 { claim?.spec.resources?.requests?["storage"]?.bytes ?? 0 }
         let staged = bytes(ownStaging)
         var demand = Demand()
-        if seal == nil {
+        if seal == nil, transfer.method == .retype {
+            demand.retyped = Demand.Amount(claims: 1, bytes: bytes(claim))
+            demand.laterOfClass = demand.retyped
+        } else if seal == nil {
             let size = (givenDestination?.spec.capacity?["storage"] ?? self.size)?.bytes ?? 0
             if isCopied { demand.copies = Demand.Amount(claims: 1, bytes: sourceSize?.bytes ?? 0) }
             let successor = transfer.sizeWanted?.bytes ?? min(size, bytes(claim))
@@ -103,7 +109,7 @@ struct QuotaPlan: Sendable {
 
         func needed(by demand: Demand) -> Int64 {
             var amount = demand.staging
-            if !isOfClass { amount += demand.copies }
+            amount += isOfClass ? demand.retyped : demand.copies
             return isSize ? amount.bytes : amount.claims
         }
 
@@ -187,7 +193,10 @@ struct QuotaPlan: Sendable {
         guard let first = short.first else { return nil }
         let demand = first.demand(in: room)
         let needed = room.needed(by: demand)
-        let what = room.isOfClass || demand.copies.claims == 0 ? "staging claims" : "staging claims and the copies"
+        let what =
+            demand.retyped.claims > 0
+            ? "claims"
+            : room.isOfClass || demand.copies.claims == 0 ? "staging claims" : "staging claims and the copies"
         func words(_ amount: Int64) -> String { room.isSize ? amount.inBytes : String(amount) }
         let others = short.count > 1 ? ", and \(short.count - 1) more don't fit either" : ""
         return Obstacle(

@@ -2,7 +2,8 @@ import Kubernetes
 
 extension PersistentVolume {
     /// Returns the volumes that are other objects of the same storage. Their pods write to what this volume's pods see,
-    /// and freeing its storage frees theirs.
+    /// and freeing its storage frees theirs. The other object of a retype is none of them: both have the policy Retain
+    /// until one of them is gone.
     ///
     /// - Parameter nodes: The nodes on which volumes are mounted now, by the volumes' names, as far as known. One path
     ///   on two nodes is two directories.
@@ -13,7 +14,7 @@ extension PersistentVolume {
         let own = identities
         guard !own.isEmpty else { return [] }
         return volumes.filter { other in
-            guard other.metadata.uid != metadata.uid else { return false }
+            guard other.metadata.uid != metadata.uid, !isPaired(with: other) else { return false }
             let common = own.intersection(other.identities)
             return common.contains { !$0.isOfPlace } || !common.isEmpty && canBeWhere(other, is: nodes)
         }.sorted { $0.metadata.name < $1.metadata.name }

@@ -13,7 +13,9 @@ struct UsageCheck: Sendable {
     /// Checks that the contents fit, as far as their size is known. For a volume that is to become smaller it must be
     /// known.
     func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
-        let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil && $0.givenDestination == nil }
+        let states = discovery.units.flatMap(\.claims).filter {
+            $0.seal == nil && $0.givenDestination == nil && $0.transfer.method != .retype
+        }
         let used = try await usage(of: states)
         return states.compactMap { state in
             state.misfit(used[state.id] ?? .unknown("no running pod mounts it")).map {

@@ -5,6 +5,7 @@ extension ClaimState {
     func claim(mover: Pod?) -> MigrationStatus.Claim {
         let action = next
         var told = MigrationStatus.Claim(name: name, stage: seal == nil ? .begun : .sealed, state: "", next: "")
+        told.isRetype = isRetyped || source?.metadata.annotation(Marks.retypedTo) != nil
         let classes = [seal?.sourceClass, claim?.storageClassName, source?.spec.storageClassName]
         told.sourceClass = classes.lazy.compactMap(\.self).first { !$0.isEmpty }
         told.sourceVolume = source?.metadata.name ?? seal?.sourceVolume
@@ -24,7 +25,7 @@ extension ClaimState {
         case _ where seal == nil:
             told.state = beforeSealInWords(mover: mover)
             told.next = "copies what is missing, and swaps the claims"
-        case .protect, .stage, .copy, .seal, .rebind(.awaitDeletion), .rebind(.deleteClaims):
+        case .protect, .stage, .copy, .detach, .seal, .rebind(.awaitDeletion), .rebind(.deleteClaims):
             if let claim, claim.metadata.uid != seal?.uid {
                 told.stage = .rebound
                 told.state = "it is bound to the destination volume; its staging claim is left"
@@ -48,11 +49,12 @@ extension ClaimState {
             told.stage = .rebound
             told.state = "it is bound to the destination volume; the source volume is not disposed of"
             told.next = "disposes of the source volume when its workload is ready, and removes the marks"
-        case .release(.dropMarks), .done:
+        case .release(.dropMarks), .release(.deleteOld), .release(.awaitOldDeletion), .done:
             told.stage = .rebound
             told.state = "it is bound to the destination volume; only marks are left"
             told.next = "removes the marks"
         }
+        if told.isRetype { told.retype(action) }
         guard let destination else { return told }
         if GoMarks(destination) != nil, seal != nil { told.state += " (left so by the Go tool)" }
         if destination.isKept { told.turn() }
@@ -79,6 +81,23 @@ extension ClaimState {
 }
 
 extension MigrationStatus.Claim {
+    /// Says of a retype what is not as it is of a copy.
+    fileprivate mutating func retype(_ action: Action) {
+        switch action {
+        case .protect(.unseal):
+            state = "the new object of its storage exists; the old claim is still there"
+            next = "makes that object anew, and swaps the claims"
+        case .blocked: return
+        case _ where stage == .begun:
+            state = "its volume is protected, and has no new object yet"
+            next = "makes that, and swaps the claims"
+        case .release(.deleteOld), .release(.awaitOldDeletion):
+            state = "it is bound to the new volume object; the old one of the same storage is still there"
+            next = "deletes the old volume object, which frees no storage, and removes the marks"
+        default: return
+        }
+    }
+
     /// Turns the words into those of a rollback, which goes the other way.
     fileprivate mutating func turn() {
         isRollback = true

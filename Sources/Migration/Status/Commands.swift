@@ -7,7 +7,12 @@ extension Survey {
     /// stands in for the class.
     func commands(finishing status: MigrationStatus, _ scope: MigrationStatus.Scope) -> [String] {
         var runs = status.claims.filter { $0.stage != .cutOff }.map {
-            Run(isRollback: $0.isRollback, source: $0.sourceClass, destination: $0.destinationClass)
+            Run(
+                isRollback: $0.isRollback,
+                isRetype: $0.isRetype,
+                source: $0.sourceClass,
+                destination: $0.destinationClass
+            )
         }
         if runs.isEmpty { runs = status.workloads.filter { !$0.isBlocked }.map { run(starting: $0, of: status) } }
         let known = Set(runs.filter { $0.destination != nil })
@@ -21,6 +26,7 @@ extension Survey {
 
     private struct Run: Hashable {
         var isRollback: Bool
+        var isRetype = false
         var source: String?
         var destination: String?
     }
@@ -55,7 +61,7 @@ extension Survey {
         let destination = (run.destination ?? scope.destinationClass).flatMap { $0.isObjectName ? $0 : nil }
         let isGone = !run.isRollback && source.map { classes?.contains($0) == false } ?? false
         return "pvmigrate \(run.isRollback ? "rollback " : "")--source-sc \(source ?? "<source class>") "
-            + "--dest-sc \(destination ?? "<destination class>")"
+            + "--dest-sc \(destination ?? "<destination class>")" + (run.isRetype ? " --retype" : "")
             + (scope.selection.flags.namespaces + scope.selection.flags.others).map { " \($0)" }.joined()
             + (isGone ? " --skip-source-validation" : "")
     }

@@ -35,6 +35,8 @@ public struct MigrationStatus: Sendable {
         public var isBlocked = false
         /// True where the claim is swapped back to a volume that was kept for it.
         public var isRollback = false
+        /// True where the claim gets another class on the same storage.
+        public var isRetype = false
         /// The classes, as the flags name them. For a rollback they are those of the way there.
         public var sourceClass: String?
         public var destinationClass: String?

@@ -70,6 +70,9 @@ struct Discover: Sendable {
         for (id, problem) in try await sizes.write(into: &states) { obstacles[id, default: []].append(problem) }
         for (id, problem) in try await manifests.oversized(states) { obstacles[id, default: []].append(problem) }
         for (id, problems) in inventory.sharedStorage(of: &states) { obstacles[id, default: []] += problems }
+        let retype = RetypeCheck(options: options, classes: classes)
+        for (id, problems) in retype.obstacles(of: states) { obstacles[id, default: []] += problems }
+        discovery.notes += retype.notes(of: states)
         let usage = try await usage.find(of: states, in: inventory, scalers)
         obstacles.merge(usage.obstacles) { $0 + $1 }
         discovery.notes += usage.cuts

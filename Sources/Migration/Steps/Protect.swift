@@ -4,7 +4,8 @@ import Kubernetes
 ///
 /// - Before: the claims are bound to their source volumes.
 /// - After: the source volume bears the former policy, the claim's UID, and the node and the user of the claim's pods,
-///   in one patch with the policy.
+///   in one patch with the policy. In a retype it also bears the name of its new object, and its provisioner has seen
+///   Retain.
 /// - Safe to repeat because: a volume that bears the claim's UID is left as it is.
 /// - Undone by: `unprotect`, when the unit goes back.
 struct Protect: UnitAction {
@@ -37,6 +38,7 @@ struct Protect: UnitAction {
             switch protection {
             case .unseal: return try await sealing.unseal(state)
             case .protect: return try await protect(state, on: nodes[state.name])
+            case .awaitProvisioner: return try await volumes.awaitProvisioner(state)
             }
         }
     }
@@ -49,6 +51,7 @@ struct Protect: UnitAction {
         annotations[Marks.sourceUID] = .string(claim.metadata.uid)
         annotations[Marks.owner] = state.transfer.ownerOfPods.map { .string($0.mark) }
         annotations[Marks.sourceNode] = node.map(JSON.string)
+        if state.transfer.method == .retype { annotations[Marks.retypedTo] = .string(volume.nameOfRetyped) }
         var change: JSON = ["metadata": ["annotations": annotations]]
         if volume.reclaimPolicy != .retain {
             change["spec"] = ["persistentVolumeReclaimPolicy": JSON(ReclaimPolicy.retain)]

@@ -48,7 +48,7 @@ struct Rebind: UnitAction {
             switch action {
             case .rebind(let rebinding): return try await perform(rebinding, of: state)
             case .blocked(let why): throw why
-            case .protect, .stage, .copy, .seal, .release, .done: return nil
+            case .protect, .stage, .copy, .detach, .seal, .release, .done: return nil
             }
         }
         if let disturbance { throw disturbance }

@@ -6,6 +6,7 @@ import Kubernetes
 ///
 /// - Before: the claims are bound to the destination volumes, and the readiness of their workloads was checked.
 /// - After: only kept volumes bear marks.
+///   The old volume object of a retype is gone before the new one gets its policy.
 /// - Safe to repeat because: the source volume goes first. While the destination volume bears the seal, a resumed run
 ///   knows what is left to do.
 /// - Undone by: `pvmigrate rollback`, where the source volume is kept.
@@ -15,6 +16,7 @@ struct Release: UnitAction {
     private let journal: Journal
     private let keepsAll: Bool
     private let advance: Advance
+    private let reader: StateReader
     private let kept: KeptSources
     private let sourceVolumes: Volumes
     private let volumes: Volumes
@@ -23,6 +25,7 @@ struct Release: UnitAction {
         (source, destination) = (context.source, context.destination)
         (journal, keepsAll) = (context.journal, context.options.keepSource)
         advance = Advance(context)
+        reader = StateReader(context)
         kept = KeptSources(context)
         sourceVolumes = Volumes(context, context.source)
         volumes = Volumes(context, context.destination)
@@ -34,7 +37,7 @@ struct Release: UnitAction {
             switch action {
             case .release(let release): return try await perform(release, of: state, readiness[state.id])
             case .blocked(let why): throw why
-            case .protect, .stage, .copy, .seal, .rebind, .done: return nil
+            case .protect, .stage, .copy, .detach, .seal, .rebind, .done: return nil
             }
         }
     }
@@ -50,6 +53,15 @@ struct Release: UnitAction {
         case .disposeOfSource:
             guard let readiness else { return nil }
             return try await disposeOfSource(state, readiness)
+        case .deleteOld:
+            guard let old = state.oldVolume else { return state }
+            if let why = old.holdOfRecords { throw Refusal(why) }
+            try await sourceVolumes.deleteObject(old)
+            return try await reader.read(state, [.source])
+        case .awaitOldDeletion:
+            guard let old = state.oldVolume else { return state }
+            try await sourceVolumes.awaitObjectDeletion(old, state)
+            return try await reader.read(state, [.source])
         case .dropMarks: return try await dropMarks(state)
         }
     }
@@ -89,7 +101,15 @@ struct Release: UnitAction {
     private func dropMarks(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         guard let volume = state.destination, let seal = state.seal else { return state }
-        state.destination = try await volumes.giveBack(volume, policy: seal.reclaimPolicy)
+        var policy = seal.reclaimPolicy
+        if state.isRetyped, policy == .delete, state.transfer.sharesSource {
+            policy = .retain
+            journal.warn(
+                state.title,
+                "another volume object is the storage of \(volume.metadata.name), too; that keeps the policy Retain"
+            )
+        }
+        state.destination = try await volumes.giveBack(volume, policy: policy)
         state.isReleased = true
         return state
     }

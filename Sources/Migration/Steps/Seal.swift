@@ -5,6 +5,7 @@ import Kubernetes
 /// - Before: the claims are copied, and nothing has used them since.
 /// - After: each destination volume bears, from one patch: Retain, the source claim's manifest, its name, the source
 ///   volume's original reclaim policy, and the workloads that were stopped for it.
+///   In a retype it is made with all of this, as a new object of the source volume's storage.
 /// - Safe to repeat because: another process removes the seal and copies again, as long as the source claim lives.
 /// - Undone by: `unseal`.
 struct Sealing: UnitAction {
@@ -14,6 +15,8 @@ struct Sealing: UnitAction {
     private let advance: Advance
     private let nodes: NodeCheck
     private let events: Events
+    private let locks: Locks
+    private let volumes: Volumes
 
     init(_ context: Context) {
         (source, destination) = (context.source, context.destination)
@@ -21,6 +24,8 @@ struct Sealing: UnitAction {
         advance = Advance(context)
         nodes = NodeCheck(context)
         events = Events(context)
+        locks = Locks(context)
+        volumes = Volumes(context, context.destination)
     }
 
     func perform(_ progress: inout Progress) async throws {
@@ -32,7 +37,7 @@ struct Sealing: UnitAction {
             case .blocked(let why): throw why
             case .stage(.create), .stage(.awaitBound), .stage(.awaitDeletion):
                 throw Refusal("the staging claim \(state.stagingName) was deleted by somebody")
-            case .protect, .stage, .copy, .rebind, .release, .done: return nil
+            case .protect, .stage, .copy, .detach, .rebind, .release, .done: return nil
             }
             // The state was last read before the copy.
             let fresh = try await reader.read(state)
@@ -47,6 +52,7 @@ struct Sealing: UnitAction {
                 throw Failure(place: claim.title, reason: why)
             }
         }
+        if state.transfer.method == .retype, state.destination == nil { return try await create(state, users: users) }
         // Without the source claim this makes a run of the Go tool durable. The staging claim may be gone.
         guard let volume = state.destination,
             state.sourceClaim == nil || volume.spec.claimRef?.uid == state.staging?.metadata.uid
@@ -69,6 +75,32 @@ struct Sealing: UnitAction {
         return state
     }
 
+    /// Creates the new volume object of a retype. It is sealed from the beginning, so no other object is ever found.
+    private func create(_ state: ClaimState, users: [String]) async throws -> ClaimState {
+        guard let claim = state.sourceClaim, let storageClass = state.transfer.storageClass else { return state }
+        let old = try await source.get(.volumes, ObjectName(claim.spec.volumeName ?? "", in: nil))
+        guard let volume = state.source, old[path: ["metadata", "uid"]]?.string == volume.metadata.uid,
+            old[path: ["spec", "claimRef", "uid"]]?.string == claim.metadata.uid,
+            old[path: ["spec", "persistentVolumeReclaimPolicy"]] == JSON(ReclaimPolicy.retain),
+            old[path: ["metadata", "deletionTimestamp"]] == nil
+        else { throw Refusal("its volume was changed by somebody while it was stopped; run again") }
+        let manifest = try RetypedVolume.manifest(
+            of: old,
+            volume,
+            for: state.transfer.destination,
+            class: storageClass,
+            provisioner: state.transfer.provisioner,
+            marks: try state.sealMarks(try await self.manifest(toSeal: state), users: users)
+        )
+        try await locks.confirm()
+        var state = state
+        let sealed = try await destination.create(PersistentVolume.self, in: nil, manifest)
+        state.destination = sealed
+        state.seal = Seal(of: sealed)
+        events.record(.sealed, of: state)
+        return state
+    }
+
     private func manifest(toSeal state: ClaimState) async throws -> JSON {
         if let seal = state.seal { return seal.manifest }
         let claim = try await source.get(.claims, state.name)
@@ -82,9 +114,10 @@ struct Sealing: UnitAction {
     func unseal(_ state: ClaimState) async throws -> ClaimState {
         var state = state
         let sealed = [state.observation.staleSeal, state.destination].compactMap(\.self).first {
-            $0.metadata.annotation(Marks.manifest) != nil
+            $0.metadata.annotation(Marks.manifest) != nil || $0.metadata.annotation(Marks.retypedFrom) != nil
         }
         guard let claim = state.sourceClaim, !claim.metadata.isTerminating, let sealed else { return state }
+        if sealed.metadata.annotation(Marks.retypedFrom) != nil { return try await unmake(sealed, of: state) }
         var marks: [String: JSON] = [Marks.manifest: .null, Marks.users: .null, Marks.deleting: .null]
         var change: JSON = [:]
         // A kept volume still belongs to the claim.
@@ -105,6 +138,22 @@ struct Sealing: UnitAction {
         state.observation.staleSeal = nil
         state.seal = nil
         return state.destination?.metadata.annotation(Marks.manifest) == nil ? state : try await unseal(state)
+    }
+}
+
+extension Sealing {
+    /// Deletes the new volume object of a retype, and waits until it is gone: the old one may get its policy back only
+    /// then.
+    private func unmake(_ new: PersistentVolume, of start: ClaimState) async throws -> ClaimState {
+        guard (new.spec.claimRef?.uid ?? "").isEmpty else {
+            throw Refusal("the volume \(new.metadata.name) is bound to a claim already")
+        }
+        if !new.metadata.isTerminating { try await volumes.deleteObject(new) }
+        try await volumes.awaitObjectDeletion(new, start)
+        var state = start
+        if state.destination?.metadata.uid == new.metadata.uid { state.destination = nil }
+        (state.observation.staleSeal, state.seal) = (nil, nil)
+        return state
     }
 }
 

@@ -130,7 +130,7 @@ struct Stage: UnitAction {
 
     /// Checks that a rollback goes to the volume that was kept, and never to a new one, which is empty.
     static func checkKept(_ state: ClaimState) throws(Refusal) {
-        guard !state.transfer.needsKeptVolume || state.givenDestination?.isKept == true else {
+        guard state.transfer.method != .kept || state.givenDestination?.isKept == true else {
             throw Refusal("the volume that was kept for the claim is gone")
         }
     }

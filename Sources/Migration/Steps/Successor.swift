@@ -27,6 +27,7 @@ struct Successor: Sendable {
             name: state.transfer.destination,
             volume: volume,
             class: destinationClass,
+            attributesClass: volume.spec.volumeAttributesClassName,
             owners: owners.valid
         )
         var state = state
@@ -41,12 +42,15 @@ struct Successor: Sendable {
     /// Returns the claim of the old name as it was, except for the class, the volume, a requested size, and the
     /// binder's own fields. It requests no more than the volume has.
     ///
-    /// - Parameter volume: The destination volume; nil where it is not made yet.
+    /// - Parameters:
+    ///   - volume: The destination volume; nil where it is not made yet.
+    ///   - attributesClass: The VolumeAttributesClass of the destination volume.
     static func manifest(
         of seal: Seal,
         name: ObjectName,
         volume: PersistentVolume?,
         class destinationClass: String,
+        attributesClass: String? = nil,
         owners: [JSON]
     ) -> JSON {
         var claim = seal.manifest
@@ -78,8 +82,8 @@ struct Successor: Sendable {
         }
         claim[path: ["spec", "storageClassName"]] = .string(destinationClass)
         claim[path: ["spec", "volumeName"]] = volume.map { .string($0.metadata.name) }
-        // The attributes class belongs to the source's driver, and the binder refuses a volume of another driver.
-        claim[path: ["spec", "volumeAttributesClassName"]] = nil
+        // The binder refuses a volume of another attributes class.
+        claim[path: ["spec", "volumeAttributesClassName"]] = attributesClass.map(JSON.string)
         return claim
     }
 
@@ -122,6 +126,7 @@ struct Successor: Sendable {
             name: state.transfer.destination,
             volume: state.givenDestination,
             class: destinationClass,
+            attributesClass: state.attributesClass,
             owners: try await owners(of: seal).valid
         )
         do {

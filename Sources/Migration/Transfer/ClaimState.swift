@@ -13,6 +13,11 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     }
 
     public var id: Transfer.ID { transfer.id }
+    /// The way of the claim to its destination volume, also where an earlier run has begun another one.
+    public var method: Transfer.Method {
+        guard seal != nil, let destination else { return transfer.method }
+        return isRetyped ? .retype : destination.isKept ? .kept : .copy
+    }
     /// The name of the source claim and of its successor.
     public var name: ObjectName { transfer.source }
 
@@ -90,6 +95,17 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
 
     static let knownAccessModes: [AccessMode] = [.readWriteOnce, .readWriteMany, .readOnlyMany, .readWriteOncePod]
 
+    /// The VolumeAttributesClass that the claim keeps: that of the driver which it stays with.
+    var attributesClass: String? {
+        switch transfer.method {
+        case .retype: claim?.spec.volumeAttributesClassName
+        case .kept: givenDestination?.spec.volumeAttributesClassName
+        case .copy:
+            source?.spec.csi.map { $0.driver == transfer.provisioner } == true
+                ? claim?.spec.volumeAttributesClassName : nil
+        }
+    }
+
     /// The reclaim policy that the source volume had before it was protected.
     public var originalPolicy: ReclaimPolicy {
         guard let source else { return seal?.reclaimPolicy ?? .retain }
@@ -116,6 +132,7 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     var destinationPolicy: ReclaimPolicy {
         if let kept = destination.flatMap({ KeptVolume($0) }) { return kept.reclaimPolicy }
         if let seal { return seal.reclaimPolicy }
+        if transfer.method == .retype { return retypedPolicy }
         guard let destination, let staging, !destination.isProvisioned(for: staging) else { return originalPolicy }
         return destination.reclaimPolicy
     }

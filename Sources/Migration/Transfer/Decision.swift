@@ -8,6 +8,8 @@ public enum Action: Sendable, Equatable {
     case protect(Protection)
     case stage(Staging)
     case copy
+    /// Waits until no node has the source volume of a retype attached.
+    case detach
     case seal
     // After the seal a unit always goes forward.
     case rebind(Rebinding)
@@ -20,6 +22,9 @@ public enum Action: Sendable, Equatable {
         /// Removes the seal of another process. While the source claim lives, its pods may have run since the copy.
         case unseal
         case protect
+        /// Waits until the provisioner has taken its finalizer from the source volume of a retype. That proves that it has
+        /// seen Retain.
+        case awaitProvisioner
     }
 
     public enum Staging: Sendable, Equatable {
@@ -50,13 +55,16 @@ public enum Action: Sendable, Equatable {
         /// Removes from the claim the mark that woke the binder.
         case dropWake
         case disposeOfSource
+        /// Deletes the old volume object of a retype.
+        case deleteOld
+        case awaitOldDeletion
         case dropMarks
     }
 
     /// True where no pod may run: the source claim is still to be copied or deleted, or the successor to be bound.
     var needsQuiet: Bool {
         switch self {
-        case .protect, .stage, .copy, .seal, .rebind, .blocked: true
+        case .protect, .stage, .copy, .detach, .seal, .rebind, .blocked: true
         case .release, .done: false
         }
     }
@@ -70,7 +78,7 @@ public enum Action: Sendable, Equatable {
     var leadsToCopy: Bool {
         switch self {
         case .protect, .stage, .copy: true
-        case .seal, .rebind, .release, .done, .blocked: false
+        case .detach, .seal, .rebind, .release, .done, .blocked: false
         }
     }
 }
@@ -97,8 +105,24 @@ extension ClaimState {
             return .protect(.unseal)
         }
         guard isProtected else { return .protect(.protect) }
+        if transfer.method == .retype { return retyping(source) }
         if let action = stagingAction { return action }
         return copied && staging?.phase == .bound ? .seal : .copy
+    }
+
+    /// The next action of a retype before its new volume object exists.
+    private func retyping(_ source: PersistentVolume) -> Action {
+        if staging != nil {
+            return .blocked(
+                Refusal(
+                    "a copy of it is under way, to the staging claim \(stagingName). To finish that, run without --retype; "
+                        + "to take it back: pvmigrate abort \(flags(to: transfer.storageClass ?? "?"))"
+                )
+            )
+        }
+        guard source.metadata.annotation(Marks.retypedTo) == source.nameOfRetyped else { return .protect(.protect) }
+        if source.isHeldByProvisioner { return .protect(.awaitProvisioner) }
+        return copied ? .seal : .detach
     }
 
     /// The next action until a mover can mount the destination volume; nil where nothing is left to do.
@@ -130,7 +154,8 @@ extension ClaimState {
         let stagingRemains = staging != nil
         if let claim {
             if claim.metadata.uid == seal.uid {
-                if claim.metadata.isTerminating, seal.isDeleting { return .rebind(.awaitDeletion) }
+                // Whoever deletes the claim of a retype: its storage is the new object's, too.
+                if claim.metadata.isTerminating, seal.isDeleting || isRetyped { return .rebind(.awaitDeletion) }
                 guard copied else { return .protect(.unseal) }
                 switch transfer.ending {
                 case .replace: return destination.reclaimPolicy == .retain ? .rebind(.deleteClaims) : .seal
@@ -159,6 +184,7 @@ extension ClaimState {
             guard isRebound else { return .rebind(.awaitBound) }
             if stagingRemains { return .rebind(.deleteClaims) }
             if claim.metadata.annotation(Marks.wake) != nil { return .release(.dropWake) }
+            if isRetyped { return releaseOfRetyped }
             if sourceIsOurs { return .release(.disposeOfSource) }
             return .release(.dropMarks)
         }
@@ -171,6 +197,23 @@ extension ClaimState {
             return .rebind(.reserve)
         }
         return destination.phase == .available ? .rebind(.create) : .rebind(.awaitAvailable)
+    }
+
+    /// The release of a retype: the new volume object gets its policy only when the old one is gone.
+    private var releaseOfRetyped: Action {
+        guard let old = oldVolume else { return .release(.dropMarks) }
+        if old.metadata.isTerminating { return .release(.awaitOldDeletion) }
+        guard old.reclaimPolicy == .retain else {
+            return .blocked(
+                Refusal(
+                    "somebody gave its old volume object \(old.metadata.name) the policy \(old.reclaimPolicy). It is the "
+                        + "storage of \(destination?.metadata.name ?? "?"), too. Set it to Retain "
+                        + "(kubectl patch pv \(old.metadata.name) --patch "
+                        + #"'{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'"# + ") and run again"
+                )
+            )
+        }
+        return .release(.deleteOld)
     }
 
     /// True while the source volume exists, the seal names its claim, and it still bears our protection.

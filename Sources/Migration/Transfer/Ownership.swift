@@ -55,7 +55,7 @@ extension ClaimState {
         )
     }
 
-    private func flags(to destinationClass: String) -> String {
+    func flags(to destinationClass: String) -> String {
         "--source-sc \(seal?.sourceClass ?? claim?.storageClassName ?? "?") --dest-sc \(destinationClass) --pvc \(name)"
     }
 
@@ -84,7 +84,7 @@ extension PersistentVolume {
     ///
     /// The controllers note the provisioner on a volume, and provisioning follows the claim's creation.
     func isProvisioned(for claim: PersistentVolumeClaim) -> Bool {
-        spec.claimRef?.uid == claim.metadata.uid && metadata.annotation("pv.kubernetes.io/provisioned-by") != nil
+        spec.claimRef?.uid == claim.metadata.uid && metadata.annotation(Self.provisionedBy) != nil
             && (metadata.creationTimestamp ?? "") >= (claim.metadata.creationTimestamp ?? "")
     }
 }

@@ -72,6 +72,8 @@ extension Seal {
         if let claim, claim.metadata.uid != uid, claim.phase == .bound, claim.spec.volumeName != volume.metadata.name {
             return false
         }
+        // The storage of a retype is the same on both sides.
+        if volume.metadata.annotation(Marks.retypedFrom) != nil { return true }
         guard let source, !source.metadata.isTerminating else { return true }
         return source.metadata.annotation(Marks.sourceUID) != uid
     }

@@ -30,10 +30,18 @@ struct StateReader: Sendable {
             ? try destination.find(PersistentVolumeClaim.self, state.stagingName) : state.staging
         (new.claim, new.staging) = (try await claim, try await staging)
         let sourceName = state.seal?.sourceVolume ?? state.source?.metadata.name ?? new.claim?.spec.volumeName
-        let destinationName = state.destination?.metadata.name ?? new.staging?.spec.volumeName
+        let destinationName =
+            state.destination?.metadata.name ?? new.staging?.spec.volumeName
+            ?? state.source?.metadata.annotation(Marks.retypedTo)
         async let from = parts.contains(.source) ? try volume(sourceName, source) : state.source
         async let to = parts.contains(.destination) ? try volume(destinationName, destination) : state.destination
         (new.source, new.destination) = (try await from, try await to)
+        if new.staging == nil, state.destination == nil, let found = new.destination,
+            new.source.map(found.isRetyped) != true
+        {
+            // Somebody else's volume has the name.
+            new.destination = nil
+        }
         if let destination = new.destination { new.seal = Seal(of: destination) ?? new.seal }
         if let seal = new.seal, let destination = new.destination,
             !seal.counts(on: destination, claim: new.claim, source: new.source, isCopied: new.copied)

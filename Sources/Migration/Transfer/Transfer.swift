@@ -8,6 +8,16 @@ public struct Transfer: Identifiable, Sendable, Equatable {
         case replace
     }
 
+    /// The way to the destination volume.
+    public enum Method: String, Sendable {
+        /// A volume is made, and the data copied to it.
+        case copy
+        /// The claim goes back to the source volume that was kept for it.
+        case kept
+        /// The same storage gets another volume object.
+        case retype
+    }
+
     /// The identity of the transfer: the source's UID and the destination's name. It is the key of every dictionary.
     public let id: String
     /// The name of the source claim.
@@ -19,10 +29,12 @@ public struct Transfer: Identifiable, Sendable, Equatable {
     let storageClass: String?
     /// False where the class waits for the first consumer.
     let bindsAtOnce: Bool
-    /// True where the destination volume must exist already: the source volume that was kept for the claim.
-    let needsKeptVolume: Bool
+    let method: Method
 
     // Discovery finds these facts besides.
+    /// The provisioner and the reclaim policy of the destination class, where it exists.
+    var provisioner: String?
+    var policyOfClass: ReclaimPolicy?
     /// The requested size, where there is one.
     var sizeWanted: Quantity?
     /// A pod that mounts or will mount the claim. The destination volume must be reachable from its nodes.
@@ -38,10 +50,10 @@ public struct Transfer: Identifiable, Sendable, Equatable {
         uid: String,
         storageClass: String? = nil,
         bindsAtOnce: Bool = true,
-        needsKeptVolume: Bool = false
+        method: Method = .copy
     ) {
         (self.source, destination) = (source, source)
         id = "\(uid) \(destination)"
-        (self.storageClass, self.bindsAtOnce, self.needsKeptVolume) = (storageClass, bindsAtOnce, needsKeptVolume)
+        (self.storageClass, self.bindsAtOnce, self.method) = (storageClass, bindsAtOnce, method)
     }
 }

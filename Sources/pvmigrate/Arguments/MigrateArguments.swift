@@ -23,6 +23,18 @@ struct MigrateArguments: ParsableCommand {
     @Flag(help: "Do not copy before the stop: all reading and writing is part of it.")
     var noEarlyPass = false
 
+    @Flag(help: "Copy nothing: the same storage gets a volume object of the destination class, of the same driver.")
+    var retype = false
+
+    @Option(
+        help: ArgumentHelp(
+            "With --retype, a difference between volume and class that may stay; may be given several times.",
+            discussion: "Preflight names each: a parameter, fsType, mountOptions, secrets or allowedTopologies.",
+            valueName: "key"
+        )
+    )
+    var accept: [String] = []
+
     @Flag(help: "Make the destination class the default class afterwards.")
     var setDefaults = false
 
@@ -61,6 +73,7 @@ struct MigrateArguments: ParsableCommand {
         guard live || options.copyFrom == .auto else {
             throw UsageError("--copy-from says what is copied while the workloads run, so it needs --live")
         }
+        try retyping(&options)
         options.keepSource = keepSource
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
@@ -68,5 +81,22 @@ struct MigrateArguments: ParsableCommand {
             options,
             preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation)
         )
+    }
+
+    private func retyping(_ options: inout Options) throws(UsageError) {
+        guard retype else {
+            guard accept.isEmpty else { throw UsageError("--accept is for --retype") }
+            return
+        }
+        let others = [
+            (live, "--live"), (keepSource, "--keep-source"), (copying.destinationSize != nil, "--dest-size"),
+        ]
+        for (given, other) in others where given {
+            throw UsageError(
+                "--retype copies nothing and keeps the storage as it is; it and \(other) exclude each other"
+            )
+        }
+        for key in accept where key.isEmpty { throw UsageError("--accept is empty") }
+        (options.goal, options.accepted) = (.retype, Set(accept))
     }
 }

@@ -29,6 +29,9 @@ struct RBACArguments: ParsableCommand {
     )
     var standingMovers = false
 
+    @Flag(help: "Also what --retype needs.")
+    var retype = false
+
     @Flag(help: "Only what a run with --no-events needs.")
     var noEvents = false
 

@@ -132,6 +132,7 @@ extension Invocation {
         case .migrate: "migrate"
         case .stage: "stage"
         case .rollback: "rollback"
+        case .retype: "retype"
         }
     }
 }

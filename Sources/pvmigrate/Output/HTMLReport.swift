@@ -48,6 +48,7 @@ struct HTMLReport {
         case .migrated: "Migrated"
         case .staged: "Staged"
         case .rolledBack: "Rolled back"
+        case .retyped: "Retyped"
         case .aborted: "Taken back"
         case .failed: "Failed"
         case .interrupted: "Interrupted"

@@ -11,7 +11,7 @@ extension Outcome {
     /// nothing of is an empty list.
     ///
     /// - `outcome`: `planned`, `nothing-to-do`, `preflight-passed`, `preflight-failed`, `migrated`,
-    ///   `staged`, `rolled-back`, `aborted`, `failed`, `interrupted`
+    ///   `staged`, `rolled-back`, `retyped`, `aborted`, `failed`, `interrupted`
     /// - `exitCode`: as the process's
     /// - `message`: the last line of stderr
     /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (null for all; several separated by
@@ -19,11 +19,12 @@ extension Outcome {
     /// - `obstacles`: why preflight failed; each with `namespace` (empty where there is none), `resource`, `message`
     /// - `notes`: what was left alone, such as volumes without a claim, and who scales workloads; members as those of
     ///   obstacles
-    /// - `units`: the plan; each with `claims` (`namespace`, `name`, `size`, `volume`, `state`) and `workloads` that
+    /// - `units`: the plan; each with `claims` (`namespace`, `name`, `size`, `volume`, `method`, `state`) and `workloads` that
     ///   stop for it (`kind`, `namespace`, `name`, `replicas`)
-    /// - `claims`: what became of each; `namespace`, `name`, `size`, `files`, `bytes`, `copySeconds`, `outageSeconds`,
+    /// - `claims`: what became of each; `namespace`, `name`, `size`, `files`, `bytes`, `bytesNotMoved` (the size of a
+    ///   volume that was retyped; else null), `copySeconds`, `outageSeconds`,
     ///   `predictedOutageSeconds` (after the last pass of `--live`; else null), `result` (`migrated`, `staged`,
-    ///   `rolled-back`, `taken-back`, `failed`, `skipped`), `reason` (null where there is nothing to say)
+    ///   `rolled-back`, `retyped`, `taken-back`, `failed`, `skipped`), `reason` (null where there is nothing to say)
     /// - `stopped`: the workloads that are still at zero
     /// - `failures`: what failed besides claims
     func json(_ options: Options) -> JSON {
@@ -61,7 +62,7 @@ extension Outcome {
                 "namespace": state.name.namespace.map(JSON.string) ?? .null, "name": .string(state.name.name),
                 "size": state.size.map { .string($0.text) } ?? .null,
                 "volume": state.source.map { .string($0.metadata.name) } ?? .null,
-                "state": .string(state.stage.rawValue),
+                "method": .string(state.method.rawValue), "state": .string(state.stage.rawValue),
             ]
         }
         let workloads: [JSON] = unit.workloads.map { workload in
@@ -78,7 +79,8 @@ extension Outcome {
         [
             "namespace": claim.name.namespace.map(JSON.string) ?? .null, "name": .string(claim.name.name),
             "size": .string(claim.size), "files": claim.files.map { .integer(Int64($0)) } ?? .null,
-            "bytes": claim.bytes.map(JSON.integer) ?? .null, "copySeconds": seconds(claim.copyTime),
+            "bytes": claim.bytes.map(JSON.integer) ?? .null,
+            "bytesNotMoved": claim.bytesNotMoved.map(JSON.integer) ?? .null, "copySeconds": seconds(claim.copyTime),
             "stopSeconds": seconds(claim.stop), "outageSeconds": seconds(claim.outage),
             "predictedOutageSeconds": seconds(claim.predictedOutage),
             "result": .string(claim.result.rawValue), "reason": claim.reason.map(JSON.string) ?? .null,

@@ -22,14 +22,15 @@ extension Outcome {
             for state in unit.claims {
                 rows.append([
                     "\(index + 1)", "\(state.name)", state.sizeInWords, state.source?.metadata.name ?? "-",
-                    state.stage.inWords, workloads.isEmpty ? "-" : workloads.joined(separator: ", "),
+                    state.method.inWords, state.stage.inWords,
+                    workloads.isEmpty ? "-" : workloads.joined(separator: ", "),
                 ])
             }
         }
         for workload in discovery.forgotten {
-            rows.append(["-", "-", "-", "-", "only to be started again", workload.title])
+            rows.append(["-", "-", "-", "-", "-", "only to be started again", workload.title])
         }
-        return Table(header: ["UNIT", "CLAIM", "SIZE", "VOLUME", "STATE", "STOPS"], rows: rows)
+        return Table(header: ["UNIT", "CLAIM", "SIZE", "VOLUME", "METHOD", "STATE", "STOPS"], rows: rows)
     }
 
     private static func table(_ obstacles: [Obstacle]) -> Table {
@@ -45,7 +46,8 @@ extension Outcome {
             rows: claims.map { claim in
                 [
                     "\(claim.name)", claim.size.isEmpty ? "?" : claim.size, claim.files.map { "\($0)" } ?? "-",
-                    claim.bytes?.inBytes ?? "-", claim.copyTime?.inWords ?? "-", claim.outageInWords,
+                    claim.bytesNotMoved.map { "0, not \($0.inBytes)" } ?? claim.bytes?.inBytes ?? "-",
+                    claim.copyTime?.inWords ?? "-", claim.outageInWords,
                     claim.result.rawValue + (claim.reason.map { ": \($0)" } ?? ""),
                 ]
             }
@@ -59,6 +61,16 @@ extension Report.Claim {
         let prediction = predictedOutage.map { "\($0.inWords) predicted" }
         guard let outage else { return "none" + (prediction.map { "; \($0)" } ?? "") }
         return outage.inWords + (prediction.map { " (\($0))" } ?? "")
+    }
+}
+
+extension Transfer.Method {
+    fileprivate var inWords: String {
+        switch self {
+        case .copy: "copy"
+        case .kept: "kept volume"
+        case .retype: "retype, no copy"
+        }
     }
 }
 
