@@ -108,6 +108,11 @@ public enum Permissions {
                 otherwise: "kubectl describe does not tell what happens to claims and workloads"
             ),
             Permission(
+                resource: VolumeAttributesClass.resource,
+                verbs: ["list"],
+                otherwise: "whether volumes could be modified in place is not told"
+            ),
+            Permission(
                 resource: .resourceQuotas,
                 verbs: ["list"],
                 otherwise: "quotas are checked for each claim alone, not for all together"

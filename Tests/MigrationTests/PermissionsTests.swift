@@ -53,6 +53,9 @@ struct PermissionsTests {
                 - apiGroups: ["storage.k8s.io"]
                   resources: ["volumeattachments"]
                   verbs: ["list", "watch"]
+                - apiGroups: ["storage.k8s.io"]
+                  resources: ["volumeattributesclasses"]
+                  verbs: ["list"]
                 ---
                 apiVersion: rbac.authorization.k8s.io/v1
                 kind: ClusterRoleBinding

@@ -128,6 +128,8 @@ struct PreflightPermissionTests {
                 "scaledobjects: not permitted: list (in the whole cluster); KEDA is not named where it scales a workload",
                 "volumeattachments: not permitted: list, watch (in the whole cluster); a mover may be started before its "
                     + "volume is detached from another node, and then waits for that",
+                "volumeattributesclasses: not permitted: list (in the whole cluster); whether volumes could be modified in "
+                    + "place is not told",
             ]
         )
         result.expectNoTrace()

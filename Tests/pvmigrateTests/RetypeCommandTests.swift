@@ -62,6 +62,13 @@ struct RetypeCommandTests {
             _ = try Invocation.read(["--source-sc", "slow", "--dest-sc", "fast", "--accept", "type"])
         }
     }
+
+    @Test("is named by a migration's preflight where it would do")
+    func advice() throws {
+        var shop = try Shop()
+        let run = try shop.run("--preflight-validation-only")
+        #expect(run.errors.contains("the volumes can be of it as they are, without a copy: --retype"), "\(run.errors)")
+    }
 }
 
 extension Shop {

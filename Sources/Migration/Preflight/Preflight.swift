@@ -93,6 +93,7 @@ public struct Preflight: Sendable {
     ///   an obstacle too.
     func obstacles(_ discovery: Discovery, _ interruption: Interruption) async -> [Obstacle] {
         await context.journal.orWarn("snapshots") { try await SnapshotWarning(context).warn(discovery) }
+        await context.journal.orWarn("advice") { try await Advice(context).give(discovery) }
         let options = context.options
         let hasDestination = discovery.destination(options) != nil
         let checks = Preflight.checks.filter {
