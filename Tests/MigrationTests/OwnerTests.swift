@@ -383,6 +383,9 @@ struct OwnerTests {
     )
     func attributes(isMade: Bool) throws {
         var world = Scenario.deployment.world(alone: true)
+        try world.cluster.delete(ObjectKey(.storageClasses, nil, World.destination))
+        let manifest: JSON = ["metadata": ["name": .string(World.destination)], "provisioner": "disk.csi.example.com"]
+        world.make(.storageClasses, nil, manifest)
         let claim = ObjectKey(.persistentVolumeClaims, "shop", "data")
         world.change(claim) {
             $0[path: ["spec", "volumeAttributesClassName"]] = "gold"
@@ -397,6 +400,38 @@ struct OwnerTests {
         let after = run.world.cluster.get(claim)
         #expect(after?[path: ["spec", "storageClassName"]] == "fast")
         #expect(after?[path: ["spec", "volumeAttributesClassName"]] == nil)
+    }
+
+    @Test(
+        "a VolumeAttributesClass stays where the driver is the same, in a copy and in a retype",
+        arguments: [false, true]
+    )
+    func keepsAttributes(isRetype: Bool) throws {
+        var world = Scenario.deployment.world(alone: true)
+        let claim = ObjectKey(.persistentVolumeClaims, "shop", "data")
+        world.change(claim) { $0[path: ["spec", "volumeAttributesClassName"]] = "gold" }
+        let volume = try #require(world.volume(of: ObjectName("data", in: "shop")))
+        world.change(ObjectKey(.persistentVolumes, nil, volume)) {
+            $0[path: ["spec", "volumeAttributesClassName"]] = "gold"
+        }
+        #expect(try world.discovery().notes.isEmpty)
+        let run = world.migrate(
+            isRetype ? .retyping : Options(sourceClass: World.source, destinationClass: World.destination),
+            // As its provisioner does.
+            meddler: always(when: { _, _ in true }) { cluster in
+                for volume in cluster.list(.persistentVolumes)
+                where volume[path: ["spec", "storageClassName"]]?.string == World.destination
+                    && volume[path: ["spec", "volumeAttributesClassName"]] == nil
+                {
+                    let name = volume[path: ["metadata", "name"]]?.string ?? ""
+                    try cluster.update(ObjectKey(.persistentVolumes, nil, name)) {
+                        $0[path: ["spec", "volumeAttributesClassName"]] = "gold"
+                    }
+                }
+            }
+        )
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.world.cluster.get(claim)?[path: ["spec", "volumeAttributesClassName"]] == "gold")
     }
 
     @Test("a CronJob that its owner has suspended stays so")

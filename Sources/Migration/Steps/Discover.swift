@@ -96,7 +96,9 @@ struct Discover: Sendable {
         }
         try await nodes.nameRoutes(of: &discovery, in: inventory)
         try await nodeCheck.nameMisplacements(of: &discovery, in: inventory)
-        discovery.notes += discovery.units.flatMap(\.claims).compactMap { $0.claim?.noteOfManifest(options) }
+        discovery.notes += discovery.units.flatMap(\.claims).compactMap {
+            $0.claim?.noteOfManifest(options, keepsAttributes: $0.attributesClass != nil)
+        }
         let defaultClass = discovery.classes.first(where: \.isDefault)?.metadata.name
         discovery.notes += discovery.units.flatMap(\.workloads).compactMap {
             $0.noteOfTemplates(options, defaultClass: defaultClass)

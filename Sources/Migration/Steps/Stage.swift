@@ -118,6 +118,7 @@ struct Stage: UnitAction {
             "volumeMode": JSON(state.claim?.volumeMode ?? .filesystem),
         ]
         spec["volumeName"] = given.map { .string($0.metadata.name) }
+        spec["volumeAttributesClassName"] = state.attributesClass.map(JSON.string)
         return [
             "apiVersion": "v1", "kind": "PersistentVolumeClaim",
             "metadata": [

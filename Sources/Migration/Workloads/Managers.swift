@@ -180,13 +180,15 @@ extension Manager {
 
 extension PersistentVolumeClaim {
     /// Returns the note on a claim's manifest before it has a successor; nil where there is none.
-    func noteOfManifest(_ options: Options) -> Obstacle? {
-        let notes = [noteOfMaker(options), noteOfAttributes].compactMap(\.self)
+    ///
+    /// - Parameter keepsAttributes: True where the claim keeps its VolumeAttributesClass.
+    func noteOfManifest(_ options: Options, keepsAttributes: Bool) -> Obstacle? {
+        let notes = [noteOfMaker(options), keepsAttributes ? nil : noteOfAttributes].compactMap(\.self)
         guard !notes.isEmpty else { return nil }
         return Obstacle(namespace: metadata.namespace, resource: title, message: notes.joined(separator: "; "))
     }
 
-    /// The note on a VolumeAttributesClass. It belongs to one driver, and the new volume may have another driver.
+    /// The note on a VolumeAttributesClass. It belongs to one driver, and the new volume has another driver.
     private var noteOfAttributes: String? {
         spec.volumeAttributesClassName.map {
             "its volumeAttributesClassName \($0) is dropped, since that is of the old volume's driver; set one of the new "
