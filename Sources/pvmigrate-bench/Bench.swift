@@ -34,6 +34,9 @@ struct Bench: AsyncParsableCommand {
     @Option(help: "How many bytes each file has.")
     var size = 64 << 10
 
+    @Option(help: "How large each claim is, and a file in it that is one hole; in bytes.")
+    var apparent = 0
+
     @Flag(help: "Let the Deployment write all the time; for one claim.")
     var writes = false
 
@@ -46,7 +49,9 @@ struct Bench: AsyncParsableCommand {
         if let workloads, !(1...claims).contains(workloads) {
             throw ValidationError("--workloads must be between 1 and the number of claims")
         }
-        if files < 0 || size < 0 { throw ValidationError("--files and --size must not be negative") }
+        if files < 0 || size < 0 || apparent < 0 {
+            throw ValidationError("--files, --size and --apparent must not be negative")
+        }
         if writes, claims > 1 { throw ValidationError("--writes is for one claim") }
     }
 
@@ -57,6 +62,7 @@ struct Bench: AsyncParsableCommand {
         )
         let client = Client(transport: transport)
         var world = World(client: client, claims: claims, workloads: workloads ?? claims, files: files, size: size)
+        world.apparent = apparent
         world.writes = writes
         try await world.create()
         let witness = Witness(client: client)

@@ -2,10 +2,10 @@
 enum PodScripts {
     /// Fills each volume below /data the first time, and then demands that every file is as it was.
     ///
-    /// Arguments: how many files, and how many bytes each has.
+    /// Arguments: how many files, how many bytes each has, and how many a file has besides that is one hole.
     static let files = """
         import glob, os, sys, zlib
-        files, size = int(sys.argv[1]), int(sys.argv[2])
+        files, size, apparent = map(int, sys.argv[1:])
         for volume in glob.glob("/data/*"):
             sums = []
             for number in range(files):
@@ -16,6 +16,12 @@ enum PodScripts {
                     open(path, "wb").write(os.urandom(size))
                 sums.append(zlib.crc32(open(path, "rb").read()))
             text = " ".join(map(str, sums))
+            if apparent:
+                with open(f"{volume}/hole", "ab") as hole:
+                    if not os.path.exists(f"{volume}/sums"):
+                        hole.truncate(apparent)
+                if os.path.getsize(f"{volume}/hole") != apparent:
+                    sys.exit(f"the hole of {volume} is not as large as it was")
             if not os.path.exists(f"{volume}/sums"):
                 open(f"{volume}/sums", "w").write(text)
             if open(f"{volume}/sums").read() != text:

@@ -12,6 +12,8 @@ struct World: Sendable {
     var workloads: Int
     var files: Int
     var size: Int
+    /// How many bytes each claim has, and a file in it that is one hole; 0 for a small claim without such a file.
+    var apparent = 0
     /// Whether the Deployments write all the time.
     var writes = false
 
@@ -73,7 +75,7 @@ struct World: Sendable {
         [
             "spec": [
                 "accessModes": ["ReadWriteOnce"], "storageClassName": .string(Self.sourceClass),
-                "resources": ["requests": ["storage": "1Gi"]],
+                "resources": ["requests": ["storage": apparent > 0 ? .string("\(apparent)") : "1Gi"]],
             ]
         ]
     }
@@ -98,7 +100,10 @@ struct World: Sendable {
             // What the pod starts with, so that it is ready only on the files that it wrote the first time.
             var filling = container
             filling["name"] = "files"
-            filling["command"] = ["python3", "-c", .string(PodScripts.files), .string("\(files)"), .string("\(size)")]
+            filling["command"] = [
+                "python3", "-c", .string(PodScripts.files), .string("\(files)"), .string("\(size)"),
+                .string("\(apparent)"),
+            ]
             pod["initContainers"] = [filling]
         } else {
             container["command"] = ["sleep", "infinity"]
