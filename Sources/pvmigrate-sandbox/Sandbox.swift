@@ -50,6 +50,9 @@ struct Sandbox: AsyncParsableCommand {
     @Option(help: "The probability with which a node may not read a claim at once whose last pod there has just gone.")
     var forbiddingNodes = 0.0
 
+    @Option(help: "The seconds that CSI drivers need to attach a volume, and to detach it (default: none are attached).")
+    var attachSeconds: Int?
+
     @Flag(help: "Stop when standard input ends.")
     var untilStdinCloses = false
 
@@ -59,6 +62,9 @@ struct Sandbox: AsyncParsableCommand {
         if !(0...65535).contains(port) { throw ValidationError("--port must be between 0 and 65535") }
         if !(1...100).contains(nodes) { throw ValidationError("--nodes must be between 1 and 100") }
         if !(0...1).contains(forbiddingNodes) { throw ValidationError("--forbidding-nodes must be between 0 and 1") }
+        if let attachSeconds, !(1...600).contains(attachSeconds) {
+            throw ValidationError("--attach-seconds must be between 1 and 600")
+        }
         if !(0...1).contains(slowBinder) { throw ValidationError("--slow-binder must be between 0 and 1") }
     }
 
@@ -89,6 +95,9 @@ struct Sandbox: AsyncParsableCommand {
         cluster.behaviour.images.formUnion(images)
         cluster.behaviour.lostRaceProbability = slowBinder
         cluster.behaviour.nodeForbidsProbability = forbiddingNodes
+        if let attachSeconds {
+            cluster.behaviour.attachCSIVolumes(seconds: attachSeconds)
+        }
         for name in nodeNames { cluster.addNode(name) }
         let simulator = ClusterSimulator(cluster, time: .continuous, runtime: volumes == .process ? runtime : nil)
         let server = Server(cluster: simulator, authority: authority)

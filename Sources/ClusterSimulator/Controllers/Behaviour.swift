@@ -61,6 +61,16 @@ public struct Behaviour: Sendable {
             delay: .milliseconds(300)
         ),
     ]
+    /// Has all CSI drivers attach their volumes to one node at a time.
+    ///
+    /// - Parameter seconds: How long attaching takes, and again detaching.
+    public mutating func attachCSIVolumes(seconds: Int) {
+        for name in provisioners.keys where provisioners[name]?.isLocal == false {
+            provisioners[name]?.attaches = true
+            provisioners[name]?.attachSeconds = seconds...seconds
+        }
+    }
+
     /// What takes snapshots of volumes; nil where nothing does. `Cluster.addSnapshotter` sets it.
     public var snapshotter: Snapshotter?
     /// How often the binder's claim worker loses the race for a reserved volume's phase, from 0 to 1.

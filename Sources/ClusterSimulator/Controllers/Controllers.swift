@@ -28,6 +28,13 @@ public struct ControllerState: Sendable {
 struct ClaimOnNode: Hashable, Sendable {
     var claim: ObjectKey
     var node: String
+
+    /// True where a pod of the node names the claim, whether it runs or has ended.
+    func isNamed(in cluster: Cluster) -> Bool {
+        cluster.storedObjects(.pods, namespace: claim.namespace).contains {
+            $0.json.text("spec", "nodeName") == node && $0.json.claimNames.contains(claim.name)
+        }
+    }
 }
 
 /// What runs the cluster: each controller looks at an object and writes the difference between what is and what should
@@ -127,8 +134,8 @@ enum Controllers {
             for claim in pod.claimNames {
                 let claim = ObjectKey(.persistentVolumeClaims, key.namespace, claim)
                 if cluster.get(claim)?.isBeingDeleted == true { cluster.soon(.sync(.claimProtection, claim)) }
-                if cluster.behaviour.nodeForbidsProbability > 0 {
-                    let left = ClaimOnNode(claim: claim, node: pod.text("spec", "nodeName"))
+                let left = ClaimOnNode(claim: claim, node: pod.text("spec", "nodeName"))
+                if cluster.behaviour.nodeForbidsProbability > 0, !left.isNamed(in: cluster) {
                     cluster.controllers.claimsLeft[left] = cluster.now
                 }
             }
