@@ -33,6 +33,8 @@ final class Findings: Sendable {
         var movers = 1
         /// The locks that this run holds, each with its last known renewal.
         var locks: [ClassLock.ID: HeldLock] = [:]
+        /// The trial claims of preflight that are gone, while their volumes may not be yet.
+        var trials: [PersistentVolumeClaim] = []
         /// The names of the stand-ins that passes read last.
         var standIns: [Transfer.ID: ObjectName] = [:]
     }

@@ -39,10 +39,16 @@ public struct Migrator: Sendable {
 
     /// Makes all checks, and leaves nothing behind.
     ///
+    /// - Parameter proceeds: True where `migrate` follows if there are no obstacles; volumes that were made for a trial may
+    ///   then be deleted meanwhile.
     /// - Returns: The obstacles of the migration, by namespace and resource. A check that failed or was interrupted is
     ///   an obstacle too.
-    public func preflight(_ discovery: Discovery, interruption: Interruption) async -> [Obstacle] {
-        await Preflight(context).obstacles(discovery, interruption)
+    public func preflight(
+        _ discovery: Discovery,
+        interruption: Interruption,
+        proceeds: Bool = false
+    ) async -> [Obstacle] {
+        await Preflight(context).obstacles(discovery, interruption, proceeds: proceeds)
     }
 
     /// Asks the API server for every permission that the run needs.

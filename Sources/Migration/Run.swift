@@ -10,6 +10,7 @@ struct Run: Sendable {
     private let events: Events
     private let restore: Restore
     private let recovery: Recovery
+    private let trials: TrialRemoval
     private let runner: UnitRunner
 
     init(_ context: Context) {
@@ -19,6 +20,7 @@ struct Run: Sendable {
         events = Events(context)
         restore = Restore(context)
         recovery = Recovery(context)
+        trials = TrialRemoval(context)
         runner = UnitRunner(context: context)
     }
 
@@ -31,6 +33,7 @@ struct Run: Sendable {
             journal.warn("", "--verify none: a copy counts when it ends without a failure, and is not checked")
         }
         if !discovery.units.isEmpty, !pipeline.retypes { Image(context).warnOfTag() }
+        async let leftovers = trials.awaitFreedStorage()
         if swaps { await restore.startForgotten(discovery, into: &report) }
         if !pipeline.retypes, discovery.units.contains(where: { $0.isRunning && $0.obstacles.isEmpty }) {
             do { try await interruption.cancelling { await learn() } } catch {
@@ -38,7 +41,7 @@ struct Run: Sendable {
             }
         }
         // Passes of the units that come next are made beside the copies of those that have their turn.
-        let passesAhead = pipeline.preparesAhead && options.passesEarly && findings.all.runsCommands
+        let passesAhead = pipeline.preparesAhead && options.passesEarly
         let movers = discovery.moversAtOnce(passesAhead ? 2 * options.parallel : options.parallel)
         findings.note { $0.movers = max(1, movers) }
         for unit in await reports(of: discovery, interruption) {
@@ -46,6 +49,7 @@ struct Run: Sendable {
             report.stopped += unit.stopped
             report.failures += unit.failures
         }
+        report.failures += await leftovers.map { "\($0.resource): \($0.message)" }
         report.failures += discovery.passedOver.map { "\($0.resource) \($0.message)" }
         report.wasInterrupted = interruption.isRequested
         if options.updatesClaimTemplates, !report.wasInterrupted {
@@ -67,8 +71,8 @@ struct Run: Sendable {
         guard !runsCommands else { return }
         journal.info(
             "pods/exec",
-            "not permitted: movers are made after the stop, which then takes some seconds longer; \"pvmigrate rbac "
-                + "--standing-movers\" prints what has to be granted"
+            "not permitted: the last copy is made by a pod that is created after the stop, which then takes some seconds "
+                + "longer; \"pvmigrate rbac --standing-movers\" prints what has to be granted"
         )
     }
 

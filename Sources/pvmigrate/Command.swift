@@ -103,12 +103,12 @@ struct Command: Sendable {
             for note in discovered.notes { log.note(.warning, note.resource, note.message) }
             switch invocation.mode {
             case .plan: return plan(discovered)
-            case .preflight: return await preflight(migrator, discovered) ?? passed(discovered)
+            case .preflight: return await preflight(migrator, discovered, proceeds: false) ?? passed(discovered)
             case .abort: return try await abort(migrator, discovered)
             case .migrate(let afterPreflight):
                 let refusal =
                     afterPreflight
-                    ? await preflight(migrator, discovered) : refusal(obstacles(discovered), discovered)
+                    ? await preflight(migrator, discovered, proceeds: true) : refusal(obstacles(discovered), discovered)
                 if let refusal { return refusal }
                 return try await migrate(migrator, discovered)
             }
@@ -176,10 +176,15 @@ struct Command: Sendable {
     }
 
     /// Runs preflight; nil where nothing stands in the way.
-    private func preflight(_ migrator: Migrator, _ discovery: Discovery) async -> Outcome? {
+    private func preflight(_ migrator: Migrator, _ discovery: Discovery, proceeds: Bool) async -> Outcome? {
         log.note(.info, "preflight", "checking what the migration needs")
+        let unreadable = unreadableScales(discovery)
         let obstacles =
-            await migrator.preflight(discovery, interruption: interruption) + unreadableScales(discovery)
+            await migrator.preflight(
+                discovery,
+                interruption: interruption,
+                proceeds: proceeds && unreadable.isEmpty
+            ) + unreadable
         guard !interruption.isRequested else {
             return Outcome(
                 kind: .interrupted,

@@ -89,9 +89,11 @@ public struct Preflight: Sendable {
 
     /// Makes all checks, as many side by side as possible, and leaves nothing behind.
     ///
+    /// - Parameter proceeds: True where the migration follows if nothing stands in its way. The volumes of trials may then be
+    ///   deleted beside it, which it waits for.
     /// - Returns: The obstacles of the migration, by namespace and resource. A check that failed or was interrupted is
     ///   an obstacle too.
-    func obstacles(_ discovery: Discovery, _ interruption: Interruption) async -> [Obstacle] {
+    func obstacles(_ discovery: Discovery, _ interruption: Interruption, proceeds: Bool) async -> [Obstacle] {
         await context.journal.orWarn("snapshots") { try await SnapshotWarning(context).warn(discovery) }
         await context.journal.orWarn("advice") { try await Advice(context).give(discovery) }
         let options = context.options
@@ -105,6 +107,9 @@ public struct Preflight: Sendable {
             for obstacles in await round.sideBySide({ await carryOut($0, discovery, interruption) }) {
                 found.formUnion(obstacles)
             }
+        }
+        if !proceeds || !found.isEmpty || interruption.isRequested {
+            found.formUnion(await TrialRemoval(context).awaitFreedStorage())
         }
         if interruption.isRequested {
             found.insert(Obstacle(namespace: nil, resource: "preflight", message: "was interrupted"))

@@ -7,15 +7,17 @@ struct TrialRemoval: Sendable {
     private let deleteVolumeTimeout: Duration
     private let pods: MoverPods
     private let volumes: Volumes
+    private let findings: Findings
 
     init(_ context: Context) {
         (client, limits) = (context.destination, context.limits)
         deleteVolumeTimeout = context.options.deleteVolumeTimeout
         pods = MoverPods(context)
         volumes = Volumes(context, context.destination)
+        findings = context.findings
     }
 
-    /// Removes the objects of a trial, as far as it came, and waits until its volume is gone too.
+    /// Removes the objects of a trial, as far as it came, and has its volume deleted.
     ///
     /// - Returns: The obstacles of objects that could not be removed.
     func remove(_ trial: Trial) async -> [Obstacle] {
@@ -71,6 +73,32 @@ struct TrialRemoval: Sendable {
         }
         try await client.delete(.claims, claim.name, uid: uid)
         try await client.awaitDeletion(of: claim, limit: limits.rebinding, what: "\(claim.title) to be gone")
+        findings.note { $0.trials.append(claim) }
+    }
+
+    /// Waits until the volumes of all removed trials are deleted, with their storage.
+    ///
+    /// - Returns: The obstacles of those that are not.
+    func awaitFreedStorage() async -> [Obstacle] {
+        var trials: [PersistentVolumeClaim] = []
+        findings.note { found in
+            trials = found.trials
+            found.trials = []
+        }
+        return await trials.sideBySide { claim -> [Obstacle] in
+            do {
+                try await awaitEnd(ofVolumeOf: claim)
+                return []
+            } catch let failure as Failure {
+                return [Self.leftover(claim.metadata.namespace, failure.place, failure.reason)]
+            } catch {
+                return [Self.leftover(claim.metadata.namespace, claim.title, error)]
+            }
+        }.flatMap(\.self)
+    }
+
+    private func awaitEnd(ofVolumeOf claim: PersistentVolumeClaim) async throws {
+        let uid = claim.metadata.uid
         var last: PersistentVolume?
         do {
             // The wait covers all volumes, because one may have been made while the claim was deleted.
