@@ -94,6 +94,8 @@ public enum Marks {
     public enum Kind {
         public static let staging = "dest"
         public static let mover = "migrate"
+        /// Ours, only in names.
+        static let stand = "stand"
         /// Ours.
         public static let server = "serve"
         public static let copy = "copy"
@@ -122,6 +124,9 @@ public enum Marks {
 
     /// Returns the name of a mover: unique by the claim's UID, readable by its name, and short enough for a host name.
     public static func moverName(of claim: String, uid: String) -> String { name(Kind.mover, claim, uid) }
+
+    /// Returns the name of a mover that stands, which others may run beside.
+    static func standingName(of claim: String, uid: String) -> String { name(Kind.stand, claim, uid) }
 
     /// Returns the name of the pod that serves a mover its source volume.
     static func serverName(of claim: String, uid: String) -> String { name(Kind.server, claim, uid) }

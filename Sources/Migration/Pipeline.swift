@@ -52,7 +52,7 @@ extension Pipeline {
         whileRunning: [
             .protect, .stage { [Stage($0), PlacementCheck($0), MakeReady($0)] },
             .preCopy("copies once while the workloads run; with --live until little is left") {
-                [PreCopy($0, copiesAtRest: false), LookAgain(context: $0)]
+                [PreCopy($0, copiesAtRest: false), LookAgain(context: $0), Hold($0, passes: false)]
             },
         ],
         stopped: [.quiesce, .copy],
@@ -66,7 +66,9 @@ extension Pipeline {
         title: "Migration",
         whileRunning: [
             .protect, .stage { [Stage($0), MakeReady($0)] },
-            .preCopy("copies once while the workloads run") { [EarlyPass($0)] },
+            .preCopy("copies once while the workloads run") {
+                [EarlyPass($0), Hold($0, passes: $0.options.passesEarly)]
+            },
         ],
         stopped: live.stopped,
         finishing: live.finishing,
@@ -97,7 +99,9 @@ extension Pipeline {
             title: "Rollback",
             whileRunning: [
                 .protect,
-                .stage("creates staging claims for the volumes that were kept") { [Stage($0), MakeReady($0)] },
+                .stage("creates staging claims for the volumes that were kept") {
+                    [Stage($0), MakeReady($0), Hold($0, passes: false)]
+                },
             ],
             stopped: [.quiesce, .compare(discardingChanges: discardingChanges)],
             finishing: live.finishing,

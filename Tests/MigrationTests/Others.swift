@@ -180,7 +180,16 @@ extension Cluster {
     /// True while a mover has a node, and is not done.
     var isCopying: Bool { movers.contains { $0[path: ["spec", "nodeName"]] != nil && $0.phase != "Succeeded" } }
 
+    /// The movers that copy what nobody writes to any more.
     var movers: [JSON] {
+        allMovers.filter { mover in
+            let containers = ["initContainers", "containers"].flatMap { mover[path: ["spec", $0]]?.array ?? [] }
+            return containers.map { $0["name"] } == ["copy", "check"]
+        }
+    }
+
+    /// These, and those that try, make passes, or stand.
+    var allMovers: [JSON] {
         list(.pods, namespace: "shop").filter {
             $0[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.mover
         }
@@ -208,7 +217,7 @@ extension Cluster {
 
     /// True once a mover has copied and checked, and is gone again.
     var isCopied: Bool {
-        guard movers.isEmpty, let staging = get(Others.staging)?[path: ["spec", "volumeName"]]?.string else {
+        guard allMovers.isEmpty, let staging = get(Others.staging)?[path: ["spec", "volumeName"]]?.string else {
             return false
         }
         return content(ofVolumeNamed: staging)?.isEmpty == false

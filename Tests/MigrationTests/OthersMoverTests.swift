@@ -57,6 +57,8 @@ struct OthersMoverTests {
     )
     func lostNode(scenario: Scenario) {
         var scene = Others(scenario.world(alone: true))
+        // Else a pass would copy it before.
+        scene.world.labelFiles()
         scene.addLargeFile()
         scene.migrate(
             once(when: { $1.isTransferring }) { cluster in
@@ -75,6 +77,7 @@ struct OthersMoverTests {
     @Test("a node that comes back is waited for")
     func nodeComesBack() {
         var scene = Others()
+        scene.world.labelFiles()
         scene.addLargeFile()
         let lost = once(when: { $1.isTransferring }) { cluster in
             cluster.loseNode(cluster.get(cluster.moverKey)?[path: ["spec", "nodeName"]]?.string ?? "")
@@ -182,7 +185,7 @@ struct OthersMoverTests {
     @Test("rsync's end is told with its words and what to do", arguments: [11, 12, 23, 137])
     func exits(code: Int) {
         var scene = Others()
-        scene.world.cluster.behaviour.rsyncExits = Array(repeating: code, count: 3)
+        scene.world.cluster.behaviour.rsyncExits = Array(repeating: code, count: 4)
         scene.migrate()
         scene.expectFailure(saying: [
             "rsync ended with exit code \(code), \(MoverExit(rsync: code).meaning)", "It says:",

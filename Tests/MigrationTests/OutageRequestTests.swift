@@ -60,7 +60,9 @@ struct OutageRequestTests {
     @Test("is not one either where a volume has to be detached from a node first")
     func detached() throws {
         let options = Options(sourceClass: World.source, destinationClass: World.destination)
-        let (lists, run) = Self.lists(of: try Self.world(provisioner: "disk.csi.example.com", cordoned: true), options)
+        var world = try Self.world(provisioner: "disk.csi.example.com", cordoned: true)
+        world.labelFiles()
+        let (lists, run) = Self.lists(of: world, options)
         #expect(run.report?.succeeded == true, "\(run.messages.joined(separator: "\n"))")
         #expect(run.messages.contains { $0.contains("waits until") && $0.contains("is detached from") })
         #expect(lists == [])

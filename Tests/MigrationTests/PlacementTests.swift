@@ -225,6 +225,7 @@ struct AttachmentTests {
     @Test("where it can't go there, the mover is started only when the volume is detached")
     func waits() throws {
         var (world, node) = try Self.world()
+        world.labelFiles()
         try world.cluster.update(ObjectKey(.nodes, nil, node)) { $0[path: ["spec", "unschedulable"]] = true }
         let run = world.migrate()
         #expect(run.report?.succeeded == true, "\(run.messages.joined(separator: "\n"))")
@@ -237,6 +238,7 @@ struct AttachmentTests {
     @Test("a volume that is never detached is named with its node, and the workload is given back")
     func never() throws {
         var (world, node) = try Self.world(detaching: .seconds(1_000_000))
+        world.labelFiles()
         try world.cluster.update(ObjectKey(.nodes, nil, node)) { $0[path: ["spec", "unschedulable"]] = true }
         let run = world.migrate()
         #expect(run.report?.succeeded == false)

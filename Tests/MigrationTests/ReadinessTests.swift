@@ -11,9 +11,9 @@ struct ReadinessTests {
     private static let staging = ObjectKey(.persistentVolumeClaims, "shop", Marks.stagingName(of: "data"))
     private static let deployment = ObjectKey(.deployments, "shop", "web")
 
-    private func world(waitForFirstConsumer: Bool = true) -> World {
+    private func world(waitForFirstConsumer: Bool = true, modes: JSON = ["ReadWriteOnce"]) -> World {
         var world = World(waitForFirstConsumer: waitForFirstConsumer)
-        world.addClaim("data")
+        world.addClaim("data", modes: modes)
         world.addDeployment("web", claims: ["data"])
         world.settle()
         return world
@@ -47,7 +47,7 @@ struct ReadinessTests {
 
     @Test("a node that has the image is not made to pull it, one of which that isn't known is, once")
     func image() throws {
-        #expect(made(world(waitForFirstConsumer: false).migrate()) == 0)
+        #expect(made(world(waitForFirstConsumer: false, modes: ["ReadWriteOncePod"]).migrate()) == 0)
         var world = World()
         for number in 1...3 {
             world.addClaim("data-\(number)")
@@ -67,10 +67,12 @@ struct ReadinessTests {
         #expect(made(run) == 2)
     }
 
-    @Test("nothing mounts a claim that is in use")
+    @Test("nothing mounts a claim that is in use where SELinux labels files")
     func beside() {
+        var world = world()
+        world.labelFiles()
         let mounted = Mutex(false)
-        let run = world().migrate(observer: { _, _, cluster in
+        let run = world.migrate(observer: { _, _, cluster in
             guard cluster.get(Self.deployment)?[path: ["spec", "replicas"]] == 1 else { return }
             let sources = cluster.list(.pods, namespace: "shop").filter {
                 $0[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.mover

@@ -91,9 +91,7 @@ struct StandingTests {
     @Test("where files are labelled for SELinux, nothing mounts a volume beside its pods")
     func labels() {
         var world = world()
-        let trial = RsyncFlags().tryingCommand
-        world.cluster.behaviour.scripts[trial[2]] =
-            "\"$@\"; echo system_u:system_r:container_t:s0:c1,c2; echo label shown"
+        world.labelFiles()
         let beside = Mutex(false)
         let run = world.migrate(observer: { _, _, cluster in
             guard !Self.isStopped(cluster) else { return }

@@ -141,6 +141,12 @@ struct World: Sendable {
         ]
     }
 
+    /// Has SELinux label files on all nodes, so that no mover may stand beside a workload.
+    mutating func labelFiles() {
+        cluster.behaviour.scripts[RsyncFlags().tryingCommand[2]] =
+            "\"$@\"; echo system_u:system_r:container_t:s0:c1,c2; echo label shown"
+    }
+
     private static func claimSpec(of storageClass: String) -> JSON {
         [
             "accessModes": ["ReadWriteOnce"], "storageClassName": .string(storageClass),

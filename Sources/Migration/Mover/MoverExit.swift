@@ -85,6 +85,11 @@ struct MoverExit: Equatable {
             + "kubectl label namespace \(namespace) pod-security.kubernetes.io/enforce-"
     }
 
+    /// Returns true where the missing room, on the node or in a quota, may exist once the workload's pods are gone.
+    static func isWantOfRoom(_ reason: String) -> Bool {
+        ["Insufficient ", "Too many pods", "exceed max volume count", "exceeded quota"].contains(where: reason.contains)
+    }
+
     /// Returns advice on a mover that the API server refuses.
     static func advice(refusal: String, namespace: String) -> String? {
         if refusal.contains("violates PodSecurity") {

@@ -16,7 +16,7 @@ struct MoverJudge: Sendable {
         }
         let copied = pod.state(of: MoverPod.copyContainer)?.terminated
         let checked = pod.state(of: MoverPod.checkContainer)?.terminated
-        if mover.task == .pass, [0, MoverExit.vanished].contains(copied?.exitCode) {
+        if mover.makesPass, [0, MoverExit.vanished].contains(copied?.exitCode) {
             return .done(.unchecked(try await ofCopy(), took: took))
         }
         if mover.task == .copy, !mover.checks, copied?.exitCode == 0 {

@@ -18,10 +18,16 @@ struct MoverPod {
         case nothing
         /// Stands beside the workload and performs commands (`StandingMover`).
         case stand
+        /// Keeps the claims mounted beside the workload, where it can't be told commands, after a pass, if there is to be one.
+        case hold(passes: Bool)
+
+        /// True where it stands beside the workload, and other movers may run beside it.
+        var stands: Bool { [.stand, .hold(passes: true), .hold(passes: false)].contains(self) }
     }
 
     static let copyContainer = "copy"
     static let checkContainer = "check"
+    static let holdContainer = "hold"
     /// The names of the claims' volumes and of the keys of a copy over the network. Each is mounted at the path of its
     /// name.
     static let volumes: Set<String> = ["source", "dest", SourceServer.keys, "work"]
@@ -88,6 +94,7 @@ struct MoverPod {
             ),
         ]
         if task == .copy, checks { spec["initContainers"] = [copying(content.copyingCommand)] }
+        if task == .hold(passes: true) { spec["initContainers"] = [copying(passCommand)] }
         let selector = placement.nodeSelector
         if !selector.isEmpty { spec["nodeSelector"] = .object(selector.mapValues(JSON.string)) }
         if let affinity = placement.affinity { spec["affinity"] = affinity }
@@ -114,21 +121,32 @@ struct MoverPod {
 
     private var lastContainer: JSON {
         switch task {
-        case .pass: copying(content.passCommand(since: standIn?.since) ?? content.copyingCommand)
+        case .pass: copying(passCommand)
         case .copy where !checks: copying(content.copyingCommand)
         case .copy: container(Self.checkContainer, content.checkingCommand, readOnly: Self.volumes)
         case .compare: container(Self.checkContainer, content.comparingCommand, readOnly: Self.volumes)
         case .nothing: container(Self.checkContainer, content.tryingCommand, readOnly: [])
         case .stand: copying(CopyScript.standing)
+        case .hold:
+            container(
+                Self.holdContainer,
+                ["sleep", "\(StandingMover.idle.components.seconds)"],
+                readOnly: Self.volumes
+            )
         }
     }
 
+    private var passCommand: [String] { content.passCommand(since: standIn?.since) ?? content.copyingCommand }
+
+    /// True where it makes a pass.
+    var makesPass: Bool { task == .pass || task == .hold(passes: true) }
     /// True where it checks, after a copy or without one.
     var checks: Bool { task == .compare || task == .copy && content.isToBeChecked }
     /// The name of the container that runs first.
     var nameOfFirstContainer: String {
         switch task {
-        case .copy, .pass, .stand: Self.copyContainer
+        case .copy, .pass, .stand, .hold(passes: true): Self.copyContainer
+        case .hold(passes: false): Self.holdContainer
         case .compare, .nothing: Self.checkContainer
         }
     }
@@ -140,7 +158,7 @@ struct MoverPod {
             case .copy: "copying"
             case .pass: "copying while it is in use"
             case .compare: "comparing"
-            case .nothing, .stand: "running"
+            case .nothing, .stand, .hold: "running"
             }
         return what + " on node \(started.spec.nodeName ?? "?")" + (owner.map { " as \($0.inWords)" } ?? "")
     }

@@ -19,9 +19,20 @@ struct MoverPods: Sendable {
         return other
     }
 
-    /// Removes a pod of a copy that an earlier run left behind.
-    func removeLeftover(_ name: ObjectName) async throws {
-        guard let leftover = try await client.find(Pod.self, name) else { return }
+    /// Removes the pods of a claim's copies that an earlier run left behind, so that their names are this run's alone.
+    ///
+    /// - Parameter own: A pod that is this run's.
+    func removeLeftovers(of state: ClaimState, except own: Pod? = nil) async throws {
+        try await withThrowingTaskGroup { group in
+            for name in state.namesOfMovers { group.addTask { try await removeLeftover(name, except: own) } }
+            try await group.waitForAll()
+        }
+    }
+
+    private func removeLeftover(_ name: ObjectName, except own: Pod?) async throws {
+        guard let leftover = try await client.find(Pod.self, name), leftover.metadata.uid != own?.metadata.uid else {
+            return
+        }
         guard leftover.isOfCopy else {
             throw Failure(
                 place: leftover.title,
@@ -76,8 +87,11 @@ struct MoverPods: Sendable {
 
     /// Waits until a mover has ended.
     ///
+    /// - Parameter isEnough: Returns true where it need not end.
     /// - Returns: The mover at its end; nil where somebody deletes it, or its node is lost.
-    func awaitEnd(of pod: Pod) async throws -> Pod? {
+    func awaitEnd(of pod: Pod, orUntil isEnough: @escaping @Sendable (Pod) -> Bool = { _ in false }) async throws
+        -> Pod?
+    {
         let ended: Pod? = try await client.wait(
             for: Pod.self,
             in: pod.name.namespace,
@@ -86,10 +100,18 @@ struct MoverPods: Sendable {
             what: "\(pod.title) to finish"
         ) { snapshot -> Pod?? in
             guard let now = snapshot.objects[pod.metadata.uid] else { return .some(nil) }
-            if now.hasEnded { return .some(now) }
+            if now.hasEnded || isEnough(now) { return .some(now) }
             return now.metadata.isTerminating ? .some(nil) : nil
         }
         return ended
+    }
+
+    /// Returns true where a pod is still there and has not ended.
+    func isRunning(_ pod: Pod) async throws -> Bool {
+        guard let now = try await client.find(Pod.self, pod.name), now.metadata.uid == pod.metadata.uid else {
+            return false
+        }
+        return !now.hasEnded && !now.metadata.isTerminating
     }
 
     /// Deletes a mover and waits until it is gone, so that its claims are free.

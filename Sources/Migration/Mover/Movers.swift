@@ -1,43 +1,5 @@
 import Kubernetes
 
-/// The result of a mover that ended well.
-enum MoverResult: Sendable {
-    /// It copied, and its check, unless none is wanted, found nothing left to transfer.
-    case equal(CopyStatistics?)
-    /// It only compared, and these items differ.
-    case different([String])
-    /// It copied the present content in this time. Only a check can tell whether that is everything.
-    case unchecked(CopyStatistics?, took: Duration)
-}
-
-extension MoverResult {
-    /// The statistics of what was copied or compared.
-    var statistics: CopyStatistics? {
-        switch self {
-        case .equal(let statistics), .unchecked(let statistics, _): statistics
-        case .different: nil
-        }
-    }
-}
-
-/// The outcome of one mover.
-enum MoverOutcome: Sendable {
-    case done(MoverResult)
-    /// It failed only at something that the copy can do without. This content does without it.
-    case unsupported(any MoverContent, Loss)
-    /// It failed at something that another attempt may mend, with its reason and all known details.
-    case again(String, details: String = "")
-}
-
-/// The run of the last of as many movers as it took.
-struct MoverRun: Sendable {
-    var result: MoverResult
-    /// The time from its creation to its removal.
-    var duration: Duration
-    /// False where the copied data may be lost with its node for a while.
-    var isFlushed: Bool
-}
-
 /// One mover that has ended, well or not.
 private struct MoverAttempt: Sendable {
     var outcome: MoverOutcome
@@ -63,6 +25,7 @@ struct Movers: Sendable {
     private let standing: StandingMovers
     private let image: Image
     private var time: TimeSource { destination.time }
+    var now: Duration { time.now() }
 
     init(_ context: Context) {
         (destination, options, limits) = (context.destination, context.options, context.limits)
@@ -87,8 +50,8 @@ struct Movers: Sendable {
     /// - Parameters:
     ///   - state: The state of the claim. It is read again after each failure.
     ///   - source: The object that they read.
-    ///   - standing: The mover that stands for it. It is gone at the end, unless this throws; where it fails, others are
-    ///     made.
+    ///   - standing: The mover that stands for it. Where it fails, or hears nothing, others are made. It is gone at the
+    ///     end, unless this throws.
     /// - Returns: The last run; nil for a pass where it turned out that the image has no shell, which passes need.
     /// - Throws: `Failure` where no attempt is left.
     func run(
@@ -104,16 +67,17 @@ struct Movers: Sendable {
             let attempted: MoverAttempt
             do {
                 attempted =
-                    if let mover = standing {
+                    if let mover = standing, mover.hears {
                         try await run(mover, for: state, content, task, next: &standing)
                     } else {
-                        try await runOne(for: state, content, task, reading: source)
+                        try await runOne(for: state, content, task, reading: source, beside: standing)
                     }
             } catch let error as APIError where error.isWorthAnotherLook {
                 attempted = MoverAttempt(outcome: .again("\(error)"), duration: .zero)
             }
             switch attempted.outcome {
             case .done(let result):
+                if let standing { try await pods.remove(standing.pod, isIdle: true) }
                 return MoverRun(result: result, duration: attempted.duration, isFlushed: content.isFlushed)
             case .unsupported(let reduced, let loss):
                 tell(of: loss, state, task)
@@ -128,6 +92,11 @@ struct Movers: Sendable {
                 }
                 state = try await reader.read(state)
                 if case .blocked(let why) = state.next { throw why }
+                // What fails beside it may be due to its node.
+                if let mover = standing, !mover.hears {
+                    try await pods.remove(mover.pod, isIdle: true)
+                    standing = nil
+                }
                 journal.warn(state.title, "\(why); the copy is repeated from where it stopped")
                 attempt += 1
                 content = content.repeated
@@ -139,11 +108,12 @@ struct Movers: Sendable {
         for state: ClaimState,
         _ content: any MoverContent,
         _ task: MoverPod.Task,
-        reading source: PassSource
+        reading source: PassSource,
+        beside holder: StandingMover?
     ) async throws -> MoverAttempt {
         try await standIns.with(source, for: state) { state in
             let began = time.now()
-            let outcome = try await runMover(for: state, content, task: task)
+            let outcome = try await runMover(for: state, content, task: task, beside: holder)
             return MoverAttempt(outcome: outcome, duration: time.now() - began)
         }
     }
@@ -162,6 +132,7 @@ struct Movers: Sendable {
         var mover = mover
         next = nil
         do {
+            try await pods.removeLeftovers(of: state, except: mover.pod)
             let outcome = try await standing.run(task, of: state, content, by: &mover)
             if case .done = outcome { try await pods.remove(mover.pod, isIdle: true) } else { next = mover }
             return MoverAttempt(outcome: outcome, duration: time.now() - began)
@@ -193,13 +164,19 @@ struct Movers: Sendable {
     private func runMover(
         for state: ClaimState,
         _ content: any MoverContent,
-        task: MoverPod.Task
+        task: MoverPod.Task,
+        beside holder: StandingMover?
     ) async throws -> MoverOutcome {
+        // A server or mover that an earlier run left behind would go on.
+        try await pods.removeLeftovers(of: state, except: holder?.pod)
+        if let holder {
+            // Both claims are mounted there.
+            let route = Route(mover: Placement(node: holder.pod.spec.nodeName, onlyThere: true))
+            return try await runMover(for: state, content, route, task: task, beside: holder)
+        }
         let isInUse = task == .pass && state.memory.standIn == nil
         let route = state.route(in: try await nodes.routeSites(of: state, isInUse: isInUse), isInUse: isInUse)
         guard let server = serving.server(for: state, route) else { throw Refusal("the claim is gone") }
-        // A server that an earlier run left behind would go on serving.
-        try await serving.removeLeftover(server.name)
         guard let words = route.words else { return try await runMover(for: state, content, route, task: task) }
         journal.info(state.title, words)
         return try await serving.with(server, of: state) { address in
@@ -215,12 +192,13 @@ struct Movers: Sendable {
         _ content: any MoverContent,
         _ route: Route,
         _ server: SourceServer? = nil,
-        task: MoverPod.Task
+        task: MoverPod.Task,
+        beside holder: StandingMover? = nil
     ) async throws -> MoverOutcome {
-        let outcome = try await runOneMover(for: state, content, route, server, task)
+        let outcome = try await runOneMover(for: state, content, route, server, task, beside: holder)
         // Only a copy without root ends unchecked.
         guard task == .copy, case .done(.unchecked(let statistics, _)) = outcome else { return outcome }
-        let check = try await runOneMover(for: state, content, route, server, .compare)
+        let check = try await runOneMover(for: state, content, route, server, .compare, beside: holder)
         return try judge.judgeCopy(
             statistics,
             checked: check,
@@ -235,9 +213,10 @@ struct Movers: Sendable {
         _ content: any MoverContent,
         _ route: Route,
         _ server: SourceServer?,
-        _ task: MoverPod.Task
+        _ task: MoverPod.Task,
+        beside holder: StandingMover?
     ) async throws -> MoverOutcome {
-        let (pod, mover) = try await create(for: state, content, route, server, task)
+        let (pod, mover) = try await create(for: state, content, route, server, task, beside: holder)
         let end: (pod: Pod, outcome: MoverOutcome)
         do {
             end = try await follow(pod, of: state, mover)
@@ -260,9 +239,11 @@ struct Movers: Sendable {
         _ server: SourceServer? = nil,
         task: MoverPod.Task
     ) -> MoverPod? {
-        guard let claim = state.sourceClaim, let name = state.moverName else { return nil }
+        guard let claim = state.sourceClaim, let name = state.moverName, let holder = state.standingName else {
+            return nil
+        }
         return MoverPod(
-            name: name,
+            name: task.stands ? holder : name,
             sourceClaim: state.name.name,
             sourceUID: claim.metadata.uid,
             standIn: state.memory.standIn,
@@ -282,7 +263,8 @@ struct Movers: Sendable {
         _ content: any MoverContent,
         _ route: Route,
         _ server: SourceServer?,
-        _ task: MoverPod.Task
+        _ task: MoverPod.Task,
+        beside holder: StandingMover? = nil
     ) async throws -> (Pod, MoverPod) {
         var route = route
         let target = state.givenDestination ?? state.destination
@@ -290,16 +272,23 @@ struct Movers: Sendable {
         try await detachment.wait(for: volumes, of: state, from: &route.mover)
         guard let mover = mover(for: state, content, route, server, task: task)
         else { throw Refusal("the claim is gone") }
-        // A mover that an earlier run left behind copies with that run's flags.
-        try await pods.removeLeftover(mover.name)
         // A client that logs in to a server must be root.
         let owner = server == nil ? state.owner : nil
         let admitted = try await pods.explaining(state) {
-            try await mover.admitted(orAs: owner) {
-                try await destination.create(Pod.self, in: mover.name.namespace, $0)
+            do {
+                return try await admit(mover, orAs: owner)
+            } catch let error as APIError where error.reason == .forbidden && MoverExit.isWantOfRoom(error.message) {
+                guard let holder else { throw error }
+                // It leaves its room to the mover.
+                try await pods.remove(holder.pod, isIdle: true)
+                return try await admit(mover, orAs: owner)
             }
         }
         return (admitted.created, admitted.mover)
+    }
+
+    private func admit(_ mover: MoverPod, orAs owner: DataOwner?) async throws -> (mover: MoverPod, created: Pod) {
+        try await mover.admitted(orAs: owner) { try await destination.create(Pod.self, in: mover.name.namespace, $0) }
     }
 
     /// - Returns: The pod as last seen, and its outcome.
@@ -312,7 +301,7 @@ struct Movers: Sendable {
         switch mover.task {
         // What only compares shows nothing.
         case .compare: last = try await pods.awaitEnd(of: pod)
-        case .copy, .pass, .nothing, .stand:
+        case .copy, .pass, .nothing, .stand, .hold:
             last = try await output.showing(pod, of: state, mover.content) { try await pods.awaitEnd(of: pod) }
         }
         guard let last else { return (started, .again(Self.lost(started))) }
@@ -326,9 +315,17 @@ struct Movers: Sendable {
 
 extension ClaimState {
     /// The name of its movers, one after the other; nil where the source claim is gone.
-    var moverName: ObjectName? {
+    fileprivate var moverName: ObjectName? { nameOfPod(Marks.moverName) }
+
+    /// The name of the mover that stands for it; nil where the source claim is gone.
+    fileprivate var standingName: ObjectName? { nameOfPod(Marks.standingName) }
+
+    /// The names of the pods of its copies; none where the source claim is gone.
+    var namesOfMovers: [ObjectName] { [moverName, standingName, nameOfPod(Marks.serverName)].compactMap(\.self) }
+
+    private func nameOfPod(_ name: (_ claim: String, _ uid: String) -> String) -> ObjectName? {
         guard let uid = sourceClaim?.metadata.uid else { return nil }
-        return ObjectName(Marks.moverName(of: name.name, uid: uid), in: name.namespace)
+        return ObjectName(name(self.name.name, uid), in: self.name.namespace)
     }
 
     /// The time in seconds that a pod of its copy may run: a day, and a second for each mebibyte.

@@ -41,9 +41,6 @@ struct Serving: Sendable {
         )
     }
 
-    /// Removes a server that an earlier run left behind.
-    func removeLeftover(_ name: ObjectName) async throws { try await pods.removeLeftover(name) }
-
     /// Serves a claim's source volume while work is done.
     ///
     /// - Parameter work: The work. It gets the server's address.

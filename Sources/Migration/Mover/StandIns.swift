@@ -213,12 +213,7 @@ struct StandIns: Sendable {
         let marks = [Marks.copyUID, Marks.snapshotUID].compactMap { state.source?.metadata.annotation($0) }
         guard !marks.isEmpty else { return }
         // A mover that an earlier run left behind would hold the stand-in.
-        if let uid = state.sourceClaim?.metadata.uid, let mover = state.moverName {
-            try await pods.removeLeftover(mover)
-            try await pods.removeLeftover(
-                ObjectName(Marks.serverName(of: state.name.name, uid: uid), in: mover.namespace)
-            )
-        }
+        try await pods.removeLeftovers(of: state)
         try await remove(of: state)
     }
 

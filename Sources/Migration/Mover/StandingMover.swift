@@ -5,20 +5,31 @@ import Kubernetes
 ///
 /// Its first process alone starts rsync, one numbered command after the other. A connection that was cut leaves one known
 /// command, whose end is asked for again by its number.
+///
+/// Where nobody may run commands in it, it only keeps the claims mounted. The mover that is made after the stop finds them
+/// attached to its node, and the node may read them still.
 struct StandingMover: Sendable {
     let pod: Pod
     let mover: MoverPod
     /// The number of its last command; zero before the first.
     private(set) var number = 0
+    /// The time of its last sign of life.
+    private(set) var seen: Duration
 
-    init(_ pod: Pod, _ mover: MoverPod) { (self.pod, self.mover) = (pod, mover) }
+    init(_ pod: Pod, _ mover: MoverPod, seen: Duration) { (self.pod, self.mover, self.seen) = (pod, mover, seen) }
+
+    /// True where it performs commands.
+    var hears: Bool { mover.task == .stand }
 
     mutating func next() -> Int {
         number += 1
         return number
     }
 
-    /// The time that it stands without a word. A run that died leaves it for so long.
+    mutating func wasSeen(at now: Duration) { if hears { seen = now } }
+
+    /// The time that it stands without a word; where it hears none, all the time that it stands. A run that died leaves it
+    /// for so long.
     static let idle: Duration = .seconds(300)
 }
 
@@ -82,7 +93,7 @@ struct StandingMovers: Sendable {
             let check = try await perform(.check, of: state, content, by: &mover)
             let (title, namespace) = (mover.pod.title, mover.pod.metadata.namespace)
             return try judge.judgeCopy(result.statistics, checked: check, content, at: title, in: namespace)
-        case .nothing, .stand: throw Refusal("this is no work")
+        case .nothing, .stand, .hold: throw Refusal("this is no work")
         }
     }
 
@@ -139,6 +150,7 @@ struct StandingMovers: Sendable {
             }
         case .check, .compare: end = try await answer(to: call, number, by: standing)
         }
+        mover.wasSeen(at: time.now())
         return try judge.judge(end, of: command, content, by: mover, took: time.now() - began)
     }
 

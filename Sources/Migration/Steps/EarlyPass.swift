@@ -13,7 +13,7 @@ struct EarlyPass: UnitAction {
     private let commands: StandingMovers
     private let again: LookAgain
     /// The time that a pass may take without another look at the unit.
-    private static let patience: Duration = .seconds(60)
+    static let patience: Duration = .seconds(60)
 
     init(_ context: Context) {
         (isWanted, time) = (context.options.passesEarly, context.time)
@@ -23,7 +23,7 @@ struct EarlyPass: UnitAction {
 
     func perform(_ progress: inout Progress) async throws {
         let standing = progress.standing
-        let open = progress.unit.claims.filter { standing[$0.id]?.number == 0 }
+        let open = progress.unit.claims.filter { standing[$0.id].map { $0.hears && $0.number == 0 } == true }
         guard isWanted, !open.isEmpty else { return }
         let made = try await open.allAtOnce { state in
             guard let mover = standing[state.id] else { throw Refusal("its mover is gone") }

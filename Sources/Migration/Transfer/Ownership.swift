@@ -90,7 +90,7 @@ extension PersistentVolume {
 }
 
 extension PodObject {
-    /// Returns true where the pod copies a claim, or serves one to a mover.
+    /// Returns true where the pod copies a claim, stands ready for that, or serves it to a mover.
     ///
     /// A run makes sure before it copies that these names are free, so no other writing pod has one of them then.
     ///
@@ -98,7 +98,9 @@ extension PodObject {
     func isMover(_ uid: (String) -> String?) -> Bool {
         guard let claim = metadata.annotation(Marks.claim), let uid = uid(claim) else { return false }
         switch metadata.annotation(Marks.kind) {
-        case Marks.Kind.mover: return metadata.name == Marks.moverName(of: claim, uid: uid)
+        case Marks.Kind.mover:
+            let names = [Marks.moverName(of: claim, uid: uid), Marks.standingName(of: claim, uid: uid)]
+            return names.contains(metadata.name)
         case Marks.Kind.server: return metadata.name == Marks.serverName(of: claim, uid: uid)
         default: return false
         }
