@@ -103,6 +103,16 @@ struct Volumes: Sendable {
         return state
     }
 
+    /// Returns the new object that a retype has made of a volume's storage; nil where there is none.
+    func retyped(of volume: PersistentVolume) async throws -> PersistentVolume? {
+        guard let name = volume.metadata.annotation(Marks.retypedTo) else { return nil }
+        let made = try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
+        return made?.isRetyped(from: volume) == true ? made : nil
+    }
+
+    /// Lists all volumes as they are now.
+    func all() async throws -> [PersistentVolume] { try await client.list(PersistentVolume.self) }
+
     /// Waits until the provisioner has taken its finalizer from a source volume with Retain.
     func awaitProvisioner(_ state: ClaimState) async throws -> ClaimState {
         guard let volume = state.source else { return state }

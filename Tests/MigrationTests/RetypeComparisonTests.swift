@@ -11,8 +11,9 @@ private func storageClass(_ name: String, _ provisioner: String, _ members: JSON
     return try JSONDecoder().decode(StorageClass.self, from: json.text)
 }
 
-private func volume(_ spec: JSON) throws -> PersistentVolume {
-    let json: JSON = ["metadata": ["name": "v", "uid": "u", "resourceVersion": "1"], "spec": spec]
+private func volume(_ spec: JSON, provisionedBy maker: String? = nil) throws -> PersistentVolume {
+    var json: JSON = ["metadata": ["name": "v", "uid": "u", "resourceVersion": "1"], "spec": spec]
+    if let maker { json[path: ["metadata", "annotations"]] = ["pv.kubernetes.io/provisioned-by": .string(maker)] }
     return try JSONDecoder().decode(PersistentVolume.self, from: json.text)
 }
 
@@ -22,6 +23,19 @@ private let ebsCSI: JSON = ["csi": ["driver": "ebs.csi.aws.com", "volumeHandle":
 
 @Suite("Whether a class may have a volume")
 struct RetypeComparisonTests {
+    @Test("is refused where another has made the volume object, who would make it again")
+    func maker() throws {
+        for spec in [["local": ["path": "/x"]], csi] as [JSON] {
+            let none = StorageClass.noProvisioner
+            let comparison = RetypeComparison(
+                volume: try volume(spec, provisionedBy: "local-volume-provisioner-node-1"),
+                source: try storageClass("a", none),
+                destination: try storageClass("b", none)
+            )
+            #expect(comparison.refusal != nil)
+        }
+    }
+
     @Test(
         "is decided by the driver",
         arguments: [

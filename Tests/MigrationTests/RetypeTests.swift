@@ -152,6 +152,32 @@ struct RetypeTests {
         #expect(run.messages.contains { $0.contains("another volume object is the storage") })
     }
 
+    @Test("keeps the storage where somebody gives the old object the policy Delete before its claim is deleted")
+    func deletePolicy() throws {
+        let world = Scenario.retype.world(alone: true)
+        let storage = world.storage(of: try #require(world.volume(of: ObjectName("data", in: "shop"))))
+        let run = world.migrate(
+            .retyping,
+            meddler: once(when: { _, cluster in
+                cluster.list(.persistentVolumes).contains {
+                    $0[path: ["metadata", "annotations", Marks.retypedFrom]] != nil
+                }
+            }) { cluster in
+                for volume in cluster.list(.persistentVolumes)
+                where volume[path: ["metadata", "annotations", Marks.retypedTo]] != nil {
+                    try cluster.update(
+                        ObjectKey(.persistentVolumes, nil, volume[path: ["metadata", "name"]]?.string ?? "")
+                    ) { $0[path: ["spec", "persistentVolumeReclaimPolicy"]] = "Delete" }
+                }
+            }
+        )
+        #expect(run.report?.succeeded == true, "\(run.messages.joined(separator: "\n"))")
+        #expect(run.messages.contains { $0.contains("was given Delete: set to Retain again") })
+        let now = run.world.volume(of: ObjectName("data", in: "shop")) ?? ""
+        #expect(run.world.storage(of: now) == storage)
+        #expect(run.world.cluster.content(ofVolumeNamed: now)?.isEmpty == false)
+    }
+
     @Test("waits for the provisioner to see Retain before anything stops")
     func provisionerAway() throws {
         var world = Scenario.retype.world()

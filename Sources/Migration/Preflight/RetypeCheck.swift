@@ -79,6 +79,12 @@ extension ClaimState {
                     + "is done"
             )
         }
+        if let capacity, let known = claim.status?.capacity?["storage"], known < capacity {
+            reasons.append(
+                "its volume has grown to \(capacity.text), and its file system not yet (\(known.text)): its expansion is under "
+                    + "way; wait until that is done"
+            )
+        }
         if claim.spec.volumeAttributesClassName != volume.spec.volumeAttributesClassName {
             reasons.append(
                 "it asks for the VolumeAttributesClass \(claim.spec.volumeAttributesClassName ?? "(none)"), and its volume has "

@@ -16,6 +16,10 @@ struct RetypeComparison {
     let source: StorageClass?
     let destination: StorageClass
 
+    /// Who made the volume object, as far as it says so. Some make it again when it is deleted, whatever its class is, such
+    /// as the provisioner of local disks.
+    private var maker: String? { volume.metadata.annotation(PersistentVolume.provisionedBy) }
+
     /// The reason why the class cannot have the volume at all; nil where it can.
     var refusal: String? {
         let name = destination.metadata.name
@@ -28,17 +32,16 @@ struct RetypeComparison {
             return "its volume \(volume.metadata.name) cannot become one of \(wanted): \(error)"
         }
         if let driver = volume.spec.csi?.driver {
-            let isStatic = source?.provisioner == StorageClass.noProvisioner
+            let isStatic = source?.provisioner == StorageClass.noProvisioner && maker == nil
             if driver == wanted || isStatic && wanted == StorageClass.noProvisioner { return nil }
             return other(driver)
         }
-        let known = [volume.metadata.annotation(PersistentVolume.provisionedBy), source?.provisioner].compactMap(\.self)
-        guard let provisioner = known.first else {
+        guard let provisioner = maker ?? source?.provisioner else {
             return
                 "nothing tells which driver its volume \(volume.metadata.name) belongs to, as its class does not exist; "
                 + "so whether it can be of the class \(name) is not known. Run without --retype, which copies"
         }
-        return known.contains(destination.provisioner) ? nil : other(provisioner)
+        return provisioner == destination.provisioner ? nil : other(provisioner)
     }
 
     private func other(_ driver: String) -> String {

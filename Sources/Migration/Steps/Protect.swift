@@ -82,6 +82,13 @@ struct Protect: UnitAction {
         guard state.seal == nil, state.isProtected || state.staging == nil && state.hasRecord, !state.isLost,
             let volume = state.source
         else { return state }
+        if let made = try await volumes.retyped(of: volume) {
+            throw Failure(
+                place: state.title,
+                reason: "the volume object \(made.metadata.name) of the same storage exists, so that its volume "
+                    + "\(volume.metadata.name) keeps the policy Retain; run again"
+            )
+        }
         let kept: Set<String> = state.staging == nil ? [] : [Marks.stagingUID]
         state.source = try await volumes.giveBack(volume, policy: state.originalPolicy, keeping: kept)
         return state

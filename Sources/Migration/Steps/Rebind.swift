@@ -22,6 +22,7 @@ struct Rebind: UnitAction {
     private let kept: KeptSources
     private let successor: Successor
     private let volumes: Volumes
+    private let detachment: Detachment
     private var time: TimeSource { source.time }
 
     init(_ context: Context) {
@@ -36,6 +37,7 @@ struct Rebind: UnitAction {
         kept = KeptSources(context)
         successor = Successor(context)
         volumes = Volumes(context, context.destination)
+        detachment = Detachment(context)
     }
 
     func perform(_ progress: inout Progress) async throws {
@@ -56,13 +58,17 @@ struct Rebind: UnitAction {
 
     private func perform(_ action: Action.Rebinding, of state: ClaimState) async throws -> ClaimState {
         switch action {
-        case .deleteClaims: try await deleteClaims(state)
-        case .awaitDeletion: try await deletion.wait(state, of: state.goingClaims)
-        case .removeUsurper: try await removeUsurper(state)
-        case .reserve: try await reserve(state)
-        case .awaitAvailable: try await volumes.awaitAvailable(state, reader)
-        case .create: try await successor.create(state)
-        case .awaitBound: try await awaitBound(state)
+        case .deleteClaims: return try await deleteClaims(state)
+        case .awaitDeletion: return try await deletion.wait(try await retainOld(state), of: state.goingClaims)
+        case .removeUsurper: return try await removeUsurper(state)
+        case .reserve: return try await reserve(state)
+        case .awaitAvailable: return try await volumes.awaitAvailable(state, reader)
+        case .create:
+            // Where another run has waited for that: the old object of a retype would keep its attachment, which a pod on the
+            // same node goes on to use.
+            if let old = state.oldVolume, !state.copied { try await detachment.awaitNone(of: old, state) }
+            return try await successor.create(state)
+        case .awaitBound: return try await awaitBound(state)
         }
     }
 
@@ -93,9 +99,33 @@ struct Rebind: UnitAction {
         return failure
     }
 
-    /// Requests the deletion of source and staging claim.
-    private func deleteClaims(_ state: ClaimState) async throws -> ClaimState {
+    /// Makes sure that the old volume object of a retype keeps its storage, which is the new one's too, when its claim is
+    /// gone. Somebody may have given it another policy since the seal.
+    private func retainOld(_ state: ClaimState) async throws -> ClaimState {
+        guard let old = state.oldVolume else { return state }
         var state = state
+        guard let now = try await source.find(PersistentVolume.self, old.name), now.metadata.uid == old.metadata.uid
+        else {
+            throw Refusal("its old volume object \(old.metadata.name) is gone, though nothing has deleted it here")
+        }
+        state.source = now
+        if now.reclaimPolicy != .retain {
+            journal.warn(
+                state.title,
+                "its old volume object \(old.metadata.name) was given \(now.reclaimPolicy): set to Retain again"
+            )
+            state.source = try await source.patch(
+                PersistentVolume.self,
+                now.name,
+                .merge(onto: now.metadata, ["spec": ["persistentVolumeReclaimPolicy": JSON(ReclaimPolicy.retain)]])
+            )
+        }
+        return try await volumes.awaitProvisioner(state)
+    }
+
+    /// Requests the deletion of source and staging claim.
+    private func deleteClaims(_ start: ClaimState) async throws -> ClaimState {
+        var state = try await retainOld(start)
         let now = time.timeOfDay.formatted(.iso8601)
         if let claim = state.sourceClaim, let seal = state.seal, let volume = state.destination {
             if !seal.isDeleting {

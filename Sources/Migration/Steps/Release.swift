@@ -102,7 +102,10 @@ struct Release: UnitAction {
         var state = state
         guard let volume = state.destination, let seal = state.seal else { return state }
         var policy = seal.reclaimPolicy
-        if state.isRetyped, policy == .delete, state.transfer.sharesSource {
+        // What was known at discovery may be old.
+        if state.isRetyped, policy == .delete,
+            try await !volume.sharedWith(sourceVolumes.all()).isEmpty || state.transfer.sharesSource
+        {
             policy = .retain
             journal.warn(
                 state.title,
