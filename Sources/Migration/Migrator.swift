@@ -51,6 +51,11 @@ public struct Migrator: Sendable {
         await Preflight(context).obstacles(discovery, interruption, proceeds: proceeds)
     }
 
+    /// Waits until the volumes of preflight's trials are deleted, where no migration followed it.
+    ///
+    /// - Returns: The obstacles of those that are not.
+    public func awaitRemovedTrials() async -> [Obstacle] { await TrialRemoval(context).awaitFreedStorage() }
+
     /// Asks the API server for every permission that the run needs.
     ///
     /// Without a discovery it finds out why that failed. A permission that a run can do without is a warning in the

@@ -33,7 +33,7 @@ struct Run: Sendable {
             journal.warn("", "--verify none: a copy counts when it ends without a failure, and is not checked")
         }
         if !discovery.units.isEmpty, !pipeline.retypes { Image(context).warnOfTag() }
-        async let leftovers = trials.awaitFreedStorage()
+        async let leftovers = leftoversOfTrials(interruption)
         if swaps { await restore.startForgotten(discovery, into: &report) }
         if !pipeline.retypes, discovery.units.contains(where: { $0.isRunning && $0.obstacles.isEmpty }) {
             do { try await interruption.cancelling { await learn() } } catch {
@@ -49,7 +49,6 @@ struct Run: Sendable {
             report.stopped += unit.stopped
             report.failures += unit.failures
         }
-        report.failures += await leftovers.map { "\($0.resource): \($0.message)" }
         report.failures += discovery.passedOver.map { "\($0.resource) \($0.message)" }
         report.wasInterrupted = interruption.isRequested
         if options.updatesClaimTemplates, !report.wasInterrupted {
@@ -60,7 +59,20 @@ struct Run: Sendable {
                 report.failures.append("the default class was not changed: \(error)")
             }
         }
+        report.failures += await leftovers
         return report
+    }
+
+    /// Waits until the volumes of preflight's trials are deleted, unless somebody wants to stop.
+    ///
+    /// - Returns: What is left of them, in words.
+    private func leftoversOfTrials(_ interruption: Interruption) async -> [String] {
+        do {
+            return try await interruption.cancelling { await trials.awaitFreedStorage() }
+                .map { "\($0.resource): \($0.message)" }
+        } catch {
+            return ["preflight: the volumes of its trials are still being deleted"]
+        }
     }
 
     /// Finds out what decides how movers are made ready.

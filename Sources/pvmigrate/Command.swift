@@ -289,22 +289,29 @@ struct Command: Sendable {
         // An earlier run may have failed at nothing but what comes after the units.
         if found.isEmpty, !options.setDefaults, !options.updatesClaimTemplates { return nothingToDo(found) }
         let began = surroundings.time.now()
-        let (discovery, report) = try await migrator.exclusively(
-            as: Self.identity,
-            interruption: interruption
-        ) { [interruption, log] in
-            // Preflight takes its time, and until a moment ago another run may have been at work.
-            let discovery = try await interruption.cancelling { try await migrator.discover() }
-            planned(discovery)
-            let doing = migrator.options.goal.inWords.doing
-            log.note(.info, "", "\(doing) \(discovery.amountInWords(migrator.options))")
-            return (discovery, await migrator.migrate(discovery, interruption: interruption))
+        let (discovery, report): (Discovery, Report)
+        do {
+            (discovery, report) = try await exclusively(migrator)
+        } catch {
+            for left in await migrator.awaitRemovedTrials() { log.note(.warning, left.resource, left.message) }
+            throw error
         }
         return outcome(
             await checkingStopped(report, discovery, migrator),
             discovery,
             took: surroundings.time.now() - began
         )
+    }
+
+    /// Migrates what is there now. Preflight takes its time, and until a moment ago another run may have been at work.
+    private func exclusively(_ migrator: Migrator) async throws -> (Discovery, Report) {
+        try await migrator.exclusively(as: Self.identity, interruption: interruption) { [interruption, log] in
+            let discovery = try await interruption.cancelling { try await migrator.discover() }
+            planned(discovery)
+            let doing = migrator.options.goal.inWords.doing
+            log.note(.info, "", "\(doing) \(discovery.amountInWords(migrator.options))")
+            return (discovery, await migrator.migrate(discovery, interruption: interruption))
+        }
     }
 
     /// Adds what an earlier run has stopped, and this one has not come to start again.

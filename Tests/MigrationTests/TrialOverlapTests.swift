@@ -26,6 +26,8 @@ struct TrialOverlapTests {
                 let discovery = try await migrator.discover()
                 let obstacles = await migrator.preflight(discovery, interruption: interruption, proceeds: proceeds)
                 #expect(obstacles == [])
+                // Looked at with the next request.
+                _ = try await migrator.discover()
                 left.withLock { $0 = trials.withLock(\.count) }
                 return await migrator.migrate(discovery, interruption: interruption)
             }
