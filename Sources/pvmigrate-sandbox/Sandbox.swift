@@ -50,7 +50,7 @@ struct Sandbox: AsyncParsableCommand {
     @Option(help: "The probability with which a node may not read a claim at once whose last pod there has just gone.")
     var forbiddingNodes = 0.0
 
-    @Option(help: "The seconds that CSI drivers need to attach a volume, and to detach it (default: none are attached).")
+    @Option(help: "The seconds that CSI drivers need to attach a volume, and to detach it (default: none attaches).")
     var attachSeconds: Int?
 
     @Flag(help: "Stop when standard input ends.")

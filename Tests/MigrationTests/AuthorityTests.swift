@@ -129,7 +129,15 @@ struct AuthorityTests {
         let run = world.migrate(
             options,
             meddler: once(
-                when: { _, cluster in cluster.isCopying }
+                when: { _, cluster in
+                    cluster.allMovers.contains { mover in
+                        mover[path: ["spec", "nodeName"]] != nil
+                            && (mover[path: ["spec", "volumes"]]?.array ?? []).contains {
+                                let claim = $0[path: ["persistentVolumeClaim", "claimName"]]?.string
+                                return claim?.contains("-pvcmigrate-copy-") == true
+                            }
+                    }
+                }
             ) { cluster in
                 let copy = cluster.list(.persistentVolumeClaims, namespace: "shop").first {
                     $0[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.copy

@@ -68,7 +68,7 @@ struct Leftovers {
     }
 
     private mutating func addPods() {
-        let movers = Set(states.compactMap { survey.mover(of: $0)?.metadata.uid })
+        let movers = Set(states.flatMap { survey.movers(of: $0).map(\.metadata.uid) })
         for pod in survey.inventory.pods where !pod.metadata.isTerminating {
             let claim = owner(of: pod.metadata)
             switch pod.metadata.annotation(Marks.kind) {

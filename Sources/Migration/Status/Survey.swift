@@ -115,8 +115,14 @@ extension Survey {
         }
     }
 
+    /// Returns a claim's mover; where several are there, the one that copies, and not the one that stands beside it.
     func mover(of state: ClaimState) -> Pod? {
-        inventory.pods.first { pod in
+        let movers = movers(of: state)
+        return movers.first { $0.metadata.name.hasPrefix(Marks.Kind.mover) } ?? movers.first
+    }
+
+    func movers(of state: ClaimState) -> [Pod] {
+        inventory.pods.filter { pod in
             guard pod.metadata.annotation(Marks.kind) == Marks.Kind.mover else { return false }
             guard pod.metadata.namespace == state.name.namespace else { return false }
             // The Go tool's movers name only the claim.

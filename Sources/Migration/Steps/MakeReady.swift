@@ -51,7 +51,9 @@ struct MakeReady: UnitAction {
         if let earlier, !earlier.hears { return Ready(state: state, mover: earlier) }
         if var mover = earlier, await stays(&mover, for: state) { return Ready(state: state, mover: mover) }
         let isToBeTried = !hasAll(state) || beside.mayMount(state) && !beside.isWithoutLabels(state)
-        guard isToBeTried || beside.mayMount(state), let route = try await beside.route(of: state) else {
+        guard isToBeTried || beside.mayMount(state) && beside.hears(state),
+            let route = try await beside.route(of: state)
+        else {
             return Ready(state: state)
         }
         // A mover that an earlier run left behind would go on.
