@@ -66,13 +66,17 @@ struct TrialRemoval: Sendable {
         let uid = made.metadata.uid
         let now = try await client.find(PersistentVolumeClaim.self, made.name)
         let claim = now?.metadata.uid == uid ? now ?? made : made
+        var isProvisioned = false
         if let name = claim.spec.volumeName {
             // The policy changes before the claim goes, so that a kill in between retains no volume.
             let volume = try await client.find(PersistentVolume.self, ObjectName(name, in: nil))
             if let volume { try await giveBack(volume, of: claim) }
+            isProvisioned = volume?.isProvisioned(for: claim) == true
         }
         try await client.delete(.claims, claim.name, uid: uid)
         try await client.awaitDeletion(of: claim, limit: limits.rebinding, what: "\(claim.title) to be gone")
+        // A person's volume is needed by the migration, as it was.
+        guard isProvisioned else { return try await awaitEnd(ofVolumeOf: claim) }
         findings.note { $0.trials.append(claim) }
     }
 
