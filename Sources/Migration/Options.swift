@@ -53,7 +53,7 @@ public struct Options: Sendable {
     public var copyFrom = CopyFrom.auto
     /// The time that the copy after the stop may take, as far as earlier passes can achieve it.
     public var maxOutage: Duration = .seconds(10)
-    /// The differences between a volume and the destination class that a retype may leave (`Retype.Difference.key`).
+    /// The differences between a volume and the destination class that a retype may leave (`RetypeComparison.Difference.key`).
     public var accepted: Set<String> = []
     public var setDefaults = false
     public var verboseCopy = false

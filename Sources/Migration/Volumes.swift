@@ -115,7 +115,7 @@ struct Volumes: Sendable {
 
     /// Waits until the provisioner has taken its finalizer from a source volume with Retain.
     func awaitProvisioner(_ state: ClaimState) async throws -> ClaimState {
-        guard let volume = state.source else { return state }
+        guard let volume = state.source, volume.isHeldByProvisioner else { return state }
         var state = state
         do {
             let released: PersistentVolume = try await client.wait(

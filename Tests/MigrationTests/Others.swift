@@ -182,10 +182,7 @@ extension Cluster {
 
     /// The movers that copy what nobody writes to any more.
     var movers: [JSON] {
-        allMovers.filter { mover in
-            let containers = ["initContainers", "containers"].flatMap { mover[path: ["spec", $0]]?.array ?? [] }
-            return containers.map { $0["name"] } == ["copy", "check"]
-        }
+        allMovers.filter { $0.namesOfContainers == ["copy", "check"] }
     }
 
     /// These, and those that try, make passes, or stand.
@@ -238,4 +235,13 @@ extension Cluster {
 
 extension JSON {
     var phase: String { self[path: ["status", "phase"]]?.string ?? "" }
+}
+
+extension JSON {
+    /// The names of a pod's containers, in the order in which they run.
+    var namesOfContainers: [String] {
+        ["initContainers", "containers"].flatMap { self[path: ["spec", $0]]?.array ?? [] }.compactMap {
+            $0["name"]?.string
+        }
+    }
 }

@@ -373,10 +373,7 @@ struct StandInTests {
 extension JSON {
     fileprivate var isMover: Bool { self[path: ["metadata", "annotations", Marks.kind]]?.string == Marks.Kind.mover }
     /// True where it keeps claims mounted, and makes no pass.
-    fileprivate var onlyHolds: Bool {
-        let containers = ["initContainers", "containers"].flatMap { self[path: ["spec", $0]]?.array ?? [] }
-        return containers.map { $0["name"] } == ["hold"]
-    }
+    fileprivate var onlyHolds: Bool { namesOfContainers == ["hold"] }
     fileprivate var mountedClaims: [String] {
         (self[path: ["spec", "volumes"]]?.array ?? []).compactMap {
             $0[path: ["persistentVolumeClaim", "claimName"]]?.string

@@ -6,9 +6,10 @@ struct Beside: Sendable {
     private let findings: Findings
     private let movers: Movers
     private let nodes: Nodes
+    private let time: TimeSource
 
     init(_ context: Context) {
-        (journal, findings) = (context.journal, context.findings)
+        (journal, findings, time) = (context.journal, context.findings, context.time)
         movers = Movers(context)
         nodes = Nodes(context)
     }
@@ -24,10 +25,13 @@ struct Beside: Sendable {
     }
 
     /// True where SELinux surely labels no files on the node.
-    func isWithoutLabels(_ state: ClaimState) -> Bool {
+    private func isWithoutLabels(_ state: ClaimState) -> Bool {
         guard let node = state.nodeOfUse, let namespace = state.name.namespace else { return false }
         return findings.all.nodesWithoutLabels.contains(.init(node: node, namespace: namespace))
     }
+
+    /// True where a mover can surely stand beside the workload.
+    func mayStand(_ state: ClaimState) -> Bool { mayMount(state) && isWithoutLabels(state) }
 
     /// Returns the route of a mover that mounts both claims beside the workload; nil where none can.
     func route(of state: ClaimState) async throws -> Route? {
@@ -57,7 +61,7 @@ struct Beside: Sendable {
             let (pod, mover) = try await movers.create(for: state, content, route, nil, task)
             made = pod
             let started = try await movers.pods.awaitStart(of: pod, mover, untilEnd: task == .nothing)
-            return StandingMover(started ?? pod, mover, seen: movers.now)
+            return StandingMover(started ?? pod, mover, seen: time.now())
         } catch {
             // Whoever cancelled removes the movers.
             guard !Task.isCancelled else { throw error }
@@ -77,6 +81,9 @@ struct Beside: Sendable {
 }
 
 extension ClaimState {
+    /// True where a copy comes next, and its mover can be made ready on the node of the claim's pods.
+    var canBeMadeReady: Bool { seal == nil && next == .copy && nodeOfUse != nil }
+
     /// The node on which the claim's pods run and its mover will run; nil where it is not certain.
     var nodeOfUse: String? {
         // This is the node at protection. Where it differs from the one at discovery, the workload is moving.

@@ -25,7 +25,6 @@ struct Movers: Sendable {
     private let standing: StandingMovers
     private let image: Image
     private var time: TimeSource { destination.time }
-    var now: Duration { time.now() }
 
     init(_ context: Context) {
         (destination, options, limits) = (context.destination, context.options, context.limits)
@@ -176,8 +175,8 @@ struct Movers: Sendable {
         }
         let isInUse = task == .pass && state.memory.standIn == nil
         let route = state.route(in: try await nodes.routeSites(of: state, isInUse: isInUse), isInUse: isInUse)
-        guard let server = serving.server(for: state, route) else { throw Refusal("the claim is gone") }
         guard let words = route.words else { return try await runMover(for: state, content, route, task: task) }
+        guard let server = serving.server(for: state, route) else { throw Refusal("the claim is gone") }
         journal.info(state.title, words)
         return try await serving.with(server, of: state) { address in
             guard let content = content.served(at: address) else {

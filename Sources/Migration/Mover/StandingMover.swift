@@ -26,7 +26,7 @@ struct StandingMover: Sendable {
         return number
     }
 
-    mutating func wasSeen(at now: Duration) { if hears { seen = now } }
+    mutating func wasSeen(at now: Duration) { seen = now }
 
     /// The time that it stands without a word; where it hears none, all the time that it stands. A run that died leaves it
     /// for so long.

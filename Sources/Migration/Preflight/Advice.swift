@@ -84,7 +84,7 @@ extension VolumeAttributesClass {
 
 extension Discovery {
     /// The drivers whose storage moves volumes itself, each with the way.
-    private static let movers = [
+    private static let waysOfDrivers = [
         "csi.vsphere.vmware.com":
             "vCenter moves container volumes between datastores itself (Container Volumes, Migrate), while they are in use",
         "csi-powermax.dellemc.com":
@@ -96,7 +96,7 @@ extension Discovery {
     fileprivate func waysOfStorage(_ destination: StorageClass) -> [String] {
         var ways: [String] = []
         let drivers = Set(units.flatMap(\.claims).compactMap { $0.source?.spec.csi?.driver })
-        if drivers == [destination.provisioner], let way = Self.movers[destination.provisioner] {
+        if drivers == [destination.provisioner], let way = Self.waysOfDrivers[destination.provisioner] {
             ways.append(way + "; --retype then gives them the class")
         }
         let isKubeVirts = units.contains { unit in

@@ -140,10 +140,8 @@ struct RetypeComparison {
 extension PersistentVolume {
     /// The file system that the volume names; nil where it names none.
     fileprivate var fileSystem: String? {
-        let named =
-            spec.csi?.fsType ?? spec.awsElasticBlockStore?["fsType"]?.string ?? spec.gcePersistentDisk?["fsType"]?
-            .string
-            ?? spec.azureDisk?["fsType"]?.string
+        let ofPlugins = [spec.awsElasticBlockStore, spec.gcePersistentDisk, spec.azureDisk].compactMap(\.self).first
+        let named = spec.csi?.fsType ?? ofPlugins?["fsType"]?.string
         return named?.isEmpty == true ? nil : named
     }
 

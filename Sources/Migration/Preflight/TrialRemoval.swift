@@ -31,7 +31,7 @@ struct TrialRemoval: Sendable {
             // Where the answer to its creation was lost, its name identifies it, which nobody knew before.
             var claim = trial.made
             if claim == nil { claim = try await client.find(PersistentVolumeClaim.self, trial.claimName) }
-            if let claim { obstacles += await removeTrial(claim) }
+            if let claim { obstacles += await leftovers(of: claim, after: remove(trialClaim:)) }
         } catch {
             obstacles.append(Self.leftover(trial.namespace, "PersistentVolumeClaim \(trial.claimName)", error))
         }
@@ -47,9 +47,15 @@ struct TrialRemoval: Sendable {
         }
     }
 
-    private func removeTrial(_ claim: PersistentVolumeClaim) async -> [Obstacle] {
+    /// Does something about a trial's claim.
+    ///
+    /// - Returns: The obstacle that is left where it failed.
+    private func leftovers(
+        of claim: PersistentVolumeClaim,
+        after work: (PersistentVolumeClaim) async throws -> Void
+    ) async -> [Obstacle] {
         do {
-            try await remove(trialClaim: claim)
+            try await work(claim)
             return []
         } catch let failure as Failure {
             return [Self.leftover(claim.metadata.namespace, failure.place, failure.reason)]
@@ -89,16 +95,7 @@ struct TrialRemoval: Sendable {
             trials = found.trials
             found.trials = []
         }
-        return await trials.sideBySide { claim -> [Obstacle] in
-            do {
-                try await awaitEnd(ofVolumeOf: claim)
-                return []
-            } catch let failure as Failure {
-                return [Self.leftover(claim.metadata.namespace, failure.place, failure.reason)]
-            } catch {
-                return [Self.leftover(claim.metadata.namespace, claim.title, error)]
-            }
-        }.flatMap(\.self)
+        return await trials.sideBySide { await leftovers(of: $0, after: awaitEnd(ofVolumeOf:)) }.flatMap(\.self)
     }
 
     private func awaitEnd(ofVolumeOf claim: PersistentVolumeClaim) async throws {

@@ -39,9 +39,7 @@ struct Hold: UnitAction {
     func perform(_ progress: inout Progress) async throws {
         guard progress.unit.isRunning else { return }
         let earlier = progress.standing
-        let open = progress.unit.claims.filter {
-            $0.seal == nil && $0.next == .copy && $0.nodeOfUse != nil && earlier[$0.id]?.hears != true
-        }
+        let open = progress.unit.claims.filter { $0.canBeMadeReady && earlier[$0.id]?.hears != true }
         let began = time.now()
         for held in try await open.allAtOnce({ Held(id: $0.id, holder: try await hold($0, earlier[$0.id])) }) {
             progress.standing[held.id] = held.holder
@@ -54,7 +52,7 @@ struct Hold: UnitAction {
             if try await stays(earlier, for: state) { return earlier }
             try await movers.pods.remove(earlier.pod)
         }
-        guard beside.mayMount(state), beside.isWithoutLabels(state), !beside.hears(state) else { return nil }
+        guard beside.mayStand(state), !beside.hears(state) else { return nil }
         guard let route = try await beside.route(of: state) else { return nil }
         // A mover that an earlier run left behind would go on.
         try await movers.pods.removeLeftovers(of: state)
@@ -96,9 +94,13 @@ struct Hold: UnitAction {
         let (pod, mover) = (holder.pod, holder.mover)
         do {
             let began = time.now()
-            let last = try await output.showing(pod, of: state, mover.content) {
+            let ended: @Sendable () async throws -> Pod? = {
                 try await movers.pods.awaitEnd(of: pod) { $0.state(of: MoverPod.holdContainer)?.running != nil }
             }
+            // Only a pass prints something.
+            let last =
+                mover.makesPass
+                ? try await output.showing(pod, of: state, mover.content, until: ended) : try await ended()
             guard let last else { return .ended }
             if mover.makesPass {
                 switch try await judge.judge(last, mover, took: time.now() - began) {

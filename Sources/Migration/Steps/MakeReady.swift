@@ -39,7 +39,7 @@ struct MakeReady: UnitAction {
         let unit = progress.unit
         guard unit.isRunning else { return }
         let earlier = progress.standing
-        let open = unit.claims.filter { $0.seal == nil && $0.next == .copy && $0.nodeOfUse != nil }
+        let open = unit.claims.filter(\.canBeMadeReady)
         progress.standing = [:]
         let ready = try await open.allAtOnce { try await makeReady($0, earlier[$0.id]) }
         for one in ready { progress.standing[one.state.id] = one.mover }
@@ -50,7 +50,7 @@ struct MakeReady: UnitAction {
         // What only holds the claims is the business of `Hold`.
         if let earlier, !earlier.hears { return Ready(state: state, mover: earlier) }
         if var mover = earlier, await stays(&mover, for: state) { return Ready(state: state, mover: mover) }
-        let isToBeTried = !hasAll(state) || beside.mayMount(state) && !beside.isWithoutLabels(state)
+        let isToBeTried = !hasAll(state) || beside.mayMount(state) && !beside.mayStand(state)
         guard isToBeTried || beside.mayMount(state) && beside.hears(state),
             let route = try await beside.route(of: state)
         else {
@@ -95,7 +95,7 @@ struct MakeReady: UnitAction {
     /// Has a mover stand that is told what to do, where one can.
     private func stand(_ state: ClaimState, _ route: Route, beside trial: StandingMover?) async throws -> Ready {
         var ready = Ready(state: state)
-        guard beside.mayMount(state), beside.isWithoutLabels(state), beside.hears(state) else { return ready }
+        guard beside.mayStand(state), beside.hears(state) else { return ready }
         guard let mover = try await beside.make(.stand, for: state, route, beside: trial?.pod) else { return ready }
         do {
             try await standing.stay(mover)

@@ -1,7 +1,8 @@
 /// The facts that only this process knows of a transfer. They are never stored: a resumed run looks at the cluster.
 public struct Memory: Sendable, Equatable {
-    /// True when a complete copy was seen since the workloads stopped, or for a retype, that no node has the volume. A resumed run does not know what ran in the
-    /// meantime, so it copies again as long as nobody has begun to delete the source claim.
+    /// True when a complete copy was seen since the workloads stopped, or for a retype, that no node has the volume. A
+    /// resumed run does not know what ran in the meantime, so it copies again as long as nobody has begun to delete the
+    /// source claim.
     public var copied = false
     /// True when the last mark is removed and nothing is left to do.
     public var isReleased = false
