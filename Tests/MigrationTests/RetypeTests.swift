@@ -232,6 +232,45 @@ struct RetypeTests {
         }
     }
 
+    @Test("that was cut off leaves its new object to nobody who makes a claim of the name after somebody deleted that")
+    func newObjectIsNobodys() throws {
+        let world = Scenario.retype.world(alone: true)
+        let points = world.crashPoints(.retyping, seed: 7).filter {
+            let claim = $0.world.object(.persistentVolumeClaims, Self.claim)
+            return claim?[path: ["metadata", "uid"]]?.string == world.sources[Self.claim]?.uid
+                && claim?[path: ["metadata", "deletionTimestamp"]] == nil
+                && $0.world.cluster.list(.persistentVolumes).contains(where: Self.isRetyped)
+        }
+        #expect(!points.isEmpty)
+        for point in points {
+            var cluster = point.world.cluster
+            try cluster.delete(ObjectKey(.deployments, "shop", "web"))
+            cluster.advance(to: cluster.now + .seconds(60))
+            try cluster.delete(ObjectKey(.persistentVolumeClaims, "shop", "data"))
+            cluster.advance(to: cluster.now + .seconds(5))
+            try cluster.create(
+                .persistentVolumeClaims,
+                namespace: "shop",
+                [
+                    "metadata": ["name": "data"],
+                    "spec": [
+                        "accessModes": ["ReadWriteOnce"], "storageClassName": .string(World.destination),
+                        "resources": ["requests": ["storage": "1Mi"]],
+                    ],
+                ]
+            )
+            cluster.advance(to: cluster.now + .seconds(60))
+            let volume = cluster.list(.persistentVolumes).first(where: Self.isRetyped)
+            let claim = cluster.get(ObjectKey(.persistentVolumeClaims, "shop", "data"))
+            let other = claim?[path: ["spec", "volumeName"]]?.string
+            #expect(volume != nil && other != volume?[path: ["metadata", "name"]]?.string, "\(point.name)")
+        }
+    }
+
+    private static func isRetyped(_ volume: JSON) -> Bool {
+        volume[path: ["metadata", "annotations", Marks.retypedFrom]] != nil
+    }
+
     @Test("waits for a copy that is under way")
     func copyUnderWay() throws {
         let world = Scenario.deployment.world(alone: true)

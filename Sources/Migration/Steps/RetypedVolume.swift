@@ -9,7 +9,9 @@ enum RetypedVolume {
     ]
 
     /// Returns the manifest of a new object of a volume's storage: as the old one, except for its name, the class, the
-    /// policy Retain, and the reservation for the claim's name. Finalizers are for whoever sets them to set again.
+    /// policy Retain, and its claimRef. That has the claim's name with a UID that no claim has, the old object's: nobody can
+    /// bind the new object until the old claim is gone, and the claimRef is made a reservation. Finalizers are for
+    /// whoever sets them to set again.
     ///
     /// - Parameters:
     ///   - old: The old object as the server has it.
@@ -34,7 +36,7 @@ enum RetypedVolume {
         spec["persistentVolumeReclaimPolicy"] = JSON(ReclaimPolicy.retain)
         spec["claimRef"] = [
             "apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": claim.namespace.map(JSON.string) ?? .null,
-            "name": .string(claim.name),
+            "name": .string(claim.name), "uid": .string(volume.metadata.uid),
         ]
         if let translation = try CSITranslation(of: volume), translation.driver == provisioner {
             spec[translation.field] = nil

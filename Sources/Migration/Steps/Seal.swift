@@ -145,7 +145,7 @@ extension Sealing {
     /// Deletes the new volume object of a retype, and waits until it is gone: the old one may get its policy back only
     /// then.
     private func unmake(_ new: PersistentVolume, of start: ClaimState) async throws -> ClaimState {
-        guard (new.spec.claimRef?.uid ?? "").isEmpty else {
+        guard [nil, "", new.metadata.annotation(Marks.retypedFrom)].contains(new.spec.claimRef?.uid) else {
             throw Refusal("the volume \(new.metadata.name) is bound to a claim already")
         }
         if !new.metadata.isTerminating { try await volumes.deleteObject(new) }
