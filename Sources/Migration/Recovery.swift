@@ -74,7 +74,7 @@ struct Recovery: Sendable {
             progress = again
             if let failure { journal.tell(failure, of: unit) }
         }
-        if let limbo = progress.unit.claims.first(where: \.isInLimbo) ?? unseen.first {
+        if let limbo = progress.unit.claims.first(where: \.isInLimbo) ?? unseen.first(where: { $0.seal != nil }) {
             journal.error(
                 unit.title,
                 "stays stopped, since \(limbo.title) is not bound again yet. Its data is complete on the volume "
@@ -92,7 +92,7 @@ struct Recovery: Sendable {
             journal.error(unit.title, "stays stopped: started now, it would find no claim, or an empty one")
             return await stopped(progress)
         }
-        guard await unsealAll(&progress) else { return await stopped(progress) }
+        guard await unsealAll(&progress, unseen: Set(unseen.map(\.id))) else { return await stopped(progress) }
         do {
             try await restore.start(&progress)
         } catch {
@@ -119,15 +119,15 @@ struct Recovery: Sendable {
         return Recovered(progress, isStopped: false)
     }
 
-    /// - Returns: The sealed claims that cannot be read. They may be deleted by now, and their pods could make empty
-    ///   ones.
+    /// - Returns: The claims that cannot be read. A sealed one may be deleted by now, and its pods could make an empty
+    ///   one; another may be sealed by now.
     private func observeAll(_ progress: inout Progress) async -> [ClaimState] {
         var unseen: [ClaimState] = []
         for index in progress.unit.claims.indices {
             let state = progress.unit.claims[index]
             if let now = await journal.orWarn(state.title, { try await reader.read(state) }) {
                 progress.unit.claims[index] = now
-            } else if state.seal != nil {
+            } else {
                 unseen.append(state)
             }
         }
@@ -137,12 +137,16 @@ struct Recovery: Sendable {
     /// Removes seals before pods run. Otherwise a claim that somebody deletes later would look like one that was
     /// swapped, and the pods' changes would be lost.
     ///
+    /// - Parameter unseen: The claims that could not be read since the failure.
     /// - Returns: False where that failed, so that no pod may run.
-    private func unsealAll(_ progress: inout Progress) async -> Bool {
+    private func unsealAll(_ progress: inout Progress, unseen: Set<Transfer.ID>) async -> Bool {
         for index in progress.unit.claims.indices where !progress.unit.claims[index].isPastReturn {
             let state = progress.unit.claims[index]
             guard state.otherMigration == nil else { continue }
-            let again = await journal.orWarn(state.title) { try await lookingAgain(at: state, sealing.unseal) }
+            let again = await journal.orWarn(state.title) {
+                let state = unseen.contains(state.id) ? try await reader.read(state) : state
+                return try await lookingAgain(at: state, sealing.unseal)
+            }
             guard let unsealed = again else {
                 journal.error(
                     progress.unit.title,

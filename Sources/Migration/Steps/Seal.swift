@@ -113,9 +113,7 @@ struct Sealing: UnitAction {
     /// Removes a seal, and with it the policy Retain, which is right only as long as the source claim lives.
     func unseal(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        let sealed = [state.observation.staleSeal, state.destination].compactMap(\.self).first {
-            $0.metadata.annotation(Marks.manifest) != nil || $0.metadata.annotation(Marks.retypedFrom) != nil
-        }
+        let sealed = [state.observation.staleSeal, state.destination].compactMap(\.self).first(where: \.bearsSeal)
         guard let claim = state.sourceClaim, !claim.metadata.isTerminating, let sealed else { return state }
         if sealed.metadata.annotation(Marks.retypedFrom) != nil { return try await unmake(sealed, of: state) }
         var marks: [String: JSON] = [Marks.manifest: .null, Marks.users: .null, Marks.deleting: .null]

@@ -37,6 +37,13 @@ public struct Seal: Sendable, Equatable {
     }
 }
 
+extension PersistentVolume {
+    /// True for a volume that a run made a destination volume for good, also where the seal cannot be read.
+    var bearsSeal: Bool {
+        metadata.annotation(Marks.manifest) != nil || metadata.annotation(Marks.retypedFrom) != nil
+    }
+}
+
 extension Seal {
     /// The size limit of a manifest. All annotations together have 256 KiB (API validation), and others' need room.
     static let limit = 192 << 10

@@ -48,6 +48,10 @@ struct StateReader: Sendable {
         {
             new.seal = nil
         }
+        if parts.contains(.destination), let stale = state.observation.staleSeal {
+            let now = try await volume(stale.metadata.name, destination)
+            new.observation.staleSeal = now?.metadata.uid == stale.metadata.uid && now?.bearsSeal == true ? now : nil
+        }
         if let staging = new.staging, !new.isOwn(staging) { try await passOver(staging, in: &new) }
         return new
     }
