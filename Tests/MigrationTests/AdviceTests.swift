@@ -20,7 +20,8 @@ struct AdviceTests {
         _ old: JSON,
         _ new: JSON,
         attributes: JSON? = nil,
-        goal: Options.Goal = .migrate
+        goal: Options.Goal = .migrate,
+        obstacles: [Obstacle] = []
     ) throws -> String {
         var options = Options(sourceClass: "slow", destinationClass: "fast")
         options.goal = goal
@@ -29,7 +30,7 @@ struct AdviceTests {
             "metadata": metadata("v"), "spec": ["csi": ["driver": .string(driver), "volumeHandle": "1"]],
         ])
         var discovery = Discovery()
-        discovery.units = [Unit(claims: [state], workloads: [], obstacles: [])]
+        discovery.units = [Unit(claims: [state], workloads: [], obstacles: obstacles)]
         discovery.classes = try [("slow", old), ("fast", new)].map { name, parameters in
             try decoded(["metadata": metadata(name), "provisioner": .string(driver), "parameters": parameters])
         }
@@ -62,5 +63,16 @@ struct AdviceTests {
     @Test("names the storage's own way", arguments: ["csi.vsphere.vmware.com", "csi-powermax.dellemc.com"])
     func ownWay(driver: String) throws {
         #expect(try Self.ways(driver: driver, [:], [:]).contains("itself"))
+    }
+
+    @Test("names KubeVirt's own way where a virtual machine has the claim")
+    func virtualMachines() throws {
+        let obstacle = Obstacle(
+            namespace: "shop",
+            resource: "Pod shop/virt-launcher",
+            message: "belongs to VirtualMachine shop/vm"
+        )
+        #expect(try Self.ways([:], [:], obstacles: [obstacle]).contains("updateVolumesStrategy: Migration"))
+        #expect(try !Self.ways([:], [:]).contains("KubeVirt"))
     }
 }

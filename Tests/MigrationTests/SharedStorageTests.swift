@@ -94,6 +94,23 @@ struct StorageIdentityTests {
         #expect(right.sharedWith([left, right]).map(\.metadata.name) == (isSame ? ["left"] : []))
     }
 
+    @Test("are a disk of Google's plug-in and one of the driver that has its name and zone")
+    func googleDisks() throws {
+        func disk(zone: String?) throws -> PersistentVolume {
+            var metadata: JSON = ["name": "left", "uid": "left", "resourceVersion": "1"]
+            if let zone { metadata["labels"] = ["topology.kubernetes.io/zone": .string(zone)] }
+            let json: JSON = ["metadata": metadata, "spec": ["gcePersistentDisk": ["pdName": "d"]]]
+            return try JSONDecoder().decode(PersistentVolume.self, from: json.text)
+        }
+        func shares(_ handle: String, zone: String? = "us-east1-b") throws -> Bool {
+            try !disk(zone: zone).sharedWith([volume("right", csi("pd.csi.storage.gke.io", handle))]).isEmpty
+        }
+        #expect(try shares("projects/p/zones/us-east1-b/disks/d"))
+        #expect(try !shares("projects/p/zones/us-east1-c/disks/d") && !shares("projects/p/zones/us-east1-b/disks/e"))
+        #expect(try !shares("projects/p/zones/us-east1-b/disks/d", zone: nil))
+        #expect(try shares("projects/p/regions/us-east1/disks/d", zone: "us-east1-b__us-east1-c"))
+    }
+
     @Test("are not those directories of one path that are known to be of different nodes")
     func places() throws {
         func shares(_ left: String?, _ right: String?, nodes: [String: Set<String>] = [:]) throws -> Bool {
