@@ -19,14 +19,19 @@ struct ConformanceTests {
 
     @Test("every deviation that is listed is one")
     func deviationsAreNeeded() throws {
-        for deviation in Deviation.all {
-            var isSeen = false
-            for name in Transcript.names where deviation.scenario == nil || deviation.scenario == name {
-                var replay = try Replay(try Transcript(named: name))
-                try replay.run()
-                if replay.differences.contains(where: { deviation.covers($0, in: name) }) { isSeen = true }
+        var needed = Set<Int>()
+        for name in Transcript.names {
+            let places = Deviation.all.indices.filter { [nil, name].contains(Deviation.all[$0].scenario) }
+            if places.isEmpty { continue }
+            var replay = try Replay(try Transcript(named: name))
+            try replay.run()
+            for place in places where replay.differences.contains(where: { Deviation.all[place].covers($0, in: name) })
+            {
+                needed.insert(place)
             }
-            #expect(isSeen, "\(deviation.place) does not deviate any more")
+        }
+        for place in Deviation.all.indices where !needed.contains(place) {
+            Issue.record("\(Deviation.all[place].place) does not deviate any more")
         }
     }
 

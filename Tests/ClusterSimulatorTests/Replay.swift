@@ -64,10 +64,12 @@ struct Replay {
             switch step {
             case .exchange(let exchange): play(exchange, index)
             case .watchOpened(let name, let path): openWatch(name, path)
-            case .watchEvent(let name, let event): recordedEvents[name, default: []].append(event)
+            case .watchEvent(let name, let event):
+                if Scenarios.isOfOthers(event["object"], transcript.name) { continue }
+                recordedEvents[name, default: []].append(event)
             }
             drainWatches()
-            try Scenarios.act(after: index, transcript.name, &cluster)
+            try Scenarios.act(after: index, transcript, &cluster)
         }
         cluster.advance(to: cluster.now + .milliseconds(500))
         drainWatches()
@@ -166,6 +168,13 @@ struct Replay {
         names.learnVersion(recorded: left?["resourceVersion"]?.string, actual: right?["resourceVersion"]?.string)
         for field in ["uid", "name", "continue"] {
             guard let before = left?[field]?.string, let after = right?[field]?.string else { continue }
+            names.learn(recorded: before, actual: after)
+        }
+        let identity = ["volumeAttributes", "storage.kubernetes.io/csiProvisionerIdentity"]
+        for field in [["volumeHandle"], identity] {
+            guard let before = recorded[path: ["spec", "csi"] + field]?.string,
+                let after = actual[path: ["spec", "csi"] + field]?.string
+            else { continue }
             names.learn(recorded: before, actual: after)
         }
         if let before = recorded["items"]?.array, let after = actual["items"]?.array, before.count == after.count {

@@ -7,6 +7,7 @@ extension Scenarios {
     /// Sets up what was there before the recording began.
     static func prepare(_ transcript: Transcript, _ cluster: inout Cluster) throws {
         if transcript.name == "rebind_lost_race" { cluster.behaviour.lostRaceProbability = 0.3 }
+        if transcript.name.hasPrefix("csi_") { try addDriver(&cluster) }
         for (name, storageClass) in claims(of: transcript.name) {
             try cluster.create(
                 .persistentVolumeClaims,
@@ -46,22 +47,49 @@ extension Scenarios {
         }
     }
 
-    /// Runs the pod that wrote the files to copy, as the recording shows it afterwards.
+    /// Runs the pod that wrote the files to copy.
     private static func fill(_ transcript: Transcript, _ cluster: inout Cluster) throws {
-        guard var fill = transcript.objects.first(where: { $0["kind"] == "Pod" && $0.name == "fill" }) else { return }
-        fill["metadata"] = ["name": "fill", "labels": ["app": "fill"]]
-        fill["status"] = nil
+        try createPod("fill", of: transcript, &cluster)
+        cluster.advance(to: cluster.now + .seconds(10))
+    }
+
+    /// Creates a pod that the recorder made beside the recording, as the recording shows it afterwards.
+    static func createPod(_ name: String, of transcript: Transcript, _ cluster: inout Cluster) throws {
+        guard var pod = transcript.objects.first(where: { $0["kind"] == "Pod" && $0.name == name }) else { return }
+        pod["metadata"] = ["name": .string(name), "labels": ["app": .string(name)]]
+        pod["status"] = nil
         func written(_ list: JSON?) -> JSON {
             .array((list?.array ?? []).filter { $0["name"]?.string?.hasPrefix("kube-api-access") == false })
         }
-        fill[path: ["spec", "volumes"]] = written(fill["spec"]?["volumes"])
-        fill[path: ["spec", "nodeName"]] = nil
-        if var container = fill["spec"]?["containers"]?.array?.first {
+        pod[path: ["spec", "volumes"]] = written(pod["spec"]?["volumes"])
+        pod[path: ["spec", "nodeName"]] = nil
+        if var container = pod["spec"]?["containers"]?.array?.first {
             container["volumeMounts"] = written(container["volumeMounts"])
-            fill[path: ["spec", "containers"]] = [container]
+            pod[path: ["spec", "containers"]] = [container]
         }
-        try cluster.create(.pods, namespace: "rec", fill)
-        cluster.advance(to: cluster.now + .seconds(10))
+        try cluster.create(.pods, namespace: "rec", pod)
+    }
+
+    /// The driver csi-driver-host-path, which makes a volume on the node of its pod.
+    private static func addDriver(_ cluster: inout Cluster) throws {
+        let (driver, key) = ("hostpath.csi.k8s.io", "topology.hostpath.csi/node")
+        cluster.behaviour.provisioners[driver] = Behaviour.Provisioner(
+            isLocal: true,
+            topologyKey: key,
+            delay: .milliseconds(300)
+        )
+        for node in ["node-1", "node-2"] {
+            try cluster.update(ObjectKey(.nodes, nil, node)) { $0.put(.string(node), "metadata", "labels", key) }
+        }
+        for name in ["csi-a", "csi-b"] {
+            try cluster.create(
+                .storageClasses,
+                [
+                    "metadata": ["name": .string(name)], "provisioner": .string(driver), "reclaimPolicy": "Delete",
+                    "volumeBindingMode": "WaitForFirstConsumer", "allowVolumeExpansion": true,
+                ]
+            )
+        }
     }
 
     // MARK: Volumes that are kept

@@ -36,12 +36,12 @@ struct Transcript: Sendable, CustomTestStringConvertible {
     }()
 
     static let names: [String] = [
-        "access_review", "admission", "claim_lost", "claim_of_another_class", "copy_pod", "custom_scale",
-        "custom_scale_unset", "default_class", "delete_claim_in_use", "deployment_annotations", "deployment_scale",
-        "discovery", "dry_run_of_a_successor", "ephemeral_volume", "errors", "events_and_usage", "eviction_and_budget",
-        "hand_over_to_another_namespace", "lease", "list_pages", "log_of_carriage_returns", "mover_shapes",
-        "namespace_terminating", "node_bound_volume", "owner_enforcement", "owners", "provision_and_delete",
-        "rebind_lost_race", "server_side_apply", "statefulset_recreate", "statefulset_scale",
+        "access_review", "admission", "claim_lost", "claim_of_another_class", "copy_pod", "csi_retype_without_copy",
+        "custom_scale", "custom_scale_unset", "default_class", "delete_claim_in_use", "deployment_annotations",
+        "deployment_scale", "discovery", "dry_run_of_a_successor", "ephemeral_volume", "errors", "events_and_usage",
+        "eviction_and_budget", "hand_over_to_another_namespace", "lease", "list_pages", "log_of_carriage_returns",
+        "mover_shapes", "namespace_terminating", "node_bound_volume", "owner_enforcement", "owners",
+        "provision_and_delete", "rebind_lost_race", "server_side_apply", "statefulset_recreate", "statefulset_scale",
         "swap_by_clearing_claimref", "swap_volumes", "unprovisionable", "usurper_of_a_reserved_volume",
         "wait_for_first_consumer",
     ]

@@ -129,7 +129,13 @@ enum Provisioner {
             spec["hostPath"] = ["path": .string("/tmp/hostpath_pv/" + handle), "type": ""]
         } else {
             if policy != "Retain" { metadata["finalizers"] = [.string(driverFinalizer)] }
-            spec["csi"] = ["driver": .string(name), "volumeHandle": .string(handle)]
+            for annotation in ["name", "namespace"].map({ "volume.kubernetes.io/provisioner-deletion-secret-\($0)" }) {
+                metadata.put("", "annotations", annotation)
+            }
+            spec["csi"] = [
+                "driver": .string(name), "volumeHandle": .string(handle),
+                "volumeAttributes": ["storage.kubernetes.io/csiProvisionerIdentity": .string("1-8081-" + name)],
+            ]
         }
         if let topologyKey = provisioner.topologyKey, let value = topology(topologyKey, claim, &cluster) {
             spec["nodeAffinity"] = [

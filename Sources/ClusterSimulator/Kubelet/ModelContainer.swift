@@ -126,7 +126,16 @@ struct ModelContainer: Sendable {
         switch words[0].split(separator: "/").last.map(String.init) ?? "" {
         case "true", "sync", ":": break
         case "false": status = 1
-        case "echo": output += arguments.joined(separator: " ") + "\n"
+        case "echo":
+            let parts = arguments.split(separator: ">", maxSplits: 1, omittingEmptySubsequences: false)
+            let text = parts[0].joined(separator: " ") + "\n"
+            if parts.count > 1, let path = parts[1].first {
+                var file = files[path] ?? File(modified: files.now)
+                (file.content, file.modified) = (text, files.now)
+                if !files.write(path, file) { status = 1 }
+            } else {
+                output += text
+            }
         case "printf":
             var text = (arguments.first ?? "").replacing("\\n", with: "\n").replacing("\\r", with: "\r")
             for argument in arguments.dropFirst() {
