@@ -156,7 +156,7 @@ struct Sandbox: AsyncParsableCommand {
         root: String
     ) throws -> String {
         let admin = try authority.client("kubernetes-admin", groups: ["system:masters"])
-        let pem = try authority.pem
+        let pem = authority.pem
         func kubeconfig(_ user: String, _ credential: Kubeconfig.Credential) -> String {
             Kubeconfig(port: port, authority: pem, user: user, credential: credential).text
         }
