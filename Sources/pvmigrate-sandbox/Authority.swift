@@ -80,7 +80,10 @@ struct Authority {
                 let entry = X509_NAME_get_entry(subject, index)
                 guard OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry)) == field else { return nil }
                 let value = X509_NAME_ENTRY_get_data(entry)
-                let bytes = UnsafeBufferPointer(start: ASN1_STRING_get0_data(value), count: Int(ASN1_STRING_length(value)))
+                let bytes = UnsafeBufferPointer(
+                    start: ASN1_STRING_get0_data(value),
+                    count: Int(ASN1_STRING_length(value))
+                )
                 return String(decoding: bytes, as: UTF8.self)
             }
         }

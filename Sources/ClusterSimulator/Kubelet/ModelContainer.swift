@@ -111,6 +111,19 @@ struct ModelContainer: Sendable {
         }
     }
 
+    /// Writes words to the output, or to the file behind `>`.
+    private mutating func echo(_ arguments: [String], _ files: inout ModelFiles, _ output: inout String) {
+        let parts = arguments.split(separator: ">", maxSplits: 1, omittingEmptySubsequences: false)
+        let text = parts[0].joined(separator: " ") + "\n"
+        guard parts.count > 1, let path = parts[1].first else {
+            output += text
+            return
+        }
+        var file = files[path] ?? File(modified: files.now)
+        (file.content, file.modified) = (text, files.now)
+        if !files.write(path, file) { status = 1 }
+    }
+
     /// Runs one command, or begins it.
     ///
     /// - Returns: how long it sleeps, nil where it is done or goes on at once.
@@ -126,16 +139,7 @@ struct ModelContainer: Sendable {
         switch words[0].split(separator: "/").last.map(String.init) ?? "" {
         case "true", "sync", ":": break
         case "false": status = 1
-        case "echo":
-            let parts = arguments.split(separator: ">", maxSplits: 1, omittingEmptySubsequences: false)
-            let text = parts[0].joined(separator: " ") + "\n"
-            if parts.count > 1, let path = parts[1].first {
-                var file = files[path] ?? File(modified: files.now)
-                (file.content, file.modified) = (text, files.now)
-                if !files.write(path, file) { status = 1 }
-            } else {
-                output += text
-            }
+        case "echo": echo(arguments, &files, &output)
         case "printf":
             var text = (arguments.first ?? "").replacing("\\n", with: "\n").replacing("\\r", with: "\r")
             for argument in arguments.dropFirst() {
