@@ -2,7 +2,7 @@ public import Kubernetes
 
 /// A message for the person who watches.
 public struct Message: Sendable {
-    public enum Level: String, Sendable {
+    public enum Level: String, Sendable, CaseIterable {
         case info
         case warning
         case error

@@ -41,7 +41,7 @@ public struct Permission: Sendable, Equatable {
     public var otherwise: String?
 
     /// The permitted resource as RBAC spells it: `pods/log`.
-    var title: String { resource.plural + (subresource.map { "/\($0)" } ?? "") }
+    public var title: String { resource.plural + (subresource.map { "/\($0)" } ?? "") }
 
     /// Returns the namespaces that need it; only nil for the whole cluster.
     func places(in selection: Selection) -> [String?] {

@@ -2,7 +2,7 @@ public import Kubernetes
 
 /// The result of a run, for the final table and for `--output json`.
 public struct Report: Sendable {
-    public enum Result: String, Sendable {
+    public enum Result: String, Sendable, CaseIterable {
         case migrated
         /// The claim was copied while its workload ran; the rest is for a later migration.
         case staged

@@ -80,12 +80,7 @@ struct CleanupOutcome {
         ).text
     }
 
-    /// The one object that `--output json` prints.
-    ///
-    /// - `exitCode`, `message`: as the process's, and the last line of stderr
-    /// - `volumes`: each with `volume`, `namespace` and `name` of its claim, `storageClass`, `size`, `since` (null where
-    ///   it can't be read), `result` (`freed`, `removed`, `kept`, `failed`), `reason` (null where it was freed; the
-    ///   handle of the storage where only the volume object was removed)
+    /// The one object that `--output json` prints: what `Schemas.cleanup` says.
     var json: JSON {
         [
             "exitCode": .integer(Int64(code.rawValue)), "message": .string(message),

@@ -169,9 +169,9 @@ struct Completion: Sendable {
         static func name(_ word: Substring) -> String { String(word.drop { $0 == "-" }) }
 
         static func all(of command: any ParsableCommand.Type) -> [Flag] {
-            let help: JSON
-            do { help = try JSON(parsing: Data(command._dumpHelp().utf8)) } catch { return [] }
-            return (help[path: ["command", "arguments"]]?.array ?? []).compactMap { argument in
+            let arguments: [JSON]
+            do { arguments = try command.describedArguments() } catch { return [] }
+            return arguments.compactMap { argument in
                 let names = (argument["names"]?.array ?? []).compactMap { $0["name"]?.string }
                 guard !names.isEmpty else { return nil }
                 return Flag(

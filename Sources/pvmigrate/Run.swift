@@ -31,6 +31,10 @@ func run(_ arguments: [String], in surroundings: Surroundings, interruption: Int
     surroundings = surroundings.withoutControls
     let subcommand = Subcommands.find(in: arguments)
     do {
+        if arguments.first == Description.hiddenCommand {
+            surroundings.output(try Description.json().line)
+            return .done
+        }
         if let (type, arguments) = subcommand {
             let command = try type.parse(try GoSpelling.normalise(arguments))
             return try await command.run(in: surroundings, interruption: interruption)

@@ -8,21 +8,13 @@ import Testing
 
 @Suite("--output jsonl")
 struct EventTests {
-    /// The objects on stdout, one a line.
-    private func events(_ run: Run) throws -> [JSON] {
-        #expect(run.output.hasSuffix("\n"))
-        let events = try run.output.split(separator: "\n").map { try JSON(parsing: Data($0.utf8)) }
-        for event in events { #expect(event["v"] == 1 && event["type"]?.string != nil && event["seconds"] != nil) }
-        return events
-    }
-
     @Test("streams the start, the plan, each message, each step with its claims, the outage and the result")
     func stream() throws {
         var shop = try Shop()
         // Every step that there is.
         let run = try shop.run("--output", "jsonl", "--live")
         #expect(run.code == .done, "\(run.errors)")
-        let events = try events(run)
+        let events = try run.events()
         #expect(events.first?["type"] == "started" && events.first?["command"] == "migrate")
         #expect(events.first?["options"]?["sourceStorageClass"] == "slow")
         #expect(events.dropFirst().first?["type"] == "plan")
@@ -55,7 +47,7 @@ struct EventTests {
         shop.cluster.behaviour.rsyncExits = [11]
         let run = try shop.run("--output=jsonl", "--skip-preflight-validation")
         #expect(run.code == .failed)
-        let events = try events(run)
+        let events = try run.events()
         let ended = events.filter { $0["type"] == "step-ended" }
         let steps = ended.compactMap { $0["step"]?.string }
         #expect(steps == ["protect", "stage", "pre-copy", "quiesce", "copy", "go back"])
@@ -73,25 +65,25 @@ struct EventTests {
         shop.cluster.write(files, toVolumeNamed: try #require(shop.volume), node: "node-1")
         let run = try shop.run("--output=jsonl", "--rsync-flags=--info=progress2")
         #expect(run.code == .done, "\(run.errors)")
-        let progress = try events(run).filter { $0["type"] == "progress" }
+        let progress = try run.events().filter { $0["type"] == "progress" }
         let last = try #require(progress.last)
         #expect(last["claim"] == "shop/data" && (last["bytes"]?.integer ?? 0) >= 9000)
         #expect(last["bytesTotal"] == last["bytes"] && last["rate"] == .null && last["secondsLeft"] == .null)
         #expect(progress.count <= 10)
-        let ends = try events(run).filter { $0["type"] == "unit-ended" }
+        let ends = try run.events().filter { $0["type"] == "unit-ended" }
         #expect(ends.count == 1 && ends[0]["failed"] == false && ends[0]["unit"] == "Deployment shop/web")
     }
 
     @Test("ends with the result when nothing could be asked, and for a rollback and an abort, too")
     func others() throws {
         var shop = try Shop()
-        let lost = try events(try shop.run("--output=jsonl", "--context=none"))
+        let lost = try shop.run("--output=jsonl", "--context=none").events()
         #expect(lost.compactMap { $0["type"]?.string } == ["started", "finished"])
         #expect(lost.last?["exitCode"] == 1)
         _ = try shop.run("--keep-source")
-        let back = try events(try shop.rollback("--output=jsonl"))
+        let back = try shop.rollback("--output=jsonl").events()
         #expect(back.first?["command"] == "rollback" && back.last?["outcome"] == "rolled-back")
-        let abort = try events(try shop.abort("--output=jsonl"))
+        let abort = try shop.abort("--output=jsonl").events()
         #expect(abort.first?["command"] == "abort" && abort.last?["outcome"] == "aborted")
     }
 

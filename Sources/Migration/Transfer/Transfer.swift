@@ -9,7 +9,7 @@ public struct Transfer: Identifiable, Sendable, Equatable {
     }
 
     /// The way to the destination volume.
-    public enum Method: String, Sendable {
+    public enum Method: String, Sendable, CaseIterable {
         /// A volume is made, and the data copied to it.
         case copy
         /// The claim goes back to the source volume that was kept for it.

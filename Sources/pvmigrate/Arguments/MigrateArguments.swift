@@ -8,10 +8,13 @@ struct MigrateArguments: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pvmigrate",
         abstract: "Moves the PersistentVolumeClaims of one StorageClass to another, keeping their names.",
-        usage: (["pvmigrate --source-sc <name> --dest-sc <name> [flags]"]
+        usage: (["pvmigrate \(flags)"]
             + Subcommands.all.map { "pvmigrate \($0.name) \($0.flags)" }).joined(separator: "\n"),
         version: "pvmigrate \(version)"
     )
+
+    /// As the usage gives them.
+    static let flags = "--source-sc <name> --dest-sc <name> [flags]"
 
     @OptionGroup var migration: MigrationArguments
 

@@ -5,21 +5,8 @@ import Synchronization
 
 /// What happens in a run: streamed with `--output jsonl`, and kept as far as `--report` shows it.
 ///
-/// Each event is one line with a JSON object. All have `v`, the version of this schema, `type`, and `seconds` since the
-/// command started. A later version may add types and members; one that changes or drops any has another number.
-///
-/// - `started`: the first; `time`, `version`, `command` (`migrate`, `stage`, `rollback`, `abort`), `options` as in the object of
-///   `--output json`
-/// - `plan`: what was found; `units`, `notes`; it comes again when the lock is taken, and then counts
-/// - `message`: a line of stderr; `level` (`info`, `warning`, `error`, `output`), `subject` (kind and name; empty
-///   for the whole run), `text`
-/// - `step-began`, `step-ended`: `unit`, `claims` (`NAMESPACE/NAME`), `step`; and of the end `took` in seconds,
-///   `failed`
-/// - `outage-began`, `outage-ended`: `unit`, `claims`; and of the end `took`
-/// - `unit-ended`: `unit`, `claims`, `failed`
-/// - `progress`: of a copy, at most once a second: `claim` (`NAMESPACE/NAME`), `bytes` so far, `bytesTotal`, `rate` in
-///   bytes a second, `secondsLeft`; what is not known is null
-/// - `finished`: the last; all members of the object of `--output json`
+/// Each event is one line with a JSON object: what `Schemas.events` says. A later version may add types and members; one that
+/// changes or drops any has another number.
 final class Events: Sendable {
     static let schema: JSON = 1
 

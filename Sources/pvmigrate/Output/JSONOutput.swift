@@ -2,31 +2,11 @@ import Kubernetes
 import Migration
 
 extension Outcome {
-    /// The keys of the JSON object, in the order of their documentation at `json`.
-    static let keys = [
-        "outcome", "exitCode", "message", "options", "obstacles", "notes", "units", "claims", "stopped", "failures",
-    ]
+    /// The keys of the JSON object, in the order of their documentation.
+    static let keys = Schemas.run.map(\.name)
 
-    /// The one object that `--output json` prints. Every key is always there; what is unknown is null, what there is
-    /// nothing of is an empty list.
-    ///
-    /// - `outcome`: `planned`, `nothing-to-do`, `preflight-passed`, `preflight-failed`, `migrated`,
-    ///   `staged`, `rolled-back`, `retyped`, `aborted`, `failed`, `interrupted`
-    /// - `exitCode`: as the process's
-    /// - `message`: the last line of stderr
-    /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace` (null for all; several separated by
-    ///   commas), `selection` (the other flags that choose claims; null without)
-    /// - `obstacles`: why preflight failed; each with `namespace` (empty where there is none), `resource`, `message`
-    /// - `notes`: what was left alone, such as volumes without a claim, and who scales workloads; members as those of
-    ///   obstacles
-    /// - `units`: the plan; each with `claims` (`namespace`, `name`, `size`, `volume`, `method`, `state`) and `workloads` that
-    ///   stop for it (`kind`, `namespace`, `name`, `replicas`)
-    /// - `claims`: what became of each; `namespace`, `name`, `size`, `files`, `bytes`, `bytesNotMoved` (the size of a
-    ///   volume that was retyped; else null), `copySeconds`, `outageSeconds`,
-    ///   `predictedOutageSeconds` (after the last pass of `--live`; else null), `result` (`migrated`, `staged`,
-    ///   `rolled-back`, `retyped`, `taken-back`, `failed`, `skipped`), `reason` (null where there is nothing to say)
-    /// - `stopped`: the workloads that are still at zero
-    /// - `failures`: what failed besides claims
+    /// The one object that `--output json` prints: what `Schemas.run` says. Every key is always there; what is unknown is
+    /// null, what there is nothing of is an empty list.
     func json(_ options: Options) -> JSON {
         [
             "outcome": .string(kind.rawValue), "exitCode": .integer(Int64(code.rawValue)),

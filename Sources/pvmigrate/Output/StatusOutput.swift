@@ -127,35 +127,8 @@ extension String {
 // MARK: JSON
 
 extension StatusOutcome {
-    /// The keys of the JSON object, in the order of their documentation at `json`.
-    static let keys = [
-        "open", "exitCode", "message", "options", "commands", "claims", "workloads", "leftovers", "kept", "keptBytes",
-        "locks", "toMigrate", "onDestination", "notes", "unseen",
-    ]
-
-    /// The one object that `--output json` prints. Every key is always there; what is unknown is null, what there is
-    /// nothing of is an empty list.
-    ///
-    /// - `open`: whether something needs a rerun or a person; null where the cluster could not be looked at
-    /// - `exitCode`: as the process's
-    /// - `message`: the last line of stderr
-    /// - `options`: `sourceStorageClass`, `destinationStorageClass`, `namespace`, `selection` (each null for all)
-    /// - `commands`: what to run to finish what is open
-    /// - `claims`: what is under way; each with `namespace`, `name`, `stage` (`begun`, `sealed`, `rebound`, `cut-off`),
-    ///   `state`, `next` (what a rerun does), `blocked` (whether a person has to do something first), `rollback`,
-    ///   `sourceStorageClass`, `destinationStorageClass` (of the way there, for a rollback too), `sourceVolume`,
-    ///   `destinationVolume` (each null where unknown)
-    /// - `workloads`: what bears the mark of being stopped; `kind`, `namespace`, `name`, `scale` (null where the mark is
-    ///   no number), `replicas` (as it is now), `state`, `blocked`
-    /// - `leftovers`: what no rerun goes on with; `namespace` (empty where there is none), `resource`, `message`
-    /// - `kept`: the source volumes that are kept for a rollback; `volume`, `namespace` and `name` of the claim,
-    ///   `storageClass`, `size`, `bytes`, `since`, `reclaimPolicy` (its former one), `successorExists`
-    /// - `keptBytes`: the sum of their sizes
-    /// - `locks`: `storageClass`, `sourceStorageClass` and `destinationStorageClass` of the holder's run (each null where
-    ///   it does not say), `holder`, `since`, `renewed`, `ageSeconds` (by this machine's clock), `alive`
-    /// - `toMigrate`, `onDestination`: how many claims of the source class are not begun, and how many are bound on the
-    ///   destination class; null without that class
-    /// - `notes`, `unseen`: what to know besides, and what could not be looked at; members as those of leftovers
+    /// The one object that `--output json` prints: what `Schemas.status` says. Every key is always there; what is unknown
+    /// is null, what there is nothing of is an empty list.
     var json: JSON {
         [
             "open": status.map { .bool($0.isOpen) } ?? .null, "exitCode": .integer(Int64(code.rawValue)),

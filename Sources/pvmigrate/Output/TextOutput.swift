@@ -75,7 +75,7 @@ extension Transfer.Method {
 }
 
 /// How far an earlier run has come with a claim.
-enum Stage: String {
+enum Stage: String, CaseIterable {
     case new
     case protected
     case staged
