@@ -15,12 +15,9 @@ extension PersistentVolume {
         if let csi = spec.csi {
             found.insert(.volume(csi.volumeHandle, of: csi.driver))
             if let directory = csi.directory { found.insert(directory) }
-            if let disk = StorageIdentity(googleDisk: csi.volumeHandle, of: csi.driver) { found.insert(disk) }
         }
         do {
-            if let disk = try CSITranslation(of: self) {
-                found.formUnion([StorageIdentity(googleDisk: disk.handle, of: disk.driver)].compactMap(\.self))
-            }
+            if let disk = try CSITranslation(of: self) { found.insert(.volume(disk.handle, of: disk.driver)) }
         } catch {
             // A disk whose zone is unknown has only its name.
         }
@@ -33,19 +30,19 @@ extension PersistentVolume {
 }
 
 extension StorageIdentity {
-    /// Returns the identity of a driver's volume. Azure's disk names are not case-sensitive.
+    /// Returns the identity of a driver's volume. Azure's disk names are not case-sensitive. Of Google's
+    /// `projects/PROJECT/zones/ZONE/disks/NAME` a plug-in's volume does not tell the project, so that a disk of the same
+    /// name and zone in another project is taken for the same one.
     fileprivate static func volume(_ handle: String, of driver: String) -> StorageIdentity {
-        StorageIdentity(text: "\(driver) \(driver == "disk.csi.azure.com" ? handle.lowercased() : handle)")
-    }
-
-    /// Reads `projects/PROJECT/zones/ZONE/disks/NAME`; nil for another handle. A plug-in's volume does not tell its
-    /// project, so that a disk of the same name and zone in another project is taken for the same one.
-    fileprivate init?(googleDisk handle: String, of driver: String) {
         let parts = handle.split(separator: "/", omittingEmptySubsequences: false)
-        guard driver == "pd.csi.storage.gke.io", parts.count == 6, parts[0] == "projects", parts[4] == "disks" else {
-            return nil
-        }
-        text = "gce disk " + parts[2...].joined(separator: "/")
+        let known =
+            switch driver {
+            case "disk.csi.azure.com": handle.lowercased()
+            case "pd.csi.storage.gke.io" where parts.count == 6 && parts[0] == "projects" && parts[4] == "disks":
+                parts[2...].joined(separator: "/")
+            default: handle
+            }
+        return StorageIdentity(text: "\(driver) \(known)")
     }
 
     fileprivate static func nfs(_ server: String, _ path: String) -> StorageIdentity {
