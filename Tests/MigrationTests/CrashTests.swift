@@ -21,14 +21,12 @@ struct CrashShare: Sendable, CustomTestStringConvertible {
     var takesAllPairs: Bool { Self.isExhaustive && scenario == .claimWithoutPods }
 
     /// The moments at which a run dies. Kinds of workloads differ only in how they are stopped and started: at every
-    /// other request.
-    func moments(of count: Int) -> [Int] {
+    /// other one.
+    func moments(of recording: Recording) -> [Int] {
+        let all = Self.isExhaustive ? Array(0..<recording.count) : recording.distinct
         let isWhole = Self.isExhaustive || !Scenario.kindsOfWorkloads.contains(scenario)
-        return Array(stride(from: first, to: count, by: isWhole ? step : 2 * step))
+        return stride(from: first, to: all.count, by: isWhole ? step : 2 * step).map { all[$0] }
     }
-
-    /// Whether a run after a crash at a moment dies too: after two of five.
-    func takesPair(at moment: Int) -> Bool { Self.isExhaustive || (moment - first) / step % 5 < 2 }
 
     private static let environment = ProcessInfo.processInfo.environment
     private static let isExhaustive = environment["PVMIGRATE_EXHAUSTIVE"] != nil
@@ -101,12 +99,11 @@ struct CrashTests {
         let whole = WatchedRun(from: start, seed: share.round, options: options)
         guard Self.isFine(whole, share) else { return }
         var (single, double) = (0, 0)
-        for index in share.moments(of: whole.recording.count) {
+        for index in share.moments(of: whole.recording) {
             let seed = share.round &* 1_000_003 &+ UInt64(index) &* 1009
             let next = WatchedRun(from: whole.recording[index], seed: seed, options: options)
             guard Self.isFine(next, share) else { return }
             single += 1
-            guard share.takesPair(at: index) else { continue }
             var random = SeededGenerator(seed: seed)
             var seconds = Array(0..<next.recording.count)
             if !share.takesAllPairs { seconds = [Int.random(in: 0..<next.recording.count, using: &random)] }

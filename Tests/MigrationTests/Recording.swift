@@ -45,6 +45,18 @@ final class Recording: Sendable {
     /// How many moments there are.
     var count: Int { moments.withLock { $0.count * 2 } }
 
+    /// The moments at which the cluster is another one than at the moment before: a read leaves nothing that a later run could
+    /// meet.
+    var distinct: [Int] {
+        var last: [Int] = []
+        return (0..<count).filter { index in
+            let cluster = self[index].world.cluster
+            let versions = [cluster.resourceVersion, cluster.contentVersion]
+            defer { last = versions }
+            return versions != last
+        }
+    }
+
     /// Where the process dies at the moment of that number.
     func name(_ index: Int) -> String {
         "\(index % 2 == 0 ? "before" : "after") \(moments.withLock { $0[index / 2].request })"
