@@ -8,6 +8,35 @@ public struct ServedResource: Sendable, Equatable {
 }
 
 extension Client {
+    /// Finds out which kinds the API server serves of a group, in the version that it prefers (API concepts, "API discovery").
+    ///
+    /// - Parameter group: empty for the core group.
+    /// - Returns: Nothing where the server serves no such group.
+    /// - Throws: `APIError`, `.invalid` where that is no group.
+    public func served(of group: String) async throws -> [APIResource] {
+        var version = "v1"
+        do {
+            if !group.isEmpty {
+                let path = "/apis/\(try PathPart.word(group, of: "API groups"))"
+                let response = try await perform(Request(.get, path), request: "discover \(group)", repeatable: true)
+                let found = try decode(Group.self, from: response.body, request: "discover \(group)")
+                version = found.preferredVersion.version
+            }
+            return try await kinds(of: group, version).resources.filter { !$0.name.contains("/") }.map {
+                APIResource(group: group, version: version, kind: $0.kind, plural: $0.name, namespaced: $0.namespaced)
+            }
+        } catch let error as APIError where error.reason == .notFound {
+            return []
+        }
+    }
+
+    private func kinds(of group: String, _ version: String) async throws -> ResourceList {
+        let path = try APIResource.path(group: group, version: version)
+        let request = "discover \(group.isEmpty ? version : "\(group)/\(version)")"
+        let response = try await perform(Request(.get, path), request: request, repeatable: true)
+        return try decode(ResourceList.self, from: response.body, request: request)
+    }
+
     /// Finds out how the API server names a kind (API concepts, "API discovery").
     ///
     /// - Parameters:
@@ -17,13 +46,8 @@ extension Client {
     public func served(_ kind: String, _ apiVersion: String) async throws -> ServedResource? {
         let parts = apiVersion.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         let (group, version) = (parts.count > 1 ? parts[0] : "", parts.last ?? "")
-        let path = try APIResource.path(group: group, version: version)
-        let request = "discover \(apiVersion)"
         let list: ResourceList
-        do {
-            let response = try await perform(Request(.get, path), request: request, repeatable: true)
-            list = try decode(ResourceList.self, from: response.body, request: request)
-        } catch let error as APIError where error.reason == .notFound {
+        do { list = try await kinds(of: group, version) } catch let error as APIError where error.reason == .notFound {
             return nil
         }
         guard let found = list.resources.first(where: { $0.kind == kind && !$0.name.contains("/") }) else { return nil }
@@ -38,6 +62,11 @@ extension Client {
             hasScale: list.resources.contains { $0.name == "\(found.name)/scale" }
         )
     }
+}
+
+private struct Group: Decodable {
+    struct Version: Decodable { var version: String }
+    var preferredVersion: Version
 }
 
 private struct ResourceList: Decodable {

@@ -109,6 +109,15 @@ public struct PersistentVolume: KubernetesObject, Equatable {
             public var volumeHandle: String
             public var fsType: String?
             public var volumeAttributes: [String: String]?
+            public var controllerPublishSecretRef: SecretReference?
+            public var controllerExpandSecretRef: SecretReference?
+            public var nodeStageSecretRef: SecretReference?
+            public var nodePublishSecretRef: SecretReference?
+            public var nodeExpandSecretRef: SecretReference?
+        }
+        public struct SecretReference: Decodable, Sendable, Equatable {
+            public var name: String?
+            public var namespace: String?
         }
         public struct NFS: Decodable, Sendable, Equatable {
             public var server: String

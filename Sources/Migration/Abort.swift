@@ -12,6 +12,7 @@ struct Abort: Sendable {
     func abort() async throws -> Report {
         var report = Report()
         await takeBack(try await Discover(context).discover(), into: &report)
+        guard context.options.handover == nil else { return report }
         let back = context.asked(for: context.options.back(discardingChanges: false))
         do {
             await Abort(back).takeBack(try await Discover(back).discover(), into: &report)
@@ -25,6 +26,12 @@ struct Abort: Sendable {
     private func takeBack(_ discovery: Discovery, into report: inout Report) async {
         await Restore(context).startForgotten(discovery, into: &report)
         for unit in discovery.units where unit.bearsTraces {
+            if let why = unit.reasonToStay {
+                journal.error(unit.title, "is left as it is: \(why)")
+                for state in unit.claims { report.add(state, of: Progress(unit: unit), .failed, reason: "\(why)") }
+                report.stopped += unit.workloads.filter(\.isMarked).map(\.title)
+                continue
+            }
             let staging = unit.claims.compactMap(\.ownStaging)
             let began = journal.begin(Pipeline.wayBack, unit)
             let recovered = await Recovery(context).recover(Progress(unit: unit), keepingStaging: false)
@@ -33,6 +40,7 @@ struct Abort: Sendable {
             let isDone = recovered.stopped.isEmpty && !progress.unit.claims.contains(where: \.bearsTraces)
             journal.mark(unit, .ended(isDone: isDone))
             report.stopped += recovered.stopped
+            report.left += progress.left
             for claim in staging {
                 await journal.orWarn(claim.title) {
                     try await context.destination.awaitDeletion(of: claim, limit: context.limits.rebinding)
@@ -57,6 +65,14 @@ struct Abort: Sendable {
 }
 
 extension Unit {
+    /// The reason why its workloads may not be started: a claim of theirs takes part in another run, which is not taken back.
+    fileprivate var reasonToStay: Refusal? {
+        guard workloads.contains(where: \.isMarked) else { return nil }
+        if let other = claims.lazy.compactMap(\.otherMigration).first { return other }
+        guard let between = limbo.first, let volume = between.destination else { return nil }
+        return Refusal("\(between.title) is not bound again yet. \(between.seal?.wayOut(of: volume) ?? "")")
+    }
+
     /// True where a run began with the unit and did not finish.
     var bearsTraces: Bool {
         claims.contains(where: \.bearsTraces)

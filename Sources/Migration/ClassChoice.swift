@@ -17,7 +17,7 @@ struct ClassChoice: Sendable, Equatable {
 
 extension Options {
     /// Selects the sources.
-    var sources: ClassChoice { ClassChoice(name: sourceClass) }
+    var sources: ClassChoice { ClassChoice(name: handover == nil ? sourceClass : nil) }
     /// Checks the destinations.
-    var destinations: ClassChoice { ClassChoice(name: destinationClass) }
+    var destinations: ClassChoice { ClassChoice(name: handover == nil ? destinationClass : nil) }
 }

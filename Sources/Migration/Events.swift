@@ -115,7 +115,7 @@ struct Events: Sendable {
     ) {
         guard let recorder, let namespace = metadata.namespace else { return }
         let task = options.pipeline.title
-        let way = "\(task)\(claims) from StorageClass \(options.sourceClass) to \(options.destinationClass)"
+        let way = "\(task)\(claims) \(options.wayInWords)"
         let (reason, text): (String, String) =
             switch moment {
             case .began: ("Started", "\(way) has begun")

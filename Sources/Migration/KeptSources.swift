@@ -51,8 +51,8 @@ struct KeptSources: Sendable {
     /// Keeps a source volume that pods may have written to after the copy, so that nothing of it is lost.
     func keepDisturbed(_ state: ClaimState, by intruder: String, _ progress: inout Progress) async throws {
         guard let volume = state.source, volume.metadata.annotation(Marks.sourceUID) != nil else { return }
-        // What was written to the old object of a retype is on the new one, too.
-        guard !state.isRetyped else { return }
+        // What was written to the volume of a hand-over, or to the old object of a retype, is where it belongs.
+        guard !state.isRetyped, !state.isHandedOver else { return }
         progress.disturbed[state.id] = intruder
         journal.warn(
             state.title,

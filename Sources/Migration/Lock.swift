@@ -49,15 +49,15 @@ struct ClassLock: Sendable, Identifiable {
 }
 
 extension Options {
-    /// Returns the locks of a run: one for each of its classes in a cluster. All runs take locks in the same order, so
+    /// Returns the locks of a run: one for each of some classes in a cluster. All runs take locks in the same order, so
     /// of two runs one always gets all that both need.
-    func locks(as identity: String, in cluster: ClusterEnd) -> [ClassLock] {
-        Set([sourceClass, destinationClass]).sorted().map {
+    func locks(of storageClasses: Set<String>, as identity: String, in cluster: ClusterEnd) -> [ClassLock] {
+        storageClasses.sorted().map {
             ClassLock(
                 cluster: cluster,
                 storageClass: $0,
                 identity: identity,
-                classes: "\(wayThere.source)/\(wayThere.destination)"
+                classes: handover == nil ? "\(wayThere.source)/\(wayThere.destination)" : wayInWords
             )
         }
     }

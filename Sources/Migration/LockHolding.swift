@@ -3,13 +3,14 @@ import Kubernetes
 /// The locks of a run.
 struct Locks: Sendable {
     private let clusters: [ClusterEnd]
+    private let source: Client
     private let options: Options
     let journal: Journal
     private let findings: Findings
     let time: TimeSource
 
     init(_ context: Context) {
-        (clusters, options) = (context.ends.clusters, context.options)
+        (clusters, source, options) = (context.ends.clusters, context.source, context.options)
         (journal, findings, time) = (context.journal, context.findings, context.time)
     }
 
@@ -24,9 +25,29 @@ struct Locks: Sendable {
         _ interruption: Interruption,
         _ body: @escaping @Sendable () async throws -> Value
     ) async throws -> Value {
-        let locks = clusters.flatMap { options.locks(as: identity, in: $0) }
+        let classes = try await storageClasses()
+        let locks = clusters.flatMap { options.locks(of: classes, as: identity, in: $0) }
         return try await holding(locks[...], seen: [:], interruption, body)
     }
+
+    /// Returns the classes of a run. Those of a transfer are its claims', and those of volumes that it has begun with.
+    private func storageClasses() async throws -> Set<String> {
+        guard let handover = options.handover else { return [options.sourceClass, options.destinationClass] }
+        async let claims = SelectedObjects(source, options.selection).listReadable(PersistentVolumeClaim.self)
+        async let volumes = source.list(PersistentVolume.self)
+        // Claims without a class share a lock. A class of that name shares it, too, which does no harm.
+        let sources =
+            try await claims.items.filter { options.selection.whatLeavesOut($0.name) == nil }
+            .map { $0.storageClassName ?? Self.classless }
+            + (try await volumes).filter { volume in
+                let name = Seal(of: volume)?.name ?? Origin(volume)?.name
+                return name.map { options.selection.whatLeavesOut($0) == nil } == true
+            }
+            .map { $0.spec.storageClassName ?? Self.classless }
+        let all = sources + sources.map { handover.storageClass(for: $0) }
+        return Set(all.compactMap { $0?.isEmpty == true ? Self.classless : $0 })
+    }
+    private static let classless = "no-class"
 
     /// Runs work while it holds some locks. Each is renewed while the next one is awaited.
     private func holding<Value: Sendable>(

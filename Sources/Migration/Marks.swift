@@ -49,6 +49,14 @@ public enum Marks {
     public static let users = "kurl.sh/pvcmigrate-users"
     /// Ours. On a destination volume, the seal: the source claim's manifest as JSON.
     public static let manifest = "kurl.sh/pvcmigrate-manifest"
+    /// Ours. On a source volume, and on a destination volume with the seal, where the destination is not the source claim's
+    /// name: what becomes of the source (`Transfer.Ending`), and the destination's namespace and name.
+    public static let ending = "kurl.sh/pvcmigrate-ending"
+    public static let targetNamespace = "kurl.sh/pvcmigrate-targetns"
+    public static let target = "kurl.sh/pvcmigrate-targetpvc"
+    /// Ours. On the volume of a claim that a transfer has made in another namespace, for good: the UID and the name of the
+    /// source claim, so that the same transfer is not made twice.
+    public static let origin = "kurl.sh/pvcmigrate-origin"
     /// Ours. On a sealed destination volume: the UID of the source claim, written just before its deletion. Where the
     /// claim is gone without this mark, somebody else deleted it.
     public static let deleting = "kurl.sh/pvcmigrate-deleting"
@@ -83,11 +91,15 @@ public enum Marks {
     /// Ours, a label. On each of our pods, for network policies and people.
     static let mover = (label: "kurl.sh/pvcmigrate", value: "mover")
 
+    /// The marks that make a volume a sealed one.
+    static let ofSeal = [manifest, users, deleting, origin]
+
     /// The marks that volumes bear of their own migration. The record of a stopped workload stays until the workload is
-    /// started.
+    /// started, and the origin as long as the volume is its claim's.
     static let onVolumes = [
         sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, stagingUID, copyUID, snapshotUID, users,
-        manifest, deleting, kept, successor, keptFor, owner, size, unflushed, retypedFrom, retypedTo,
+        manifest, ending, targetNamespace, target, deleting, kept, successor, keptFor, owner, size, unflushed,
+        retypedFrom, retypedTo,
     ]
 
     /// The values of `kind`.

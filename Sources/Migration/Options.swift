@@ -24,6 +24,8 @@ public struct Options: Sendable {
     public var sourceClass: String
     public var destinationClass: String
     public var goal = Goal.migrate
+    /// The transfer to another namespace; nil where claims keep their names. Its claims are of any class.
+    public var handover: Handover?
     /// The chosen claims; all of the source class by default.
     public var selection = Selection()
     /// The size of destination volumes as a share of the source volumes' capacity; nil for the same size.

@@ -149,22 +149,62 @@ public enum Permissions {
 
     /// Returns the permissions that a run of these options needs, whatever it finds.
     public static func needed(for options: Options) -> [Permission] {
-        all.filter {
-            switch $0.purpose {
-            case .always: true
-            case .defaultClass: options.setDefaults
-            case .claimTemplates: options.updatesClaimTemplates
-            case .usage: options.makesSmaller
-            case .retype: options.pipeline.retypes
-            case .story: options.recordsEvents
-            case .snapshots: options.makesPasses && options.copyFrom == .snapshot
-            case .keda, .networkCopy, .custom, .owners, .commands: false
+        let atTarget = options.handover.map(ofTransfer) ?? []
+        return atTarget
+            + all.filter {
+                switch $0.purpose {
+                case .always: true
+                case .defaultClass: options.setDefaults
+                case .claimTemplates: options.updatesClaimTemplates
+                case .usage: options.makesSmaller
+                case .retype: options.pipeline.retypes
+                case .story: options.recordsEvents
+                case .snapshots: options.makesPasses && options.copyFrom == .snapshot
+                case .keda, .networkCopy, .custom, .owners, .commands: false
+                }
             }
-        }
+    }
+
+    /// Returns the permissions that a transfer needs for its other namespace.
+    private static func ofTransfer(_ handover: Handover) -> [Permission] {
+        [
+            Permission(
+                resource: .claims,
+                verbs: ["get", "list", "watch", "create", "patch", "delete"],
+                namespace: handover.namespace
+            ),
+            Permission(
+                resource: .namespaces,
+                verbs: ["get"],
+                otherwise: "whether the other namespace exists is seen only when a claim is made there"
+            ),
+            Permission(
+                resource: .resourceQuotas,
+                verbs: ["list"],
+                namespace: handover.namespace,
+                otherwise: "the quotas of the other namespace are checked for each claim alone, not for all together"
+            ),
+        ] + (handover.createsNamespace ? [Permission(resource: .namespaces, verbs: ["create"])] : [])
+    }
+
+    private static func ofIncluded(_ handover: Handover) -> [Permission] {
+        handover.included.flatMap { ofObjects($0.guess, isListed: $0.name == nil, handover) }
+    }
+
+    /// Returns the permissions that objects need that go along with claims.
+    private static func ofObjects(_ resource: APIResource, isListed: Bool, _ handover: Handover) -> [Permission] {
+        [
+            Permission(resource: resource, verbs: isListed ? ["get", "list"] : ["get"]),
+            Permission(
+                resource: resource,
+                verbs: ["get", "create"] + (handover.overwrites ? ["patch"] : []),
+                namespace: handover.namespace
+            ),
+        ]
     }
 
     /// Returns the further permissions that a discovery needs.
-    static func needed(for discovery: Discovery) -> [Permission] {
+    static func needed(for discovery: Discovery, _ options: Options) -> [Permission] {
         let recorded = discovery.units.flatMap(\.workloads).filter(\.needsRecord)
         let resources = Set(recorded.map(\.resource))
         let own = all.filter {
@@ -178,7 +218,10 @@ public enum Permissions {
         }
         // These are kinds that only the cluster knows.
         let custom = recorded.filter { ![.pods, .scaledObjects].contains($0.resource) }
-        return own
+        let objects = Set(discovery.objects.map(\.resource)).sorted { $0.plural < $1.plural }.flatMap { resource in
+            options.handover.map { ofObjects(resource, isListed: false, $0) } ?? []
+        }
+        return own + objects
             + Set(custom.map(\.resource)).sorted { $0.plural < $1.plural }.flatMap { resource in
                 let isScaled = custom.contains { $0.resource == resource && $0.brake == .scale }
                 let isPaused = custom.contains { $0.resource == resource && $0.brake != .scale }
@@ -215,15 +258,17 @@ public enum Permissions {
         account: ObjectName = ObjectName("pvmigrate", in: Migrator.lockNamespace)
     ) -> String {
         // Permissions that depend on the findings are granted too.
-        let granted = all.filter { permission in
-            switch permission.purpose {
-            case .keda, .owners: true
-            case .networkCopy: copiesOverNetwork
-            case .commands: runsCommands
-            case .retype: retypes
-            default: needed(for: options).contains(permission)
+        let granted =
+            (options.handover.map(ofTransfer) ?? []) + (options.handover.map(ofIncluded) ?? [])
+            + all.filter { permission in
+                switch permission.purpose {
+                case .keda, .owners: true
+                case .networkCopy: copiesOverNetwork
+                case .commands: runsCommands
+                case .retype: retypes
+                default: needed(for: options).contains(permission)
+                }
             }
-        }
         /// The rules by namespace, nil for those of the whole cluster.
         var rules: [String?: [String]] = [:]
         for permission in granted {
@@ -265,7 +310,11 @@ public enum Permissions {
         if granted.contains(where: { $0.title == "pods/exec" }) {
             lines.append("- create pods/exec in \(places): run commands in any container there")
         }
-        if granted.contains(where: { $0.resource == .secrets }) {
+        if let handover = options.handover, !handover.included.isEmpty {
+            let kinds = Set(handover.included.map(\.guess.plural)).sorted().joined(separator: ", ")
+            lines.append("- get \(kinds) in \(places), and create them in the namespace \(handover.namespace)")
+        }
+        if granted.contains(where: { $0.resource == .secrets && $0.verbs.contains("delete") }) {
             lines.append("- delete secrets in \(places): any Secret there, too")
         }
         lines += [

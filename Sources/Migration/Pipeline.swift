@@ -37,6 +37,13 @@ public struct Pipeline: Sendable {
     public var goesToKept: Bool { method == .kept }
     /// True where the storage stays, and only the volume objects are made anew.
     public var retypes: Bool { method == .retype }
+    /// True where the storage stays, and nothing is copied.
+    var keepsStorage: Bool { method == .retype || method == .handOver }
+    /// True where the unit's workloads stay stopped once their claims have what they are to have.
+    var leavesStopped = false
+
+    /// True where claims get what they are to have, and not only copies for later.
+    var makesTargets: Bool { !forwardOnly.isEmpty }
 
     /// The steps that can be taken back.
     var undoable: [Step] { whileRunning + stopped }
@@ -122,6 +129,37 @@ extension Pipeline {
         method: .retype
     )
 
+    /// A pipeline that gives volumes to claims of another namespace, and copies nothing.
+    public static let move = Pipeline(
+        title: "Transfer",
+        whileRunning: [.protect],
+        stopped: [.quiesce, .settle],
+        finishing: [
+            .sealForOther, .handOver("deletes the claims and creates those of the other namespace on their volumes"),
+        ],
+        onNewVolumes: [.leave, .releaseHandedOver],
+        result: .moved,
+        method: .handOver,
+        leavesStopped: true
+    )
+
+    /// Returns a pipeline that copies claims to another namespace, and leaves the source as it is.
+    ///
+    /// - Parameter leavesStopped: True where the source's workloads are not started again.
+    public static func copy(leavesStopped: Bool) -> Pipeline {
+        let handOver = Step.handOver("gives the copies to the claims of the other namespace")
+        return Pipeline(
+            title: "Transfer",
+            whileRunning: migration.whileRunning,
+            stopped: [.quiesce, .copy],
+            finishing: leavesStopped ? [.sealForOther, handOver] : [.sealForOther, .resume, handOver],
+            onNewVolumes: leavesStopped ? [.leave, .releaseHandedOver] : [.releaseHandedOver],
+            result: .copied,
+            preparesAhead: true,
+            leavesStopped: leavesStopped
+        )
+    }
+
     /// The work before the units, over everything.
     public static let first: [(name: String, summary: String)] = [
         ("discover", "lists volumes, claims, pods and workloads, recognises half-done runs, builds the units"),
@@ -142,7 +180,12 @@ extension Options {
     /// The steps for each unit of a run of these options.
     public var pipeline: Pipeline {
         switch goal {
-        case .migrate: isLive ? .live : .migration
+        case .migrate:
+            if let handover {
+                handover.handsVolumesOver ? .move : .copy(leavesStopped: handover.leavesStopped)
+            } else {
+                isLive ? .live : .migration
+            }
         case .stage: .staging
         case .retype: .retype
         case .rollback(let discardingChanges): .rollback(discardingChanges: discardingChanges)
@@ -194,6 +237,35 @@ extension Step {
         name: "detach",
         summary: "waits until no node has the source volumes attached"
     ) { [Detach($0)] }
+
+    fileprivate static let settle = Step(
+        name: "settle",
+        summary: "notes that nothing uses the claims any more"
+    ) { [Detach($0)] }
+
+    fileprivate static let sealForOther = Step(
+        name: "seal",
+        summary: "keeps the volumes, with the claims that they are for written on them"
+    ) { [Sealing($0)] }
+
+    fileprivate static let resume = Step(
+        name: "resume",
+        summary: "gives the workloads of the source their scale back"
+    ) { [Restore($0)] }
+
+    fileprivate static func handOver(_ summary: String) -> Step {
+        Step(name: "hand over", summary: summary) { [Rebind($0)] }
+    }
+
+    fileprivate static let leave = Step(
+        name: "leave",
+        summary: "leaves the workloads of the source stopped, and says which"
+    ) { [Leave($0)] }
+
+    fileprivate static let releaseHandedOver = Step(
+        name: "release",
+        summary: "gives all volumes the reclaim policy that the source volumes had"
+    ) { [Release($0)] }
 
     fileprivate static let sealAnew = Step(
         name: "seal",

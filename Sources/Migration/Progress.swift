@@ -33,6 +33,8 @@ struct Progress: Sendable {
     var disturbed: [Transfer.ID: String] = [:]
     /// The UIDs of the workloads that somebody deleted meanwhile.
     var deleted: Set<String> = []
+    /// The workloads that stay stopped as asked for, as messages name them.
+    var left: [String] = []
     /// The claims whose new volumes are where their pods cannot run.
     var misplaced: Set<Transfer.ID> = []
 
@@ -42,7 +44,7 @@ struct Progress: Sendable {
     /// that, until the last is asked to start.
     var outage: Duration? { stopped.flatMap { stopped in (ready ?? started).map { $0 - stopped } } }
     /// True when some claim has yet to be copied, or its source claim to be deleted: its pods must not run.
-    var needsQuiet: Bool { unit.claims.contains(where: \.next.needsQuiet) }
+    var needsQuiet: Bool { unit.claims.contains(where: \.needsQuiet) }
     var isDone: Bool { unit.claims.allSatisfy { $0.next == .done } }
 
     /// Takes over the new state of a volume that bears a record, so that later decisions know it.

@@ -94,7 +94,7 @@ struct Recovery: Sendable {
         }
         guard await unsealAll(&progress, unseen: Set(unseen.map(\.id))) else { return await stopped(progress) }
         do {
-            try await restore.start(&progress)
+            if !progress.staysStopped(after: pipeline) { try await restore.start(&progress) }
         } catch {
             journal.error(unit.title, "could not be started again: \(error)")
             return Recovered(progress, isStopped: true)
@@ -143,6 +143,8 @@ struct Recovery: Sendable {
         for index in progress.unit.claims.indices where !progress.unit.claims[index].isPastReturn {
             let state = progress.unit.claims[index]
             guard state.otherMigration == nil else { continue }
+            // A copy of the same moment is the other namespace's already.
+            if state.isApart, progress.unit.claims.contains(where: { $0.isPastReturn || $0.isReleased }) { continue }
             let again = await journal.orWarn(state.title) {
                 let state = unseen.contains(state.id) ? try await reader.read(state) : state
                 return try await lookingAgain(at: state, sealing.unseal)
@@ -194,6 +196,7 @@ struct Recovery: Sendable {
         guard start.otherMigration == nil else { return start }
         var state = start
         guard state.seal == nil else { return state }
+        try await takeBackTarget(of: state)
         if !keepingStaging || context.options.mayStandIn(for: state) {
             state.source = try await standIns.remove(of: state) ?? state.source
         }
@@ -211,16 +214,48 @@ struct Recovery: Sendable {
     }
 }
 
+extension Recovery {
+    /// Deletes the claim that this run made in another namespace and that has got no volume.
+    private func takeBackTarget(of state: ClaimState) async throws {
+        guard let target = state.target, !state.transfer.isInPlace, target.phase == .pending else { return }
+        guard target.metadata.uid == state.memory.madeTarget else {
+            // No volume tells who made it.
+            if state.strangerAtTarget == nil {
+                journal.warn(target.title, "waits for the volume of \(state.name); where nobody needs it, delete it")
+            }
+            return
+        }
+        try await context.destination.delete(
+            .claims,
+            target.name,
+            uid: target.metadata.uid,
+            resourceVersion: target.metadata.resourceVersion
+        )
+    }
+}
+
+extension Progress {
+    /// Returns true where a claim of the unit is what it is to be elsewhere, and the workloads are not to start again.
+    fileprivate func staysStopped(after pipeline: Pipeline) -> Bool {
+        pipeline.leavesStopped && unit.claims.contains { $0.isPastReturn || $0.isReleased }
+    }
+}
+
 extension ClaimState {
     /// True from the deletion of the source claim until nothing is left to do: the claim can only be finished.
-    var isPastReturn: Bool { seal != nil && !isReleased && sourceClaim?.metadata.isTerminating != false }
+    ///
+    /// A copy can be taken back until its staging claim is deleted.
+    var isPastReturn: Bool {
+        guard let seal, !isReleased else { return false }
+        return isApart ? seal.isDeleting : sourceClaim?.metadata.isTerminating != false
+    }
 
     /// True between the deletion of the source claim and the binding of its successor: nothing that needs the claim can
     /// run.
     var isInLimbo: Bool {
-        guard let seal, !isReleased else { return false }
-        guard let claim else { return true }
-        if claim.metadata.uid == seal.uid { return claim.metadata.isTerminating }
+        guard seal != nil, !isReleased, !isApart else { return false }
+        if let sourceClaim { return sourceClaim.metadata.isTerminating }
+        guard let claim = target else { return true }
         return claim.spec.volumeName != destination?.metadata.name || claim.phase != .bound
     }
 }

@@ -10,6 +10,10 @@ public struct Report: Sendable {
         case rolledBack = "rolled-back"
         /// The claim got another class, on the same storage.
         case retyped
+        /// The claim was copied to another namespace.
+        case copied
+        /// The claim was given to another namespace.
+        case moved
         case failed
         /// The claim was brought back to its state before a run that did not finish.
         case takenBack = "taken-back"
@@ -19,6 +23,8 @@ public struct Report: Sendable {
 
     public struct Claim: Sendable {
         public var name: ObjectName
+        /// The name of the destination; nil where that is the claim's own.
+        public var destination: ObjectName?
         public var size: String
         public var files: Int?
         public var bytes: Int64?
@@ -69,6 +75,8 @@ public struct Report: Sendable {
     public var claims: [Claim] = []
     /// Workloads that a migration set to zero and did not start again, as messages name them.
     public var stopped: [String] = []
+    /// Workloads that stay stopped because that was asked for, as messages name them.
+    public var left: [String] = []
     /// Failures that concern no claim, such as that of the default class.
     public var failures: [String] = []
     public var wasInterrupted = false
@@ -96,10 +104,11 @@ extension Report {
         claims.append(
             Claim(
                 name: state.name,
-                size: (state.claim?.status?.capacity?["storage"] ?? state.size)?.text ?? "",
+                size: ((state.claim ?? state.target)?.status?.capacity?["storage"] ?? state.size)?.text ?? "",
                 files: copy?.statistics?.files,
                 bytes: copy?.statistics?.totalBytes,
-                bytesNotMoved: result == .retyped ? state.destination?.spec.capacity?["storage"]?.bytes : nil,
+                bytesNotMoved: [.retyped, .moved].contains(result)
+                    ? state.destination?.spec.capacity?["storage"]?.bytes : nil,
                 copyTime: copy?.duration,
                 stop: progress.stop,
                 outage: progress.outage,
@@ -108,5 +117,6 @@ extension Report {
                 reason: reason
             )
         )
+        if !state.transfer.isInPlace { claims[claims.count - 1].destination = state.transfer.destination }
     }
 }

@@ -29,13 +29,24 @@ struct Run: Sendable {
         var report = Report()
         findings.note { $0.destinationClass = discovery.classOfNewVolumes(options) }
         let swaps = !pipeline.forwardOnly.isEmpty
-        if options.verification == .none, swaps, !pipeline.retypes {
+        if options.verification == .none, swaps, !pipeline.keepsStorage {
             journal.warn("", "--verify none: a copy counts when it ends without a failure, and is not checked")
         }
-        if !discovery.units.isEmpty, !pipeline.retypes { Image(context).warnOfTag() }
+        if !discovery.units.isEmpty, !pipeline.keepsStorage { Image(context).warnOfTag() }
+        do {
+            let isNeeded =
+                discovery.units.contains(where: \.obstacles.isEmpty) || discovery.objects.contains(where: \.isWritten)
+            if swaps, isNeeded { try await TargetNamespace(context).create() }
+        } catch {
+            report.failures.append("the namespace \(options.handover?.namespace ?? "") could not be created: \(error)")
+            return report
+        }
+        let objects = Objects(context)
+        report.failures = await objects.carry(discovery.objects, where: \.comesFirst)
+        guard report.failures.isEmpty else { return report }
         async let leftovers = leftoversOfTrials(interruption)
         if swaps { await restore.startForgotten(discovery, into: &report) }
-        if !pipeline.retypes, discovery.units.contains(where: { $0.isRunning && $0.obstacles.isEmpty }) {
+        if !pipeline.keepsStorage, discovery.units.contains(where: { $0.isRunning && $0.obstacles.isEmpty }) {
             do { try await interruption.cancelling { await learn() } } catch {
                 // Each unit sees the interruption.
             }
@@ -48,7 +59,10 @@ struct Run: Sendable {
             report.claims += unit.claims
             report.stopped += unit.stopped
             report.failures += unit.failures
+            report.left += unit.left
         }
+        let isWhole = report.failures.isEmpty && report.claims.allSatisfy(\.isDone) && !interruption.isRequested
+        if isWhole { report.failures += await objects.carry(discovery.objects) { !$0.comesFirst } }
         report.failures += discovery.passedOver.map { "\($0.resource) \($0.message)" }
         report.wasInterrupted = interruption.isRequested
         if options.updatesClaimTemplates, !report.wasInterrupted {
@@ -183,6 +197,7 @@ struct Run: Sendable {
         guard let failure else {
             report.add(progress, pipeline.result, reason: nil)
             report.failures += keptVolumes(progress)
+            report.left += progress.left
             events.record(.finished, of: progress)
             journal.mark(progress.unit, .ended(isDone: true))
             await journal.orWarn(progress.unit.title) { try await Release(context).awaitFreedStorage(progress) }
@@ -204,6 +219,7 @@ struct Run: Sendable {
         journal.end(Pipeline.wayBack, progress.unit, began: began)
         report.stopped += recovered.stopped
         report.failures += keptVolumes(recovered.progress)
+        report.left += recovered.progress.left
         for state in recovered.progress.unit.claims {
             let isDone = state.next == .done
             report.add(

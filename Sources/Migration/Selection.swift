@@ -82,6 +82,15 @@ extension Inventory {
     }
 }
 
+extension Unit {
+    /// Finds the claims of the unit's workloads that take no part and are between two volumes.
+    mutating func nameLimbo(in inventory: Inventory) {
+        let own = Set(claims.map(\.name))
+        let mounted = Set(workloads.flatMap(\.mountedClaims))
+        limbo = inventory.limbo(among: mounted.subtracting(own))
+    }
+}
+
 extension Discovery {
     /// Adds the effects of the selection on the present cluster: the claims left out, and the names that match nothing.
     ///
@@ -95,6 +104,13 @@ extension Discovery {
         }
         for claim in selection.claims.sorted() where !found.contains(claim) {
             let title = "PersistentVolumeClaim \(claim)"
+            if let made = inventory.transferred(claim, uid: inventory.claims[claim]?.metadata.uid, options) {
+                if inventory.claims[claim] == nil {
+                    let message = "is \(made.name) now; there is nothing to do for it"
+                    notes.append(Obstacle(namespace: claim.namespace, resource: title, message: message))
+                }
+                continue
+            }
             guard let why = inventory.whyNothingToDo(for: claim, options) else {
                 let message =
                     "is of the StorageClass \(options.destinationClass) already; there is nothing to do for it"
@@ -133,16 +149,22 @@ extension Discovery {
     /// Returns the reason why there is nothing to do: the number of claims, and the filters that leave them out.
     public func emptiness(_ options: Options) -> String {
         let count = leftOut.values.reduce(0, +)
+        if copiedBefore > 0 {
+            let claims = copiedBefore == 1 ? "1 claim" : "\(copiedBefore) claims"
+            return "there is a copy already of \(claims), as said above"
+        }
         guard count > 0 else {
             return options.pipeline.goesToKept
                 ? "no volume of the StorageClass \(options.destinationClass) is kept for a claim"
-                : "there are no claims of the StorageClass \(options.sourceClass)"
+                : options.handover == nil
+                    ? "there are no claims of the StorageClass \(options.sourceClass)"
+                    : "there are no claims in the namespace \(options.selection.namespaces.sorted().joined(separator: ", "))"
         }
         let claims = count == 1 ? "1 claim" : "\(count) claims"
         let what =
             options.pipeline.goesToKept
             ? "\(claims) with a kept volume of the StorageClass \(options.destinationClass)"
-            : "\(claims) of the StorageClass \(options.sourceClass)"
+            : options.handover == nil ? "\(claims) of the StorageClass \(options.sourceClass)" : claims
         let filters = leftOut.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
         return "of \(what) none is chosen: \(filters.joined(separator: ", "))"
     }

@@ -9,6 +9,9 @@ public struct Unit: Sendable {
     public internal(set) var obstacles: [Obstacle]
     /// The pods that mount the claims now, and the pods that workloads without any would make.
     var pods: [PodWithClaims] = []
+    /// The claims of its workloads that take no part and are between two volumes. No workload may start before they are
+    /// bound.
+    var limbo: [ClaimState] = []
     /// The managers that also set the workloads' scale, by the workloads' UIDs.
     public internal(set) var managers: [String: [Manager]] = [:]
 

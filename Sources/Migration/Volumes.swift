@@ -41,6 +41,9 @@ struct Volumes: Sendable {
 
     /// Reserves a volume for a claim: a claimRef without a UID keeps it for that name only. The claimRef is never
     /// cleared, because then any waiting claim of the class could take the volume.
+    ///
+    /// Nor may the controller clear it. It does so, where the claim turns to another volume, on what it has bound itself
+    /// (`unbindVolume` of the volume controller); of a claimRef that a person made it clears the UID only.
     func reserve(
         _ volume: PersistentVolume,
         for claim: ObjectName,
@@ -53,7 +56,11 @@ struct Volumes: Sendable {
         ]
         var spec: JSON = ["claimRef": reference]
         spec["accessModes"] = accessModes.map { .array($0.map { JSON($0) }) }
-        return try await client.patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, ["spec": spec]))
+        var change: JSON = ["spec": spec]
+        if volume.metadata.annotation(PersistentVolume.boundByController) != nil {
+            change["metadata"] = ["annotations": .object([PersistentVolume.boundByController: .null])]
+        }
+        return try await client.patch(PersistentVolume.self, volume.name, .merge(onto: volume.metadata, change))
     }
 
     /// Makes a volume disappear with a claim that a run made, whatever policy the class has. It holds only a copy that

@@ -237,7 +237,12 @@ struct Command: Sendable {
     private func obstacles(_ discovery: Discovery) -> [Obstacle] {
         // A rollback makes no new volumes, and a class that was deleted has none to make.
         var names = options.pipeline.goesToKept ? [] : [options.destinationClass]
-        if !options.skipSourceValidation { names.insert(options.sourceClass, at: 0) }
+        // Each claim of a transfer has its own classes.
+        if options.handover != nil {
+            names = []
+        } else if !options.skipSourceValidation {
+            names.insert(options.sourceClass, at: 0)
+        }
         let missing = names.filter { discovery.storageClass($0) == nil }.map {
             Obstacle(namespace: nil, resource: "StorageClass \($0)", message: "does not exist")
         }
@@ -308,7 +313,7 @@ struct Command: Sendable {
         try await migrator.exclusively(as: Self.identity, interruption: interruption) { [interruption, log] in
             let discovery = try await interruption.cancelling { try await migrator.discover() }
             planned(discovery)
-            let doing = migrator.options.goal.inWords.doing
+            let doing = migrator.options.goalInWords.doing
             log.note(.info, "", "\(doing) \(discovery.amountInWords(migrator.options))")
             return (discovery, await migrator.migrate(discovery, interruption: interruption))
         }

@@ -48,10 +48,18 @@ struct Completion: Sendable {
         }
         var all = flags.flatMap { flag in flag.spellings.map { "\($0)\t\(flag.help)" } }
         if command == CompletionArguments.self, !last.hasPrefix("-") { all = Shell.allCases.map(\.rawValue) }
-        if words.isEmpty, !last.hasPrefix("-") {
-            all = Subcommands.all.map { "\($0.name)\t\($0.configuration.abstract)" } + all
-        }
+        if !last.hasPrefix("-") { all = Self.subcommands(after: words) + all }
         return all.filter { $0.hasPrefix(last) }
+    }
+
+    /// The words that make a subcommand's name of some words.
+    private static func subcommands(after words: [String]) -> [String] {
+        let begun = words.map { $0 + " " }.joined()
+        return Subcommands.all.compactMap { type in
+            guard type.name.hasPrefix(begun) else { return nil }
+            let rest = type.name.dropFirst(begun.count)
+            return rest.contains(" ") ? nil : "\(rest)\t\(type.configuration.abstract)"
+        }
     }
 
     /// What a flag's value may be; of a list, what its last name may.
@@ -68,7 +76,8 @@ struct Completion: Sendable {
         case "context": all = contexts(words)
         case "source-sc", "dest-sc":
             all = await names(words) { try await $0.list(StorageClass.self).map(\.metadata.name) }
-        case "namespace", "exclude-namespace":
+        case "ending": all = [Transfer.Ending.copy, .move].map(\.rawValue)
+        case "namespace", "to-namespace", "exclude-namespace":
             all = await names(words) { try await $0.list(Named.self, of: .namespaces).map(\.metadata.name) }
         case "pvc", "exclude":
             let namespace = begun.split(separator: "/", omittingEmptySubsequences: false).dropLast().first.map(
@@ -98,7 +107,7 @@ struct Completion: Sendable {
     private static func classFlag(_ words: [String]) -> String? {
         switch words.first {
         case RollbackArguments.name: "dest-sc"
-        case AbortArguments.name, StatusArguments.name: nil
+        case AbortArguments.name, StatusArguments.name, TransferArguments.name: nil
         default: "source-sc"
         }
     }

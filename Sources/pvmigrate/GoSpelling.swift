@@ -6,6 +6,7 @@ enum GoSpelling {
         "set-defaults", "verbose-copy", "skip-source-validation", "preflight-validation-only",
         "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "recreate-pods",
         "update-claim-templates", "network-copy", "standing-movers", "no-early-pass", "no-events", "live", "retype",
+        "leave-stopped", "create-namespace", "overwrite",
         "help",
         "version",
     ]
@@ -15,7 +16,7 @@ enum GoSpelling {
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
         "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
         "max-outage", "copy-from", "qps", "parallel-per-node", "streams", "bandwidth-limit", "verify", "stop-timeout",
-        "accept",
+        "accept", "to-namespace", "class", "ending", "include",
     ]
     /// The flags that have one letter, too, as kubectl has it.
     static let letters = ["n": "namespace", "l": "selector"]

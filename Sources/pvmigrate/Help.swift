@@ -38,6 +38,7 @@ enum Help {
           pvmigrate --source-sc default --dest-sc mynewsc --keep-source
           pvmigrate --source-sc default --dest-sc mynewsc --retype
           pvmigrate rollback --source-sc default --dest-sc mynewsc --pvc shop/data
+          pvmigrate transfer --namespace shop --to-namespace shop-eu --create-namespace
           pvmigrate cleanup --keep-days 7 --dry-run
           pvmigrate status --source-sc default
           pvmigrate rbac | kubectl apply -f -
@@ -53,6 +54,16 @@ enum Help {
             \(list(pipeline.steps.map { ($0.name, $0.summary) }))
             """
         return last.isEmpty ? units : units + "\n  after all units:\n" + list(last)
+    }
+
+    /// What a transfer does, for each of its endings.
+    static var transfer: String {
+        """
+        \(pipeline(.copy(leavesStopped: false)))
+
+        WITH --ending move, for each unit:
+        \(list(Pipeline.move.steps.map { ($0.name, $0.summary) }))
+        """
     }
 
     private static func list(_ entries: [(name: String, summary: String)], width: Int = 17) -> String {

@@ -12,6 +12,8 @@ struct Outcome: Sendable {
         case staged
         case rolledBack = "rolled-back"
         case retyped
+        case copied
+        case moved
         case aborted
         case failed
         case interrupted
@@ -29,10 +31,12 @@ struct Outcome: Sendable {
     var report: Report?
 }
 
-extension Options.Goal {
+extension Options {
     /// What is done with claims, as messages say it while it goes on and afterwards.
-    var inWords: (doing: String, done: String) {
-        switch self {
+    var goalInWords: (doing: String, done: String) {
+        switch goal {
+        case .migrate where handover?.ending == .move: ("moving", "moved")
+        case .migrate where handover != nil: ("copying", "copied")
         case .migrate: ("migrating", "migrated")
         case .stage: ("staging", "staged")
         case .rollback: ("rolling back", "rolled back")
@@ -41,8 +45,10 @@ extension Options.Goal {
     }
 
     /// How the command ends that has done it.
-    var outcome: Outcome.Kind {
-        switch self {
+    var goalOutcome: Outcome.Kind {
+        switch goal {
+        case .migrate where handover?.ending == .move: .moved
+        case .migrate where handover != nil: .copied
         case .migrate: .migrated
         case .stage: .staged
         case .rollback: .rolledBack
@@ -55,19 +61,23 @@ extension Command {
     /// What a run has come to, and its last line.
     func outcome(_ report: Report, _ discovery: Discovery, took: Duration) -> Outcome {
         let migrated = report.claims.count(where: \.isDone)
-        let done = options.goal.inWords.done
+        let done = options.goalInWords.done
         if report.succeeded {
             var next = ""
             if options.goal == .stage {
-                next = "; `pvmigrate --live` copies what changes from now on, and swaps the claims"
+                next =
+                    options.handover == nil
+                    ? "; `pvmigrate --live` copies what changes from now on, and swaps the claims"
+                    : "; `pvmigrate transfer` copies what changes from now on, and hands the copies over"
             } else if options.keepSource, migrated > 0 {
                 next =
                     "; \(migrated.of("old volume")) kept: `pvmigrate rollback` swaps back to them, `pvmigrate cleanup` "
                     + "frees them"
             }
             if report.bytesNotMoved > 0 { next = "; \(report.bytesNotMoved.inBytes) did not have to travel" }
+            if !report.left.isEmpty { next += "; left stopped: \(report.left.joined(separator: ", "))" }
             return Outcome(
-                kind: options.goal.outcome,
+                kind: options.goalOutcome,
                 code: .done,
                 message: "done: \(migrated.of("claim")) \(done) in \(took.inWords)\(next)",
                 discovery: discovery,

@@ -29,14 +29,18 @@ enum Subcommands {
     /// In the order of `--help`.
     static var all: [any Subcommand.Type] {
         [
-            StageArguments.self, StatusArguments.self, AbortArguments.self, RollbackArguments.self,
-            CleanupArguments.self, RBACArguments.self, CompletionArguments.self,
+            StageArguments.self, TransferArguments.self, StageTransferArguments.self, AbortTransferArguments.self,
+            StatusArguments.self, AbortArguments.self, RollbackArguments.self, CleanupArguments.self,
+            RBACArguments.self, CompletionArguments.self,
         ]
     }
 
-    /// The one that the first argument names, and its own arguments.
+    /// The one that the first arguments name, and its own arguments. A name may have two words.
     static func find(in arguments: [String]) -> (type: any Subcommand.Type, arguments: [String])? {
-        all.first { $0.name == arguments.first }.map { ($0, Array(arguments.dropFirst())) }
+        let found = [2, 1].lazy.compactMap { count in
+            all.first { $0.name == arguments.prefix(count).joined(separator: " ") }.map { ($0, count) }
+        }.first
+        return found.map { ($0, Array(arguments.dropFirst($1))) }
     }
 }
 
@@ -60,6 +64,21 @@ extension RBACArguments: Subcommand {
 extension StageArguments: RunSubcommand {
     static let name = "stage"
     static let flags = "--source-sc <name> --dest-sc <name> [flags]"
+}
+
+extension TransferArguments: RunSubcommand {
+    static let name = "transfer"
+    static let flags = "--namespace <name> --to-namespace <name> [flags]"
+}
+
+extension StageTransferArguments: RunSubcommand {
+    static let name = "stage transfer"
+    static let flags = "--namespace <name> --to-namespace <name> [flags]"
+}
+
+extension AbortTransferArguments: RunSubcommand {
+    static let name = "abort transfer"
+    static let flags = "--namespace <name> --to-namespace <name> [flags]"
 }
 
 extension AbortArguments: RunSubcommand {

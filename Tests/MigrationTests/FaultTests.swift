@@ -128,7 +128,8 @@ extension World {
         return scales.compactMap { key, scale in
             guard scale > 0, cluster.get(key)?[path: ["spec", "replicas"]]?.integer == 0 else { return nil }
             let title = "\(key.resource.kind) \(key.namespace ?? "")/\(key.name)"
-            return report.stopped.contains(title) ? nil : "\(title) is at zero and the report does not say so"
+            return (report.stopped + report.left).contains(title)
+                ? nil : "\(title) is at zero and the report does not say so"
         }
     }
 }

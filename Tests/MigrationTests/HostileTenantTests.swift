@@ -61,9 +61,13 @@ struct HostileTenantTests {
         var testDescription: String { "\(command.rawValue), \(scenario.rawValue)" }
     }
 
-    private static let cases = HostileCommand.allCases.flatMap { command in
-        scenarios.map { Case(command: command, scenario: $0) }
-    }
+    private static let cases =
+        HostileCommand.allCases.flatMap { command in
+            scenarios.map { Case(command: command, scenario: $0) }
+        }
+        + [HostileCommand.migrate, .preflight, .abort].flatMap { command in
+            [Scenario.move, .copy].map { Case(command: command, scenario: $0) }
+        }
 
     private static let count = Mutex((runs: 0, cases: 0))
 

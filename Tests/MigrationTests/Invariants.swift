@@ -17,6 +17,8 @@ final class Invariants: Sendable {
         /// The claims of which a ready pod was seen on the volume that took the source volume's place, and those whose
         /// source volume was freed already when the watching began.
         var ready: Set<ObjectName>
+        /// The volumes that bear a seal; nil before the first look.
+        var sealed: Set<String>?
         /// The versions of objects and contents that were looked at last.
         var resourceVersion = 0
         var contentVersion = 0
@@ -99,7 +101,7 @@ final class Invariants: Sendable {
                 state.read(world)
                 found += dataIsSafe(world, &state) + sourcesAreKept(world) + scalesAreKept(world)
                 found += copiesAreWhole(world, &state) + bystandersAreLeft(world) + workloadsAreReady(world, &state)
-                found += sharedStorageIsKept(world)
+                found += sharedStorageIsKept(world) + handoverIsRight(world) + sealedCopiesAreWhole(world, &state)
             }
             if !found.isEmpty, state.requestsToViolation == nil { state.requestsToViolation = state.requests.count }
             state.violations += found.map { "after \(what): \($0)" }
@@ -149,9 +151,10 @@ final class Invariants: Sendable {
             {
                 return nil
             }
-            guard let claim = world.object(.persistentVolumeClaims, name),
+            guard let claim = world.object(.persistentVolumeClaims, world.later(name)),
                 claim[path: ["status", "phase"]] == "Bound",
-                let destination = claim[path: ["spec", "volumeName"]]?.string, destination != source.volume,
+                let destination = claim[path: ["spec", "volumeName"]]?.string,
+                (destination == source.volume) == (world.handover?.ending == .move),
                 world.object(.persistentVolumes, ObjectName(destination, in: nil))?[path: ["spec", "claimRef", "uid"]]
                     == claim[path: ["metadata", "uid"]]
             else { return "2: the source volume of \(name) is released before its new claim is bound" }
@@ -165,6 +168,7 @@ final class Invariants: Sendable {
             guard let workload = world.cluster.get(key), workload[path: ["spec", "replicas"]]?.integer == 0, scale > 0,
                 workload[path: ["metadata", "annotations", Marks.scale]]?.string != String(scale)
             else { return nil }
+            if world.mayStayStopped { return nil }
             // An operator brings it to zero where its custom resource is.
             if workload[path: ["metadata", "ownerReferences"]] != nil { return nil }
             return "3: \(key.resource.kind) \(key.name) is at zero without its scale"
@@ -175,7 +179,9 @@ final class Invariants: Sendable {
     /// goes, another volume holds the very same files.
     private func copiesAreWhole(_ world: World, _ state: inout State) -> [String] {
         world.sources.compactMap { name, source in
-            guard !state.deleted.contains(name), world.isDeleted(name) else { return nil }
+            guard !state.deleted.contains(name), world.isDeleted(name), world.handover?.ending != .move else {
+                return nil
+            }
             state.deleted.insert(name)
             let original = state.copies[source.volume]?.content
             let isCopied = state.copies.contains { volume, copy in
@@ -205,6 +211,52 @@ final class Invariants: Sendable {
         world.sharedAndFreed.subtracting(shared).sorted().map {
             "9: the volume \($0) has the policy Delete, and is not alone"
         }
+    }
+
+    /// 10: a copy leaves the source claim as it is; and never are two claims bound to one storage.
+    private func handoverIsRight(_ world: World) -> [String] {
+        guard let handover = world.handover else { return [] }
+        var violations: [String] = []
+        for (name, source) in world.sources where handover.ending == .copy {
+            let claim = world.object(.persistentVolumeClaims, name)
+            if world.isDeleted(name) || claim?[path: ["spec", "volumeName"]]?.string != source.volume {
+                violations.append("10: the source claim \(name) is not as it was")
+            }
+        }
+        var holders: [JSON: String] = [:]
+        for claim in world.cluster.list(.persistentVolumeClaims) where claim[path: ["status", "phase"]] == "Bound" {
+            let volume = claim[path: ["spec", "volumeName"]]?.string ?? ""
+            guard let storage = world.storage(of: volume) else { continue }
+            if let other = holders.updateValue("\(claim.name)", forKey: storage) {
+                violations.append("10: \(claim.name) and \(other) are bound to one storage")
+            }
+        }
+        return violations
+    }
+
+    /// 11: what is sealed as a copy for another claim holds the very same files as its source, which no pod uses.
+    private func sealedCopiesAreWhole(_ world: World, _ state: inout State) -> [String] {
+        guard world.handover?.ending == .copy else { return [] }
+        let sealed = world.cluster.list(.persistentVolumes).filter {
+            $0[path: ["metadata", "annotations", Marks.manifest]] != nil
+        }
+        let before = state.sealed ?? Set(sealed.map(\.name.name))
+        state.sealed = Set(sealed.map(\.name.name))
+        var violations: [String] = []
+        for volume in sealed where !before.contains(volume.name.name) {
+            let marks = volume[path: ["metadata", "annotations"]]
+            guard let claim = marks?[Marks.sourceClaim]?.string else { continue }
+            let name = ObjectName(claim, in: marks?[Marks.sourceNamespace]?.string)
+            let original = world.sources[name].flatMap { state.copies[$0.volume]?.content }
+            if original == nil || state.copies[volume.name.name]?.content != original {
+                violations.append("11: \(volume.name.name) is sealed, and does not hold what \(name) does")
+            }
+            let users = world.cluster.list(.pods).filter { $0.mounts(name) }
+            if let user = users.first {
+                violations.append("11: \(volume.name.name) is sealed while \(user.name) uses \(name)")
+            }
+        }
+        return violations
     }
 
     /// 5: what is not of this migration is never changed.
@@ -306,6 +358,17 @@ extension ObjectKey {
 }
 
 extension World {
+    /// The name that a claim has afterwards.
+    fileprivate func later(_ claim: ObjectName) -> ObjectName { handover?.destination(of: claim) ?? claim }
+
+    /// Whether workloads may stay at zero, since their claims have what they are to have elsewhere.
+    fileprivate var mayStayStopped: Bool {
+        guard let handover, handover.ending == .move || handover.leavesStopped else { return false }
+        return claims.allSatisfy {
+            object(.persistentVolumeClaims, later($0))?[path: ["status", "phase"]] == "Bound"
+        }
+    }
+
     /// The volumes with the policy Delete whose storage is that of another volume, too.
     fileprivate var sharedAndFreed: Set<String> {
         var volumes: [JSON: [JSON]] = [:]
@@ -328,6 +391,7 @@ extension World {
     /// Whether the storage of the volume that the claim had is freed, or going to be.
     fileprivate func isFreed(_ name: ObjectName) -> Bool {
         guard let source = sources[name], isDeleted(name) else { return false }
+        if handover != nil, volume(of: later(name)) == source.volume { return false }
         let others = cluster.list(.persistentVolumes).compactMap { $0[path: ["metadata", "name"]]?.string }
         if let storage = source.storage,
             others.contains(where: { $0 != source.volume && self.storage(of: $0) == storage })
@@ -345,6 +409,7 @@ extension World {
         for claim in claims.sorted() { found += shortcomings(of: claim) }
         for (key, scale) in scales {
             let workload = cluster.get(key)
+            let scale = mayStayStopped ? 0 : scale
             if workload?[path: ["spec", "replicas"]]?.integer != Int64(scale) {
                 found.append("\(key.resource.kind) \(key.name) has not its scale of \(scale)")
             }
@@ -354,16 +419,17 @@ extension World {
     }
 
     private func shortcomings(of claim: ObjectName) -> [String] {
-        guard let object = object(.persistentVolumeClaims, claim) else { return ["\(claim) is gone"] }
+        let later = later(claim)
+        guard let object = object(.persistentVolumeClaims, later) else { return ["\(later) is gone"] }
         var found: [String] = []
         func expect(_ path: [String], _ value: JSON?) {
             if object[path: path] != value {
                 found.append("\(claim): \(path.joined(separator: ".")) is \(object[path: path] ?? .null)")
             }
         }
-        expect(["spec", "storageClassName"], .string(to))
+        expect(["spec", "storageClassName"], .string(handover.map { $0.storageClass(for: from) ?? from } ?? to))
         expect(["status", "phase"], "Bound")
-        guard let name = volume(of: claim), let volume = self.object(.persistentVolumes, ObjectName(name, in: nil))
+        guard let name = volume(of: later), let volume = self.object(.persistentVolumes, ObjectName(name, in: nil))
         else {
             return found + ["\(claim) has no volume"]
         }
@@ -398,7 +464,7 @@ extension World {
                 let isSource = object[path: ["spec", "storageClassName"]]?.string == from
                 if resource == .persistentVolumes, isSource, sourcesLater != .gone { continue }
                 for key in object[path: ["metadata", "annotations"]]?.object?.keys.sorted() ?? []
-                where key.hasPrefix(Marks.claim) && key != Marks.accessMode {
+                where key.hasPrefix(Marks.claim) && ![Marks.accessMode, Marks.origin].contains(key) {
                     found.append("\(resource.kind) \(name) still bears \(key)")
                 }
             }
@@ -407,7 +473,7 @@ extension World {
         for volume in cluster.list(.persistentVolumes)
         where volume[path: ["spec", "storageClassName"]]?.string == from {
             let name = volume[path: ["metadata", "name"]]?.string ?? ""
-            if bystanders[ObjectKey(.persistentVolumes, nil, name)] != nil { continue }
+            if bystanders[ObjectKey(.persistentVolumes, nil, name)] != nil || handover != nil { continue }
             let isKept = volume[path: ["metadata", "annotations", Marks.kept]] != nil
             let isReleased =
                 volume[path: ["status", "phase"]] == "Released"

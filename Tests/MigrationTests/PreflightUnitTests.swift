@@ -23,7 +23,7 @@ private func claim(
             "spec": spec, "status": ["phase": "Bound"],
         ]
     }
-    var state = ClaimState(Transfer(of: ObjectName(name, in: namespace), uid: ""))
+    var state = ClaimState(Transfer(of: ObjectName(name, in: namespace), uid: "", storageClass: "fast"))
     let spec: JSON = [
         "accessModes": .array(modes.map(JSON.string)), "volumeMode": .string(volumeMode), "volumeName": .string(name),
         "resources": ["requests": ["storage": .string(size)]],

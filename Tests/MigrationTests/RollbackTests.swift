@@ -358,7 +358,7 @@ extension World {
                     if leaked.contains(object[path: ["metadata", "name"]]?.string ?? "") { return [] }
                     let annotations = object[path: ["metadata", "annotations"]]?.object ?? [:]
                     if butKept, annotations[Marks.kept] != nil, annotations[Marks.manifest] == nil { return [] }
-                    return annotations.keys.filter { $0.hasPrefix(Marks.claim) }.sorted().map {
+                    return annotations.keys.filter { $0.hasPrefix(Marks.claim) && $0 != Marks.origin }.sorted().map {
                         "\(resource.kind) \(object[path: ["metadata", "name"]]?.string ?? "") \($0)"
                     }
                 }

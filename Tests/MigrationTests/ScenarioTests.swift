@@ -41,6 +41,12 @@ enum Scenario: String, CaseIterable, Sendable {
     /// With `--retype`, of volumes that are attached, and back again.
     case retype
     case retypeBack
+    /// To another namespace: the volume itself, and a copy of it.
+    case move
+    case copy
+    /// The same of a StatefulSet that owns its claims; the copies are of other classes, on nodes of their pods.
+    case moveSet
+    case copySet
     /// A run of the Go tool that was cut off when it had copied, and one that was while it swapped.
     case goTool
     case goToolSwap
@@ -56,6 +62,18 @@ enum Scenario: String, CaseIterable, Sendable {
         if self == .twoNamespaces { options.parallel = 1 }
         if [.retype, .retypeBack].contains(self) { options.goal = .retype }
         if self == .retypeBack { swap(&options.sourceClass, &options.destinationClass) }
+        if isTransfer {
+            options.handover = Handover(
+                to: World.otherNamespace,
+                ending: [.move, .moveSet].contains(self) ? .move : .copy
+            )
+            options.selection.namespaces = ["shop"]
+            let names =
+                [.move, .copy].contains(self) ? ["data"] : ["data", "logs"].flatMap { ["\($0)-db-0", "\($0)-db-1"] }
+            // Others have claims there, too.
+            options.selection.claims = Set(names.map { ObjectName($0, in: "shop") })
+        }
+        if self == .copySet { options.handover?.classes = [World.source: World.destination] }
         options.keepSource = self == .keepSource
         options.setDefaults = self == .setDefaults
         options.recordsEvents = self == .retain
@@ -68,23 +86,30 @@ enum Scenario: String, CaseIterable, Sendable {
         return options
     }
 
+    /// Whether the claims go to another namespace.
+    var isTransfer: Bool { [.move, .copy, .moveSet, .copySet].contains(self) }
+
     /// - Parameter alone: without the objects of others that a migration has to leave as they are.
     func world(seed: UInt64 = 1, alone: Bool = false) -> World {
         var world: World
         switch self {
         case .retain: world = World(seed: seed, policy: "Retain")
-        case .waitForFirstConsumer: world = World(seed: seed, waitForFirstConsumer: true)
+        case .waitForFirstConsumer, .copySet: world = World(seed: seed, waitForFirstConsumer: true)
         case .hostPath: world = World(seed: seed, provisioner: Behaviour.hostPath)
         case .lostRaces: world = World(seed: seed, lostRaces: 1)
         case .retype: world = World(seed: seed, provisioner: "disk.csi.example.com")
         default: world = World(seed: seed)
+        }
+        if isTransfer {
+            world.make(.namespaces, nil, ["metadata": ["name": .string(World.otherNamespace)]])
         }
         if [.standing, .standingLive, .standingSet].contains(self) { world.letMoversStand() }
         // Some of the others' claims are of the class that the way back begins at.
         if !alone, self != .retypeBack { world.addBystanders() }
         switch self {
         case .deployment, .retain, .waitForFirstConsumer, .hostPath, .lostRaces, .keepSource, .setDefaults, .live,
-            .standing, .standingLive, .retype, .retypeBack, .goTool, .goToolSwap:
+            .standing, .standingLive, .retype, .retypeBack, .goTool, .goToolSwap, .move,
+            .copy:
             world.addClaim("data")
             world.addDeployment("web", claims: ["data"])
         case .statefulSet: world.addStatefulSet("db", templates: ["data", "logs"], replicas: 3)
@@ -111,6 +136,8 @@ enum Scenario: String, CaseIterable, Sendable {
                 .job: .jobs, .cronJob: .cronJobs,
             ]
             world.addOwner(resources[self] ?? .pods, "web", claim: "data")
+        case .moveSet, .copySet:
+            world.addStatefulSet("db", templates: ["data", "logs"], replicas: 2, whenDeleted: "Delete")
         case .claimTemplates:
             world.addStatefulSet("db", templates: ["data"], replicas: 2, whenDeleted: "Delete")
             world.hasNewTemplates = true
@@ -137,6 +164,7 @@ enum Scenario: String, CaseIterable, Sendable {
         }
         if self == .keepSource { world.sourcesLater = .kept }
         if self == .goToolSwap { world.sourcesLater = .left }
+        world.handover = options.handover
         world.hasNewDefault = self == .setDefaults
         return world
     }

@@ -7,7 +7,7 @@ import Testing
 
 extension World {
     /// What a run finds.
-    fileprivate func find(_ options: Options) -> (discovery: Discovery, failure: String?) {
+    func find(_ options: Options) -> (discovery: Discovery, failure: String?) {
         let found = Mutex(Discovery())
         let run = migrate(
             options,

@@ -9,6 +9,7 @@ import Testing
 struct World: Sendable {
     static let source = "slow"
     static let destination = "fast"
+    static let otherNamespace = "shop-eu"
 
     var cluster: Cluster
     /// The workloads as they were made, by kind and name: their scale is to be the same afterwards.
@@ -39,6 +40,9 @@ struct World: Sendable {
 
     /// True where claim templates are to name the destination class afterwards.
     var hasNewTemplates = false
+
+    /// The transfer that the world goes through in place of a migration.
+    var handover: Handover?
 
     enum Fate {
         case gone

@@ -247,6 +247,11 @@ struct CommandTests {
             case .staged: try shop.stage("--output=json")
             case .rolledBack: try shop.rolledBack()
             case .retyped: try shop.run("--output=json", "--retype")
+            case .copied, .moved:
+                try shop.run(
+                    proposed: "pvmigrate transfer --namespace shop --to-namespace shop-eu --create-namespace "
+                        + "--output=json --ending \(kind == .moved ? "move" : "copy")"
+                )
             case .aborted: try shop.abort("--output=json")
             case .failed: try shop.run("--output=json", "--context=none")
             case .interrupted:

@@ -59,6 +59,7 @@ struct CompletionTests {
         #expect(all.first == "stage" && all.contains("status") && all.contains("--dest-size"))
         #expect(!all.contains(Completion.hiddenCommand))
         #expect(try complete("sta") == ["stage", "status"])
+        #expect(try complete("stage", "tr") == ["transfer"])
         #expect(try complete("rollback", "--disc") == ["--discard-changes"])
         #expect(try complete("status", "--disc") == [])
         #expect(try complete("--output", "j") == ["json", "jsonl"])

@@ -52,7 +52,7 @@ struct GoSpellingTests {
     @Test("is known for every flag that --help shows")
     func complete() async {
         var pages: [String] = []
-        for command in [[]] + Subcommands.all.map({ [$0.name] }) {
+        for command in [[]] + Subcommands.all.map({ Self.words($0.name) }) {
             let console = Console()
             let surroundings = console.surroundings(time: .instant) { _ in
                 throw TransportError(.configuration, "asked")

@@ -113,7 +113,7 @@ struct RollbackCommandTests {
             planned["options"]
                 == [
                     "sourceStorageClass": "slow", "destinationStorageClass": "fast", "namespace": .null,
-                    "selection": .null,
+                    "selection": .null, "toNamespace": .null, "ending": .null,
                 ]
         )
         let object = try Self.object(try shop.rollback("--output=json", "--namespace=shop"))
@@ -122,7 +122,7 @@ struct RollbackCommandTests {
             object["options"]
                 == [
                     "sourceStorageClass": "slow", "destinationStorageClass": "fast", "namespace": "shop",
-                    "selection": .null,
+                    "selection": .null, "toNamespace": .null, "ending": .null,
                 ]
         )
         let claim = try #require(object["claims"]?.array?.first)

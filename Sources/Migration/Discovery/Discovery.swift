@@ -17,6 +17,8 @@ public struct Discovery: Sendable {
     var withoutRoom: Set<Transfer.ID> = []
     /// The number of claims of the class that each filter leaves out, by the filter's phrase.
     var leftOut: [String: Int] = [:]
+    /// The number of claims that a transfer has copied before, and that are left alone.
+    var copiedBefore = 0
     /// Notes for a person that stop nothing, such as volumes without a claim.
     public internal(set) var notes: [Obstacle] = []
     public internal(set) var classes: [StorageClass] = []
@@ -24,8 +26,12 @@ public struct Discovery: Sendable {
     var routes: [Transfer.ID: Route] = [:]
     /// The namespaces in which units go one by one, because a quota has room for only one at a time.
     var oneByOne: Set<String> = []
-    /// True where there is nothing to migrate and nothing to start again.
-    public var isEmpty: Bool { units.isEmpty && forgotten.isEmpty && passedOver.isEmpty }
+    /// The objects besides claims that a transfer takes along.
+    public internal(set) var objects: [PlannedObject] = []
+    /// True where there is nothing to migrate, nothing to write and nothing to start again.
+    public var isEmpty: Bool {
+        units.isEmpty && forgotten.isEmpty && passedOver.isEmpty && !objects.contains(where: \.isWritten)
+    }
 
     /// Makes a discovery that found nothing.
     public init() {}

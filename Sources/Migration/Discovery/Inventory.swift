@@ -4,6 +4,8 @@ import Kubernetes
 struct Inventory: Sendable {
     var volumes: [String: PersistentVolume]
     var claims: [ObjectName: PersistentVolumeClaim]
+    /// The claims that are in the namespace of a transfer's destinations.
+    var targets: [ObjectName: PersistentVolumeClaim] = [:]
     private var claimsByUID: [String: PersistentVolumeClaim]
     /// The seals of volumes, by the volumes' names.
     private let seals: [String: Seal]
@@ -79,7 +81,10 @@ struct Inventory: Sendable {
         _ goal: Options?
     ) -> ClaimState {
         let uid = seal?.uid ?? claims[name]?.metadata.uid
-        var state = ClaimState(transfer(of: name, uid: uid, goal), claim: claims[name], seal: seal)
+        var state = ClaimState(transfer(of: name, uid: uid, goal, seal), claim: claims[name], seal: seal)
+        if !state.transfer.isInPlace {
+            state.target = targets[state.transfer.destination] ?? claims[state.transfer.destination]
+        }
         state.transfer.ownerOfPods = DataOwner(of: name, in: users)
         state.source = (seal?.sourceVolume ?? state.claim?.spec.volumeName).flatMap { volumes[$0] }
         state.destination = destination
@@ -93,12 +98,18 @@ struct Inventory: Sendable {
         return state
     }
 
-    private func transfer(of name: ObjectName, uid: String?, _ goal: Options?) -> Transfer {
-        let storageClass = classes.first { $0.metadata.name == goal?.destinationClass }
+    private func transfer(of name: ObjectName, uid: String?, _ goal: Options?, _ seal: Seal? = nil) -> Transfer {
+        let asked = goal.flatMap { $0.storageClass(for: seal?.sourceClass ?? claims[name]?.storageClassName) }
+        let storageClass = classes.first { $0.metadata.name == asked }
+        let plan =
+            seal?.plan ?? goal?.plan(for: name) ?? planWritten(for: uid ?? "", name)
+            ?? TransferPlan(destination: name, ending: .replace)
         var transfer = Transfer(
             of: name,
             uid: uid ?? "",
-            storageClass: goal?.destinationClass,
+            to: plan.destination,
+            ending: plan.ending,
+            storageClass: asked,
             bindsAtOnce: storageClass?.waitsForFirstConsumer != true,
             method: goal?.pipeline.method ?? .copy
         )
@@ -107,11 +118,22 @@ struct Inventory: Sendable {
         return transfer
     }
 
+    /// Returns the plan that volumes tell of a transfer to another name; nil where there is none.
+    private func planWritten(for uid: String, _ name: ObjectName) -> TransferPlan? {
+        if let seal = sealed[uid]?.first.flatMap({ seals[$0.metadata.name] }) { return seal.plan }
+        let source = claims[name]?.spec.volumeName.flatMap { volumes[$0] }
+        guard let source, source.spec.claimRef?.uid == uid else { return nil }
+        let isUnderWay = source.metadata.annotation(Marks.sourceUID) == uid
+        return isUnderWay || source.metadata.annotation(Marks.stagingUID) != nil ? source.markedPlan : nil
+    }
+
     /// Returns the seal of a volume, where it counts.
     func seal(of volume: PersistentVolume) -> Seal? {
         guard let seal = seals[volume.metadata.name] else { return nil }
         // A claim that cannot be read cannot be said to be gone.
         guard unreadable(.claims, seal.name) == nil else { return seal }
+        let isAlive = claims[seal.name]?.metadata.uid == seal.uid
+        if isAlive, seals.values.contains(where: seal.isOfOneMoment) { return seal }
         let source = seal.sourceVolume.flatMap { volumes[$0] }
         return seal.counts(on: volume, claim: claims[seal.name], source: source, isCopied: false) ? seal : nil
     }
@@ -184,9 +206,11 @@ struct Inventory: Sendable {
     func isFinished(_ workload: Workload) -> Bool {
         let sealed = Set(volumes.values.compactMap { seal(of: $0)?.name })
         let lost = Set(volumes.values.compactMap { lostClaim(of: $0, nil)?.name })
+        // The Go tool may have deleted a claim, and not created it anew.
+        let goTools = Set(volumes.values.compactMap { GoMarks($0)?.claim }.filter { claims[$0] == nil })
         return workload.claimNames.allSatisfy { name in
             let name = ObjectName(name, in: workload.name.namespace)
-            if sealed.contains(name) || lost.contains(name) { return false }
+            if sealed.contains(name) || lost.contains(name) || goTools.contains(name) { return false }
             let state = state(of: name, seal: nil, destination: nil, nil)
             // Nothing is started without proof, and an unproven claim may be a staging claim of the Go tool.
             return state.claim == nil || state.staging == nil && !state.isProtected && seemingStaging(of: state) == nil

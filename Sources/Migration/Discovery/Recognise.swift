@@ -10,6 +10,8 @@ struct Recognition {
     private(set) var notes: [Obstacle] = []
     /// Claims of the source class with our marks and without proof.
     private(set) var passedOver: [Obstacle] = []
+    /// The claims that a transfer has copied before.
+    private(set) var transferred: [ObjectName] = []
     /// The claims that somebody deleted in the middle of their migration.
     private var lost: [ClaimState] = []
 
@@ -32,7 +34,7 @@ struct Recognition {
             if options.pipeline.goesToKept { addKept(kept) }
         } else if options.pipeline.goesToKept {
             return
-        } else if let marks = GoMarks(volume), options.destinations.admits(volume),
+        } else if options.handover == nil, let marks = GoMarks(volume), options.destinations.admits(volume),
             options.selection.whatLeavesOut(marks.claim) == nil, addGoTools(marks)
         {
             return
@@ -47,8 +49,20 @@ struct Recognition {
 
     private mutating func addSealed(_ volume: PersistentVolume, _ seal: Seal) {
         guard inventory.includes(seal, on: volume, options.selection) else { return }
-        if options.sources.admits(seal), options.destinations.admits(volume) {
-            states.append(state(of: seal.name, seal: seal, destination: volume))
+        if !options.asks(for: seal) {
+            guard options.sources.admits(seal) || options.sources.admits(volume) else { return }
+            notes.append(
+                Obstacle(
+                    namespace: seal.name.namespace,
+                    resource: volume.title,
+                    message: "is in the middle of another migration of \(seal.name). \(seal.wayOut(of: volume))"
+                )
+            )
+        } else if options.sources.admits(seal), options.destinations.admits(volume) {
+            var state = state(of: seal.name, seal: seal, destination: volume)
+            // It counts because another copy of the same moment does.
+            state.copied = seal.ending == .copy && !seal.isDeleting && state.sourceClaim != nil
+            states.append(state)
         } else if options.sources.admits(volume), !options.sources.admits(seal) {
             notes.append(
                 Obstacle(
@@ -90,7 +104,7 @@ struct Recognition {
         case .none(let note):
             if let state = inventory.lostClaim(of: volume, options) {
                 lost.append(state)
-            } else {
+            } else if options.handover == nil {
                 notes.append(note)
             }
         }
@@ -113,6 +127,20 @@ struct Recognition {
         if claim.isMarked, volume.metadata.annotation(Marks.sourceUID) != claim.metadata.uid {
             notes.append(claim.noteOfUnproven)
             passedOver.append(claim.noteOfUnproven)
+            return
+        }
+        let made = inventory.transferred(claim.name, uid: claim.metadata.uid, options)
+        if let made, options.handover?.ending == .copy {
+            transferred.append(claim.name)
+            notes.append(
+                Obstacle(
+                    namespace: claim.metadata.namespace,
+                    resource: claim.title,
+                    message:
+                        "has a copy since \(made.metadata.creationTimestamp ?? "?"), \(made.name): delete that to have "
+                        + "it copied again"
+                )
+            )
             return
         }
         let state = state(of: claim.name)
@@ -160,6 +188,7 @@ struct Recognition {
     private mutating func mergeLost() {
         let sealed = Set(states.filter { $0.seal != nil }.map(\.name))
         let uids = Set(inventory.volumes.values.compactMap { inventory.seal(of: $0)?.uid })
+        for state in states where state.seal == nil && sealed.contains(state.name) { obstacles[state.id] = nil }
         states.removeAll { $0.seal == nil && sealed.contains($0.name) }
         for state in lost where !sealed.contains(state.name) && !uids.contains(state.source?.spec.claimRef?.uid ?? "") {
             let why = Obstacle(namespace: state.name.namespace, resource: state.title, message: state.wayBack)
@@ -170,13 +199,15 @@ struct Recognition {
                 notes.append(why)
             }
         }
+        // A transfer to a name that is taken twice is refused later.
+        guard options.handover == nil else { return }
         var taken: Set<ObjectName> = []
         states.removeAll { !taken.insert($0.transfer.destination).inserted }
     }
 
     /// Adds claims of the source class that no volume of the class names. They must be bound first.
     private mutating func addUnbound() {
-        let busy = Set(states.map(\.name))
+        let busy = Set(states.map(\.name) + states.filter { $0.seal != nil }.map(\.transfer.destination))
         for claim in inventory.claims.values.sorted(by: { $0.name < $1.name })
         where options.sources.admits(claim) {
             guard inventory.includes(claim.name, options.selection), !busy.contains(claim.name),

@@ -18,7 +18,7 @@ struct UsageSearch: Sendable {
         var claims = MountedClaims(inventory)
         var search = OwnerSearch(source, inventory, options, workloads)
         // A rebound claim only waits until its workload is ready. Nothing is stopped for it.
-        let rebound = Set(states.filter(\.isRebound).map(\.name))
+        let rebound = Set(states.filter { $0.isRebound || $0.isApart }.map(\.name))
         for pod in inventory.users where !pod.neverRuns {
             let mounted = Set(pod.claimNames.map { ObjectName($0, in: pod.metadata.namespace) })
             guard !mounted.isDisjoint(with: names) else { continue }

@@ -23,7 +23,7 @@ struct Placement: Equatable {
         let volumes = [state.source, state.givenDestination].compactMap(\.self)
         let marked = volumes.lazy.compactMap { $0.metadata.annotation(Marks.sourceNode) }.first
         // A tenant may name any node in the claim. It is a wish, and opens no node that takes no pods.
-        node = marked ?? state.claim?.metadata.annotation("volume.kubernetes.io/selected-node")
+        node = marked ?? state.claim?.metadata.annotation(PersistentVolumeClaim.selectedNode)
         onlyThere = marked != nil && volumes.contains(where: \.isOfOneNodeUnsaid)
         consumer = state.transfer.consumer
     }

@@ -107,13 +107,14 @@ struct StandIns: Sendable {
             "spec": [
                 "accessModes": .array((claim.spec.accessModes ?? []).map { JSON($0) }), "dataSource": origin,
                 "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
-                "storageClassName": .string(options.sourceClass), "volumeMode": JSON(claim.volumeMode),
+                "storageClassName": .string(claim.storageClassName ?? ""), "volumeMode": JSON(claim.volumeMode),
             ],
         ]
         var made = try await source.create(PersistentVolumeClaim.self, in: namespace, manifest)
         _ = try await volumes.annotate(original, [Marks.copyUID: .string(made.metadata.uid)])
         findings.note { $0.standIns[state.id] = nil }
-        let storageClass = try await source.list(StorageClass.self).first { $0.metadata.name == options.sourceClass }
+        let className = claim.storageClassName
+        let storageClass = try await source.list(StorageClass.self).first { $0.metadata.name == className }
         var passed = state
         passed.transfer.ownerOfPods = state.owner
         passed.source = nil

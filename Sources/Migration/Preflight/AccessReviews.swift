@@ -26,7 +26,7 @@ struct AccessReviews: Sendable {
     /// - Parameter discovery: The discovery; nil where it failed, to say why.
     func obstacles(_ discovery: Discovery?) async -> [Obstacle] {
         let needed = Permissions.needed(for: options)
-        let besides = (discovery.map(Permissions.needed) ?? []).filter { !needed.contains($0) }
+        let besides = (discovery.map { Permissions.needed(for: $0, options) } ?? []).filter { !needed.contains($0) }
         return await reviews(of: needed + besides).flatMap(obstacles)
     }
 

@@ -36,7 +36,7 @@ struct AdmissionCheck: Sendable {
 
     private func dryRun(stagingClaimOf state: ClaimState) async -> [Obstacle] {
         do {
-            let manifest = try Stage.stagingManifest(of: state, class: options.destinationClass)
+            let manifest = try Stage.stagingManifest(of: state)
             try await destination.create(.claims, in: state.name.namespace, manifest, dryRun: true)
             return []
         } catch is Refusal {
@@ -50,7 +50,10 @@ struct AdmissionCheck: Sendable {
     private func dryRun(successorOf state: ClaimState) async -> [Obstacle] {
         do {
             _ = try state.accessModes()
-            let why = try await successor.hindrance(of: state)
+            let why = try await successor.hindrance(
+                of: state,
+                namespaceComes: options.handover?.createsNamespace == true || !options.pipeline.makesTargets
+            )
             return why.map { [Obstacle(namespace: state.name.namespace, resource: state.title, message: $0)] } ?? []
         } catch is Refusal {
             return []

@@ -7,8 +7,8 @@ struct SnapshotWarning: Sendable {
     private let lists: SelectedObjects
 
     init(_ context: Context) {
-        // A retype frees nothing.
-        keepsAll = context.options.keepSource || context.options.pipeline.retypes
+        // A retype and a transfer free nothing.
+        keepsAll = context.options.keepSource || context.options.pipeline.retypes || context.options.handover != nil
         journal = context.journal
         lists = SelectedObjects(context.source, context.options.selection)
     }
@@ -45,7 +45,9 @@ extension Inventory {
     /// claims.
     func dependents(of states: [ClaimState]) -> [Obstacle] {
         let uids = Dictionary(
-            states.compactMap { state in state.sourceClaim.map { ($0.metadata.uid, state.name) } },
+            states.filter { $0.transfer.ending != .copy }.compactMap { state in
+                state.sourceClaim.map { ($0.metadata.uid, state.name) }
+            },
             uniquingKeysWith: { first, _ in first }
         )
         let objects: [(title: String, metadata: ObjectMeta)] =

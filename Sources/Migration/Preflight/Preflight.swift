@@ -27,12 +27,20 @@ public struct Preflight: Sendable {
         ) { context, discovery, _ in await AccessReviews(context).obstacles(discovery) },
         Check(
             name: "selection",
-            summary: "what --pvc names is there to be migrated"
+            summary: "what --pvc and --include name is there, and may go"
         ) { _, discovery, _ in discovery.unmatched },
         Check(
             name: "owners",
             summary: "claims are bound, no other volume is their storage, and their pods belong to what can be stopped"
         ) { _, discovery, _ in discovery.units.flatMap(\.obstacles) },
+        Check(
+            name: "namespace",
+            summary: "in a transfer, the namespace of the destinations exists, or may be created"
+        ) { context, _, _ in try await TargetNamespace(context).obstacles() },
+        Check(
+            name: "objects",
+            summary: "with --include, the other namespace takes the objects"
+        ) { context, discovery, _ in try await Objects(context).hindrances(of: discovery.objects) },
         Check(
             name: "names",
             summary: "staging claims have names of their own, and claims can be carried over"
@@ -97,7 +105,7 @@ public struct Preflight: Sendable {
         await context.journal.orWarn("snapshots") { try await SnapshotWarning(context).warn(discovery) }
         await context.journal.orWarn("advice") { try await Advice(context).give(discovery) }
         let options = context.options
-        let hasDestination = discovery.destination(options) != nil
+        let hasDestination = discovery.destination(options) != nil || options.handover != nil
         let checks = Preflight.checks.filter {
             // A rollback and a retype make no new volumes.
             ($0.runsWithoutDestination || hasDestination) && !($0.createsObjects && options.pipeline.method != .copy)
@@ -148,7 +156,9 @@ extension Discovery {
     /// other units are done.
     var claimsToStage: [ClaimState] {
         units.flatMap(\.claims).filter { state in
-            guard state.staging == nil, state.transfer.method != .retype, !withoutRoom.contains(state.id) else {
+            guard state.staging == nil, ![.retype, .handOver].contains(state.transfer.method),
+                !withoutRoom.contains(state.id)
+            else {
                 return false
             }
             return [.protect(.protect), .stage(.create)].contains(state.next)

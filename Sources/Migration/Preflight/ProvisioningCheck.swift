@@ -42,18 +42,18 @@ struct ProvisioningCheck: Sendable {
             try await createPod(of: trial)
             if let why = try await interruption.cancelling({ [trial] in try await awaitSuccess(of: trial) }) {
                 reduced = trial.withoutShell(after: why)
-                if reduced == nil { obstacles.append(trial.failed(why, class: options.destinationClass)) }
+                if reduced == nil { obstacles.append(trial.failed(why)) }
             } else {
                 if let pod = try await client.find(Pod.self, trial.podName) {
                     await labels.learn(from: pod, container: Trial.container)
                 }
-                journal.info("StorageClass \(options.destinationClass)", trial.passed(in: time.now() - began))
+                journal.info("StorageClass \(trial.storageClass)", trial.passed(in: time.now() - began))
             }
         } catch is CancellationError {
             // An interrupted trial has neither passed nor failed.
         } catch {
             let reason = (error as? APIError)?.message ?? "\(error)"
-            obstacles.append(trial.failed(reason, class: options.destinationClass))
+            obstacles.append(trial.failed(reason))
         }
         obstacles += await removal.remove(trial)
         if let reduced, obstacles.isEmpty {

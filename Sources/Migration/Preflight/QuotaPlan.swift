@@ -68,7 +68,11 @@ extension ClaimState {
         func bytes(_ claim: PersistentVolumeClaim?) -> Int64 { claim?.spec.resources?.requests?["storage"]?.bytes ?? 0 }
         let staged = bytes(ownStaging)
         var demand = Demand()
-        if seal == nil, transfer.method == .retype {
+        if !transfer.isInPlace, seal != nil || transfer.method == .handOver {
+            let gone = transfer.ending == .move ? sourceClaim : ownStaging
+            demand.later = Demand.Amount(claims: gone == nil ? 0 : -1, bytes: -bytes(gone))
+            demand.laterOfClass = demand.later
+        } else if seal == nil, transfer.method == .retype {
             demand.retyped = Demand.Amount(claims: 1, bytes: bytes(claim))
             demand.laterOfClass = demand.retyped
         } else if seal == nil {
@@ -83,6 +87,11 @@ extension ClaimState {
             demand.later = Demand.Amount(claims: ownStaging == nil ? 0 : -1, bytes: successor - bytes(claim))
             demand.later += Demand.Amount(bytes: -staged)
             demand.laterOfClass = Demand.Amount(claims: ownStaging == nil ? 1 : 0, bytes: successor - staged)
+            if !transfer.isInPlace {
+                // The staging claim is gone in the end, and its successor is in another namespace.
+                demand.later = Demand.Amount(claims: ownStaging == nil ? 0 : -1, bytes: -staged)
+                demand.laterOfClass = demand.later
+            }
         } else if let claim = sourceClaim, ownStaging != nil {
             demand.later = Demand.Amount(claims: -1, bytes: -staged)
             demand.laterOfClass = Demand.Amount(claims: 0, bytes: min(staged, bytes(claim)) - staged)
@@ -94,6 +103,19 @@ extension ClaimState {
             (demand.later, demand.laterOfClass) = (demand.staging, demand.staging)
         }
         return demand
+    }
+}
+
+extension ClaimState {
+    /// The demand of the claim of the destination's name, where that is not the source claim's.
+    fileprivate var demandOfTarget: Demand {
+        guard !transfer.isInPlace, target == nil else { return Demand() }
+        if case .blocked = next { return Demand() }
+        let request = ["spec", "resources", "requests", "storage"]
+        let sealed = seal.map { $0.size ?? $0.manifest[path: request]?.string.flatMap { Quantity($0) } }
+        let size = sealed ?? transfer.sizeWanted ?? claim?.spec.resources?.requests?["storage"]
+        let amount = Demand.Amount(claims: 1, bytes: size?.bytes ?? 0)
+        return Demand(staging: amount, later: amount)
     }
 }
 
@@ -134,6 +156,7 @@ struct QuotaPlan: Sendable {
             self.unit = unit
             for claim in unit.claims {
                 demands[claim.name.namespace ?? "", default: Demand()] += claim.demand(isCopied: isCopied(claim))
+                demands[claim.transfer.destination.namespace ?? "", default: Demand()] += claim.demandOfTarget
             }
         }
 

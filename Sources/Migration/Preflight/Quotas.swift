@@ -15,7 +15,10 @@ struct Quotas: Sendable {
     /// Quotas that may not be read are left to the dry runs; the check of permissions reports them.
     func plan(for units: [Unit]) async throws -> QuotaPlan {
         do {
-            let quotas = units.isEmpty ? [] : try await lists.list(ResourceQuota.self)
+            var quotas = units.isEmpty ? [] : try await lists.list(ResourceQuota.self)
+            if let namespace = options.handover?.namespace, !options.selection.includes(namespace: namespace) {
+                quotas += try await lists.client.list(ResourceQuota.self, in: namespace)
+            }
             return QuotaPlan(units, in: quotas, destinationClass: options.destinationClass) {
                 // The default option uses a stand-in only where it can.
                 options.copyFrom != .auto && options.mayStandIn(for: $0)

@@ -14,6 +14,8 @@ struct StandInCheck: Sendable {
     /// Checks that the stand-in of `--copy-from` can be made of each source volume, as far as the API tells.
     func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
         guard options.makesPasses, options.copyFrom == .snapshot || options.copyFrom == .clone else { return [] }
+        // A transfer has no source class.
+        guard options.handover == nil else { return [] }
         let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil }
         guard !states.isEmpty else { return [] }
         guard let sourceClass = discovery.storageClass(options.sourceClass) else {

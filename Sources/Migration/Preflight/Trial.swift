@@ -20,9 +20,11 @@ struct Trial: Sendable {
     var accessModes: [AccessMode]
     /// The names of the claims that it represents.
     var claims: [String]
+    var storageClass: String
 
     private struct Need: Hashable {
         var namespace: String
+        var storageClass: String
         var accessModes: [AccessMode]
         var isBlock: Bool
     }
@@ -38,20 +40,22 @@ struct Trial: Sendable {
         for state in valid {
             let need = Need(
                 namespace: state.name.namespace ?? "",
+                storageClass: state.transfer.storageClass ?? "",
                 accessModes: try state.accessModes().sorted { $0.rawValue < $1.rawValue },
                 isBlock: state.isBlock
             )
             needs[need, default: []].append(state)
         }
         let sorted = needs.sorted {
-            ($0.key.namespace, "\($0.key.accessModes.map(\.rawValue))", $0.key.isBlock ? 1 : 0)
-                < ($1.key.namespace, "\($1.key.accessModes.map(\.rawValue))", $1.key.isBlock ? 1 : 0)
+            let (left, right) = ($0.key, $1.key)
+            return (left.namespace, left.storageClass, "\(left.accessModes.map(\.rawValue))", left.isBlock ? 1 : 0)
+                < (right.namespace, right.storageClass, "\(right.accessModes.map(\.rawValue))", right.isBlock ? 1 : 0)
         }
         return try sorted.enumerated().compactMap { index, entry in
             let (need, states) = entry
             guard let smallest = states.min(by: { $0.size?.bytes ?? 0 < $1.size?.bytes ?? 0 }) else { return nil }
             let claimName = ObjectName(Marks.trialClaimName(run: run, index: index), in: need.namespace)
-            var claim = try Stage.stagingManifest(of: smallest, class: options.destinationClass)
+            var claim = try Stage.stagingManifest(of: smallest)
             claim[path: ["metadata", "name"]] = .string(claimName.name)
             claim[path: ["metadata", "annotations"]] = .object([Marks.kind: .string(Marks.Kind.preflight)])
             return Trial(
@@ -64,7 +68,8 @@ struct Trial: Sendable {
                 template: options.moverTemplate,
                 owner: smallest.owner,
                 accessModes: need.accessModes,
-                claims: states.map(\.name.name).sorted()
+                claims: states.map(\.name.name).sorted(),
+                storageClass: need.storageClass
             )
         }
     }
@@ -114,10 +119,10 @@ struct Trial: Sendable {
 
     func passed(in duration: Duration) -> String { "\(title) passed in \(namespace) (\(duration.inWords))" }
 
-    func failed(_ reason: String, class destinationClass: String) -> Obstacle {
+    func failed(_ reason: String) -> Obstacle {
         Obstacle(
             namespace: namespace,
-            resource: "StorageClass \(destinationClass)",
+            resource: "StorageClass \(storageClass)",
             message: "\(title) failed: \(reason)"
         )
     }

@@ -6,7 +6,8 @@ extension Survey {
     /// The scope supplies the classes that the objects do not tell. Where it has none either, a word in angle brackets
     /// stands in for the class.
     func commands(finishing status: MigrationStatus, _ scope: MigrationStatus.Scope) -> [String] {
-        var runs = status.claims.filter { $0.stage != .cutOff }.map {
+        let transfers = status.claims.compactMap(\.transferCommand)
+        var runs = status.claims.filter { $0.stage != .cutOff && $0.transferCommand == nil }.map {
             Run(
                 isRollback: $0.isRollback,
                 isRetype: $0.isRetype,
@@ -14,14 +15,16 @@ extension Survey {
                 destination: $0.destinationClass
             )
         }
-        if runs.isEmpty { runs = status.workloads.filter { !$0.isBlocked }.map { run(starting: $0, of: status) } }
+        if runs.isEmpty, transfers.isEmpty {
+            runs = status.workloads.filter { !$0.isBlocked }.map { run(starting: $0, of: status) }
+        }
         let known = Set(runs.filter { $0.destination != nil })
         for index in runs.indices where runs[index].destination == nil {
             runs[index].destination =
                 known.filter { $0.source == runs[index].source && $0.isRollback == runs[index].isRollback }
                 .only?.destination
         }
-        return Set(runs.map { command($0, scope) }).sorted()
+        return Set(runs.map { command($0, scope) } + transfers).sorted()
     }
 
     private struct Run: Hashable {

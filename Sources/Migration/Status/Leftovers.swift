@@ -37,7 +37,7 @@ struct Leftovers {
 
     private mutating func addClaims(besides swapped: Set<String>) {
         let stagingClaims = Set(states.compactMap { $0.hasStaging ? $0.staging?.metadata.uid : nil })
-        let awake = Set(states.compactMap { $0.claim?.metadata.uid })
+        let awake = Set(states.flatMap { [$0.claim, $0.target] }.compactMap { $0?.metadata.uid })
         for claim in survey.claims {
             let owner = owner(of: claim.metadata)
             switch claim.metadata.annotation(Marks.kind) {
@@ -101,7 +101,8 @@ struct Leftovers {
     private mutating func addSealed() {
         let known = Set(states.flatMap { [$0.destination, $0.observation.staleSeal] }.compactMap { $0?.metadata.uid })
         for volume in survey.volumes where !known.contains(volume.metadata.uid) {
-            guard let seal = Seal(of: volume), survey.inventory.seal(of: volume) == nil,
+            // A moved volume is no copy.
+            guard let seal = Seal(of: volume), survey.inventory.seal(of: volume) == nil, seal.ending != .move,
                 survey.includes(seal.name, scope),
                 scope.includes(source: seal.sourceClass, destination: volume.spec.storageClassName)
             else { continue }

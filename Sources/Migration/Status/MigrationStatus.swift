@@ -37,6 +37,10 @@ public struct MigrationStatus: Sendable {
         public var isRollback = false
         /// True where the claim gets another class on the same storage.
         public var isRetype = false
+        /// The claim that the destination volume is for, where that is not the claim itself.
+        public var destination: ObjectName?
+        /// The command that finishes the transfer to that claim.
+        var transferCommand: String?
         /// The classes, as the flags name them. For a rollback they are those of the way there.
         public var sourceClass: String?
         public var destinationClass: String?

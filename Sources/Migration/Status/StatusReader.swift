@@ -32,8 +32,9 @@ public struct StatusReader: Sendable {
             unreadable: unreadable
         )
         inventory.labelled = try await labelled
+        let hidden = try await addTargets(to: &inventory)
         let refusals =
-            [
+            hidden.map(Optional.some) + [
                 try await pods.refusal, try await leases.refusal, try await classes.refusal,
             ] + (try await workloads.map(\.refusal))
         let survey = Survey(
@@ -46,6 +47,28 @@ public struct StatusReader: Sendable {
             now: client.time.timeOfDay
         )
         return MigrationStatus(survey, scope: scope)
+    }
+
+    /// Reads the claims of other namespaces that sealed volumes are for.
+    ///
+    /// - Returns: What could not be read.
+    private func addTargets(to inventory: inout Inventory) async throws -> [Obstacle] {
+        var hidden: [Obstacle] = []
+        for volume in inventory.volumes.values.sorted(by: { $0.metadata.name < $1.metadata.name }) {
+            guard let name = Seal(of: volume)?.target, inventory.claims[name] == nil else { continue }
+            do {
+                inventory.targets[name] = try await client.find(PersistentVolumeClaim.self, name)
+            } catch let error as APIError {
+                hidden.append(
+                    Obstacle(
+                        namespace: name.namespace,
+                        resource: "PersistentVolumeClaim \(name)",
+                        message: "can't be read, so how far its transfer is is not told: \(error)"
+                    )
+                )
+            }
+        }
+        return hidden
     }
 
     private struct PermittedWorkloads: Sendable {

@@ -18,7 +18,7 @@ extension MigrationStatus {
     /// Derives a status from the listed objects.
     init(_ survey: Survey, scope: Scope) {
         let states = survey.states(scope)
-        let begun = states.map { $0.claim(mover: survey.mover(of: $0)) }
+        let begun = states.map { ClaimInWords(state: $0, mover: survey.mover(of: $0)).claimInStatus }
         let cutOff = survey.cutOff(besides: states, scope)
         claims = (begun + cutOff).filter(scope.includes).sorted { $0.name < $1.name }
         workloads = survey.stopped(begun: begun, cutOff: cutOff, scope)

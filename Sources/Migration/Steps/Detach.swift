@@ -1,9 +1,9 @@
 import Kubernetes
 
-/// Waits until no node has the source volumes of a retype attached.
+/// Waits until no node has the source volumes of a retype attached. The volume of a hand-over may stay attached.
 ///
 /// - Before: no pod mounts the claims.
-/// - After: no VolumeAttachment names the source volumes.
+/// - After: no VolumeAttachment names the source volumes of a retype.
 /// - Safe to repeat because: it only reads.
 /// - Undone by: nothing.
 struct Detach: UnitAction {
@@ -23,7 +23,7 @@ struct Detach: UnitAction {
             case .protect, .stage, .copy, .seal, .rebind, .release, .done: return nil
             }
             guard let source = state.source else { return nil }
-            try await detachment.awaitNone(of: source, state)
+            if state.transfer.method == .retype { try await detachment.awaitNone(of: source, state) }
             var state = state
             state.copied = true
             return state

@@ -14,6 +14,7 @@ struct Discover: Sendable {
     private let quotas: Quotas
     private let nodes: Nodes
     private let nodeCheck: NodeCheck
+    private let objects: Objects
 
     init(_ context: Context) {
         (source, destination, options) = (context.source, context.destination, context.options)
@@ -26,6 +27,7 @@ struct Discover: Sendable {
         quotas = Quotas(context)
         nodes = Nodes(context)
         nodeCheck = NodeCheck(context)
+        objects = Objects(context)
     }
 
     /// - Throws: `APIError`.
@@ -37,6 +39,8 @@ struct Discover: Sendable {
         async let pods = lists.listReadable(Pod.self)
         async let workloads = self.workloads.all(lists)
         async let scalers = Scalers.read(from: lists)
+        async let targets = targetClaims()
+        async let objects = self.objects.plan()
         let recorded = try await records.read(on: try await volumes, in: options.selection)
         var inventory = Inventory(
             volumes: try await volumes,
@@ -48,9 +52,18 @@ struct Discover: Sendable {
                 + (try await scalers.unreadable)
         )
         inventory.labelled = try await labelled
+        inventory.targets = try await targets
         var discovery = try await discover(in: inventory, classes: try await classes, scalers: try await scalers)
         discovery.notes += recorded.notes
+        discovery.add(try await objects)
         return discovery
+    }
+
+    /// Lists the claims that have the names of destinations, or may take them.
+    private func targetClaims() async throws -> [ObjectName: PersistentVolumeClaim] {
+        guard let namespace = options.handover?.namespace else { return [:] }
+        let claims = try await destination.listReadable(PersistentVolumeClaim.self, in: namespace)
+        return Dictionary(claims.items.map { ($0.name, $0) }) { $1 }
     }
 
     private func discover(
@@ -62,6 +75,7 @@ struct Discover: Sendable {
         discovery.classes = classes
         let found = Recognition(inventory, options)
         (discovery.notes, discovery.passedOver) = (found.notes, found.passedOver)
+        discovery.copiedBefore = found.transferred.count
         var (states, obstacles) = (found.states, found.obstacles)
 
         let unread = inventory.consequencesOfUnreadable(for: states)
@@ -69,10 +83,13 @@ struct Discover: Sendable {
         discovery.notes += unread.notes
         for (id, problem) in try await sizes.write(into: &states) { obstacles[id, default: []].append(problem) }
         for (id, problem) in try await manifests.oversized(states) { obstacles[id, default: []].append(problem) }
+        for (id, problems) in Targets.obstacles(of: states, options, classes: classes) {
+            obstacles[id, default: []] += problems
+        }
         for (id, problems) in inventory.sharedStorage(of: &states) { obstacles[id, default: []] += problems }
         let retype = RetypeCheck(options: options, classes: classes)
         for (id, problems) in retype.obstacles(of: states) { obstacles[id, default: []] += problems }
-        discovery.notes += retype.notes(of: states)
+        discovery.notes += retype.notes(of: states) + Targets.notes(of: states, options)
         let usage = try await usage.find(of: states, in: inventory, scalers)
         obstacles.merge(usage.obstacles) { $0 + $1 }
         discovery.notes += usage.cuts
@@ -92,7 +109,9 @@ struct Discover: Sendable {
             discovery.units[index].namePods(in: inventory)
             try discovery.units[index].nameBearers()
             discovery.units[index].name(scalers)
+            discovery.units[index].nameLimbo(in: inventory)
             discovery.notes += discovery.units[index].notesOfManagers
+            discovery.units[index].obstacles += discovery.units[index].unstoppable(options)
         }
         try await nodes.nameRoutes(of: &discovery, in: inventory)
         try await nodeCheck.nameMisplacements(of: &discovery, in: inventory)

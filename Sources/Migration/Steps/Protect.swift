@@ -52,6 +52,12 @@ struct Protect: UnitAction {
         annotations[Marks.owner] = state.transfer.ownerOfPods.map { .string($0.mark) }
         annotations[Marks.sourceNode] = node.map(JSON.string)
         if state.transfer.method == .retype { annotations[Marks.retypedTo] = .string(volume.nameOfRetyped) }
+        // What an earlier transfer has left says of this one what is not true.
+        let stale = [Marks.ending, Marks.target, Marks.targetNamespace] + (volume.bearsSeal ? Marks.ofSeal : [])
+        for mark in stale where volume.metadata.annotation(mark) != nil { annotations[mark] = .null }
+        if !state.transfer.isInPlace {
+            for (mark, value) in state.transfer.plan.marks { annotations[mark] = value }
+        }
         var change: JSON = ["metadata": ["annotations": annotations]]
         if volume.reclaimPolicy != .retain {
             change["spec"] = ["persistentVolumeReclaimPolicy": JSON(ReclaimPolicy.retain)]
@@ -89,7 +95,9 @@ struct Protect: UnitAction {
                     + "\(volume.metadata.name) keeps the policy Retain; run again"
             )
         }
-        let kept: Set<String> = state.staging == nil ? [] : [Marks.stagingUID]
+        // With the staging claim stays what it is for.
+        let kept: Set<String> =
+            state.staging == nil ? [] : [Marks.stagingUID, Marks.ending, Marks.target, Marks.targetNamespace]
         state.source = try await volumes.giveBack(volume, policy: state.originalPolicy, keeping: kept)
         return state
     }

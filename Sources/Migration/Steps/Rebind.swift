@@ -41,6 +41,12 @@ struct Rebind: UnitAction {
     }
 
     func perform(_ progress: inout Progress) async throws {
+        // All claims of the destination's names are there before one of the source is given up.
+        try await advance.all(&progress) { state, action in
+            guard !state.transfer.isInPlace, state.seal?.isDeleting == false else { return nil }
+            if case .blocked(let why) = action { throw why }
+            return action == .rebind(.create) ? try await successor.create(state) : nil
+        }
         let disturbance = try await checkQuiet(&progress)
         try await advance.all(&progress) { state, action in
             action == .rebind(.deleteClaims) ? try await deleteClaims(state) : nil
@@ -61,6 +67,7 @@ struct Rebind: UnitAction {
         case .deleteClaims: return try await deleteClaims(state)
         case .awaitDeletion: return try await deletion.wait(try await retainOld(state), of: state.goingClaims)
         case .removeUsurper: return try await removeUsurper(state)
+        case .recordDeletion: return try await recordDeletion(state)
         case .reserve: return try await reserve(state)
         case .awaitAvailable: return try await volumes.awaitAvailable(state, reader)
         case .create:
@@ -78,7 +85,7 @@ struct Rebind: UnitAction {
     /// - Throws: `Failure` where all can go back.
     private func checkQuiet(_ progress: inout Progress) async throws -> Failure? {
         let open = progress.unit.claims.filter {
-            $0.sourceClaim?.metadata.isTerminating == false && $0.next == .rebind(.deleteClaims)
+            $0.sourceClaim?.metadata.isTerminating == false && $0.next == .rebind(.deleteClaims) && !$0.isApart
         }
         var unit = progress.unit
         unit.claims = open
@@ -123,22 +130,19 @@ struct Rebind: UnitAction {
         return try await volumes.awaitProvisioner(state)
     }
 
-    /// Requests the deletion of source and staging claim.
+    /// Requests the deletion of source and staging claim; in a copy only of the staging claim.
     private func deleteClaims(_ start: ClaimState) async throws -> ClaimState {
         var state = try await retainOld(start)
         let now = time.timeOfDay.formatted(.iso8601)
-        if let claim = state.sourceClaim, let seal = state.seal, let volume = state.destination {
-            if !seal.isDeleting {
-                let marked = try await destination.patch(
-                    PersistentVolume.self,
-                    volume.name,
-                    .merge(
-                        onto: volume.metadata,
-                        ["metadata": ["annotations": .object([Marks.deleting: .string(seal.uid)])]]
-                    )
-                )
-                (state.destination, state.seal) = (marked, Seal(of: marked))
-            }
+        if state.isApart {
+            state = try await recordDeletion(state)
+            try await locks.confirm()
+            try await delete(staging: state.ownStaging)
+            state.staging?.metadata.deletionTimestamp = now
+            return state
+        }
+        if let claim = state.sourceClaim, state.seal != nil {
+            state = try await recordDeletion(state)
             try await locks.confirm()
             let staging = state.ownStaging
             // Side by side, since the workload stands still.
@@ -156,6 +160,23 @@ struct Rebind: UnitAction {
         return state.claim?.metadata.isTerminating == false ? try await deletion.wait(state, of: [staging]) : state
     }
 
+    /// Writes down on the destination volume that the claims are deleted from here on.
+    private func recordDeletion(_ start: ClaimState) async throws -> ClaimState {
+        guard let seal = start.seal, !seal.isDeleting, let volume = start.destination else { return start }
+        // Another run may have taken the seal off, since it saw the claim alive.
+        guard Seal(of: volume) != nil else {
+            throw Refusal("somebody took the seal off its volume \(volume.metadata.name); run again")
+        }
+        var state = start
+        let marked = try await destination.patch(
+            PersistentVolume.self,
+            volume.name,
+            .merge(onto: volume.metadata, ["metadata": ["annotations": .object([Marks.deleting: .string(seal.uid)])]])
+        )
+        (state.destination, state.seal) = (marked, Seal(of: marked))
+        return state
+    }
+
     private func delete(staging claim: PersistentVolumeClaim?) async throws {
         guard let claim else { return }
         try await destination.delete(.claims, claim.name, uid: claim.metadata.uid)
@@ -171,7 +192,7 @@ struct Rebind: UnitAction {
         let pods = try await users.pods(of: unit)
         let intruder = pods.first { $0.isIntruder(besides: progress.ended) }
         if let intruder = workload?.title ?? intruder?.title {
-            for state in unit.claims where state.sourceClaim?.metadata.isTerminating == true {
+            for state in unit.claims where state.sourceClaim?.metadata.isTerminating == true && !state.isApart {
                 try await kept.keepDisturbed(state, by: intruder, &progress)
             }
         }
@@ -195,11 +216,11 @@ struct Rebind: UnitAction {
     /// Deletes somebody else's claim of the old name, where it is still as empty as it was seen, or holds our
     /// destination volume, which stays and which no pod uses.
     private func removeUsurper(_ state: ClaimState) async throws -> ClaimState {
-        guard let usurper = state.claim else { return state }
+        guard let usurper = state.target else { return state }
         let isBound = usurper.spec.volumeName != nil
         if isBound {
-            let pods = try await destination.list(MountingPod.self, in: state.name.namespace)
-            let user = pods.first { $0.mounts([state.name.name]) && !$0.isFinished }
+            let pods = try await destination.list(MountingPod.self, in: usurper.metadata.namespace)
+            let user = pods.first { $0.mounts([usurper.metadata.name]) && !$0.isFinished }
             if let user {
                 throw Failure(
                     place: state.title,
@@ -218,7 +239,7 @@ struct Rebind: UnitAction {
         )
         try await destination.delete(
             .claims,
-            state.name,
+            usurper.name,
             uid: usurper.metadata.uid,
             resourceVersion: usurper.metadata.resourceVersion
         )
@@ -242,6 +263,10 @@ struct Rebind: UnitAction {
             for: state.transfer.destination,
             accessModes: isOffered ? nil : modes
         )
+        // The binder has seen a claim that waits for the volume before, and looks at it again only every 15 s.
+        if !state.transfer.isInPlace, let waiting = state.target {
+            state.target = try await destination.patch(PersistentVolumeClaim.self, waiting.name, waiting.touch(true))
+        }
         return state
     }
 
@@ -250,6 +275,7 @@ struct Rebind: UnitAction {
     /// makes the controller look again.
     private func awaitBound(_ state: ClaimState) async throws -> ClaimState {
         var state = state
+        let name = state.transfer.destination
         let end = time.now() + limits.rebinding
         var patience = Duration.milliseconds(500)
         var touched = false
@@ -257,21 +283,21 @@ struct Rebind: UnitAction {
             do {
                 let bound: PersistentVolumeClaim = try await destination.wait(
                     for: PersistentVolumeClaim.self,
-                    in: state.name.namespace,
-                    named: state.name.name,
+                    in: name.namespace,
+                    named: name.name,
                     limit: patience,
-                    what: "\(state.title) to be Bound"
+                    what: "PersistentVolumeClaim \(name) to be Bound"
                 ) { snapshot in
-                    guard let claim = snapshot.object(named: state.name.name) else {
+                    guard let claim = snapshot.object(named: name.name) else {
                         throw Refusal("the claim was deleted by somebody; its data is safe, run again to finish")
                     }
                     return claim.phase == .bound ? claim : nil
                 }
-                state.claim = bound
+                state.target = bound
                 break
             } catch let timeout as WaitTimeout {
                 guard time.now() < end else {
-                    let why = await Complaints(destination).lastWarning(about: "PersistentVolumeClaim", state.name)
+                    let why = await Complaints(destination).lastWarning(about: "PersistentVolumeClaim", name)
                     throw Failure(
                         place: state.title,
                         reason: "\(timeout)\(why.map { ": \($0)" } ?? ""). The data is complete on the volume "
@@ -279,11 +305,11 @@ struct Rebind: UnitAction {
                     )
                 }
                 state = try await reader.read(state)
-                if let claim = state.claim, claim.phase != .bound,
-                    state.destination?.spec.claimRef?.uid == claim.metadata.uid
+                if let claim = state.target, claim.phase != .bound, state.destination?.claim == claim.name,
+                    [nil, "", claim.metadata.uid].contains(state.destination?.spec.claimRef?.uid)
                 {
                     touched = !touched
-                    state.claim = try await destination.patch(
+                    state.target = try await destination.patch(
                         PersistentVolumeClaim.self,
                         claim.name,
                         claim.touch(touched)
@@ -299,7 +325,7 @@ struct Rebind: UnitAction {
 extension ClaimState {
     /// The source and staging claims that are being deleted.
     fileprivate var goingClaims: [PersistentVolumeClaim] {
-        [sourceClaim, ownStaging].compactMap(\.self).filter(\.metadata.isTerminating)
+        [isApart ? nil : sourceClaim, ownStaging].compactMap(\.self).filter(\.metadata.isTerminating)
     }
 
     /// The name of the volume that holds a complete copy whatever becomes of the claims, for messages.

@@ -53,6 +53,11 @@ struct Release: UnitAction {
         case .disposeOfSource:
             guard let readiness else { return nil }
             return try await disposeOfSource(state, readiness)
+        case .giveBackSource:
+            guard let volume = state.source else { return state }
+            var state = state
+            state.source = try await sourceVolumes.giveBack(volume, policy: state.originalPolicy)
+            return state
         case .deleteOld:
             guard let old = state.oldVolume else { return state }
             if let why = old.holdOfRecords { throw Refusal(why) }
@@ -68,8 +73,8 @@ struct Release: UnitAction {
 
     private func dropWake(_ state: ClaimState) async throws -> ClaimState {
         var state = state
-        if let claim = state.claim {
-            state.claim = try await destination.patch(PersistentVolumeClaim.self, claim.name, claim.touch(false))
+        if let claim = state.target {
+            state.target = try await destination.patch(PersistentVolumeClaim.self, claim.name, claim.touch(false))
         }
         return state
     }
@@ -119,7 +124,7 @@ struct Release: UnitAction {
 
     /// Waits until the storage of the source volumes is freed. A late one is a warning.
     func awaitFreedStorage(_ progress: Progress) async throws {
-        for state in progress.unit.claims {
+        for state in progress.unit.claims where state.transfer.isInPlace {
             guard let volume = state.source, volume.reclaimPolicy == .delete, state.isReleased else { continue }
             do {
                 try await sourceVolumes.awaitFreed(volume)

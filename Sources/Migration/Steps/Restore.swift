@@ -111,7 +111,7 @@ struct Restore: UnitAction {
             }
         }
         progress.readiness = [:]
-        for index in progress.unit.claims.indices where progress.unit.claims[index].isRebound {
+        for index in progress.unit.claims.indices where progress.unit.claims[index].isReboundInPlace {
             let why = try await whyNotSeenReady(progress.unit.claims[index], in: unit, until: end)
             // A pod that uses the name uses the claim that has it now.
             let claim = try await reader.read(progress.unit.claims[index], [.claim, .destination])

@@ -47,15 +47,17 @@ struct Sealing: UnitAction {
     }
 
     private func seal(_ state: ClaimState, users: [String]) async throws -> ClaimState {
-        for claim in [state.sourceClaim, state.staging].compactMap(\.self) {
+        for claim in [state.transfer.ending == .copy ? nil : state.sourceClaim, state.staging].compactMap(\.self) {
             if let why = Successor.hold(of: claim.metadata.finalizers) {
                 throw Failure(place: claim.title, reason: why)
             }
         }
         if state.transfer.method == .retype, state.destination == nil { return try await create(state, users: users) }
         // Without the source claim this makes a run of the Go tool durable. The staging claim may be gone.
-        guard let volume = state.destination,
-            state.sourceClaim == nil || volume.spec.claimRef?.uid == state.staging?.metadata.uid
+        let isHandOver = state.transfer.method == .handOver
+        let holder = isHandOver ? state.sourceClaim : state.staging
+        guard let volume = isHandOver ? state.source : state.destination,
+            state.sourceClaim == nil || volume.spec.claimRef?.uid == holder?.metadata.uid
         else { throw Refusal("the staging claim \(state.stagingName) has no volume any more") }
         let sealed = try await destination.patch(
             PersistentVolume.self,
@@ -107,7 +109,7 @@ struct Sealing: UnitAction {
         guard claim[path: ["metadata", "uid"]]?.string == state.claim?.metadata.uid else {
             throw Refusal("the claim was replaced by another while it was copied")
         }
-        return Seal.manifest(of: claim)
+        return Seal.manifest(of: claim, isHandedOver: state.transfer.method == .handOver)
     }
 
     /// Removes a seal, and with it the policy Retain, which is right only as long as the source claim lives.
@@ -116,23 +118,29 @@ struct Sealing: UnitAction {
         let sealed = [state.observation.staleSeal, state.destination].compactMap(\.self).first(where: \.bearsSeal)
         guard let claim = state.sourceClaim, !claim.metadata.isTerminating, let sealed else { return state }
         if sealed.metadata.annotation(Marks.retypedFrom) != nil { return try await unmake(sealed, of: state) }
-        var marks: [String: JSON] = [Marks.manifest: .null, Marks.users: .null, Marks.deleting: .null]
+        var dropped = Marks.ofSeal
         var change: JSON = [:]
-        // A kept volume still belongs to the claim.
-        if !sealed.isKept {
-            let policy = sealed.markedPolicy ?? .retain
-            change["spec"] = ["persistentVolumeReclaimPolicy": JSON(policy)]
-            for mark in [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy, Marks.size] {
-                marks[mark] = .null
+        let isHandedOver = sealed.metadata.uid == state.source?.metadata.uid
+        if isHandedOver {
+            // The volume stays protected.
+            dropped += [Marks.sourceNamespace, Marks.sourceClaim]
+        } else {
+            dropped += [Marks.ending, Marks.targetNamespace, Marks.target]
+            // A kept volume still belongs to the claim.
+            if !sealed.isKept {
+                change["spec"] = ["persistentVolumeReclaimPolicy": JSON(sealed.markedPolicy ?? .retain)]
+                dropped += [Marks.sourceNamespace, Marks.sourceClaim, Marks.reclaimPolicy, Marks.size]
             }
         }
-        change["metadata"] = ["annotations": .object(marks)]
+        let marks = dropped.filter { sealed.metadata.annotation($0) != nil }.map { ($0, JSON.null) }
+        change["metadata"] = ["annotations": .object(Dictionary(uniqueKeysWithValues: marks))]
         let unsealed = try await destination.patch(
             PersistentVolume.self,
             sealed.name,
             .merge(onto: sealed.metadata, change)
         )
         if sealed.metadata.uid == state.destination?.metadata.uid { state.destination = unsealed }
+        if isHandedOver { (state.source, state.destination) = (unsealed, nil) }
         state.observation.staleSeal = nil
         state.seal = nil
         return state.destination?.metadata.annotation(Marks.manifest) == nil ? state : try await unseal(state)
@@ -170,6 +178,11 @@ extension ClaimState {
         annotations[Marks.sourceNamespace] = name.namespace.map(JSON.string)
         annotations[Marks.sourceClaim] = .string(name.name)
         annotations[Marks.reclaimPolicy] = JSON(destinationPolicy)
+        if !transfer.isInPlace {
+            for (mark, value) in transfer.plan.marks { annotations[mark] = value }
+            let uid = manifest[path: ["metadata", "uid"]]?.string ?? ""
+            annotations[Marks.origin] = .string(Origin(uid: uid, name: name).text)
+        }
         if sourceClaim == nil { annotations[Marks.deleting] = manifest[path: ["metadata", "uid"]] ?? "" }
         if !users.isEmpty { annotations[Marks.users] = .string(users.joined(separator: ",")) }
         // The size of a kept volume is right already.

@@ -13,7 +13,6 @@ struct Stage: UnitAction {
     private let destination: Client
     private let journal: Journal
     private let limits: Limits
-    private let destinationClass: String
     private let reader: StateReader
     private let advance: Advance
     private let movers: MoverPods
@@ -24,7 +23,6 @@ struct Stage: UnitAction {
     init(_ context: Context) {
         (source, destination) = (context.source, context.destination)
         (journal, limits) = (context.journal, context.limits)
-        destinationClass = context.options.destinationClass
         reader = StateReader(context)
         advance = Advance(context)
         movers = MoverPods(context)
@@ -56,7 +54,7 @@ struct Stage: UnitAction {
         case .create:
             guard let namespace = state.name.namespace else { return nil }
             try Self.checkKept(state)
-            let manifest = try Self.stagingManifest(of: state, class: destinationClass)
+            let manifest = try Self.stagingManifest(of: state)
             state.staging = try await destination.create(PersistentVolumeClaim.self, in: namespace, manifest)
         case .record: return try await record(stagingOf: state)
         case .awaitBound: return try await awaitBound(staging: state)
@@ -93,7 +91,7 @@ struct Stage: UnitAction {
     /// or fitting a given volume.
     ///
     /// - Throws: `Refusal` where the claim's annotation asks for an access mode that does not exist.
-    static func stagingManifest(of state: ClaimState, class destinationClass: String) throws(Refusal) -> JSON {
+    static func stagingManifest(of state: ClaimState) throws(Refusal) -> JSON {
         let given = state.givenDestination
         var modes: [AccessMode]
         if let given {
@@ -114,7 +112,7 @@ struct Stage: UnitAction {
         var spec: JSON = [
             "accessModes": .array(modes.map { JSON($0) }),
             "resources": ["requests": ["storage": .string(size?.text ?? "0")]],
-            "storageClassName": .string(destinationClass),
+            "storageClassName": .string(state.transfer.storageClass ?? ""),
             "volumeMode": JSON(state.claim?.volumeMode ?? .filesystem),
         ]
         spec["volumeName"] = given.map { .string($0.metadata.name) }

@@ -16,9 +16,10 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     /// The way of the claim to its destination volume, also where an earlier run has begun another one.
     public var method: Transfer.Method {
         guard seal != nil, let destination else { return transfer.method }
+        if isHandedOver { return .handOver }
         return isRetyped ? .retype : destination.isKept ? .kept : .copy
     }
-    /// The name of the source claim and of its successor.
+    /// The name of the source claim, and in place that of its successor too.
     public var name: ObjectName { transfer.source }
 
     // Short names for the parts that are read most.
@@ -26,9 +27,20 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
         get { observation.claim }
         set { observation.claim = newValue }
     }
+    /// The claim that has the destination's name now; in place the one that has the source claim's.
+    public var target: PersistentVolumeClaim? {
+        get { transfer.isInPlace ? observation.claim : observation.target }
+        set { if transfer.isInPlace { observation.claim = newValue } else { observation.target = newValue } }
+    }
     public var source: PersistentVolume? {
         get { observation.source }
-        set { observation.source = newValue }
+        set {
+            // The volume of a hand-over is both.
+            if let newValue, newValue.metadata.uid == observation.destination?.metadata.uid {
+                observation.destination = newValue
+            }
+            observation.source = newValue
+        }
     }
     public var staging: PersistentVolumeClaim? {
         get { observation.staging }
@@ -36,7 +48,10 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     }
     public var destination: PersistentVolume? {
         get { observation.destination }
-        set { observation.destination = newValue }
+        set {
+            if let newValue, newValue.metadata.uid == observation.source?.metadata.uid { observation.source = newValue }
+            observation.destination = newValue
+        }
     }
     public var seal: Seal? {
         get { observation.seal }
@@ -98,7 +113,7 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     /// The VolumeAttributesClass that the claim keeps: that of the driver which it stays with.
     var attributesClass: String? {
         switch transfer.method {
-        case .retype: claim?.spec.volumeAttributesClassName
+        case .retype, .handOver: claim?.spec.volumeAttributesClassName
         case .kept: givenDestination?.spec.volumeAttributesClassName
         case .copy:
             source?.spec.csi.map { $0.driver == transfer.provisioner } == true
@@ -131,6 +146,7 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     /// the source volume's policy; a volume that existed before keeps its own.
     var destinationPolicy: ReclaimPolicy {
         if let kept = destination.flatMap({ KeptVolume($0) }) { return kept.reclaimPolicy }
+        if transfer.method == .handOver { return originalPolicy }
         if let seal { return seal.reclaimPolicy }
         if transfer.method == .retype { return retypedPolicy }
         guard let destination, let staging, !destination.isProvisioned(for: staging) else { return originalPolicy }

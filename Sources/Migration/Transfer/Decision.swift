@@ -8,7 +8,7 @@ public enum Action: Sendable, Equatable {
     case protect(Protection)
     case stage(Staging)
     case copy
-    /// Waits until no node has the source volume of a retype attached.
+    /// Waits until no node has the source volume of a retype attached. A hand-over only notes that nothing uses the claim.
     case detach
     case seal
     // After the seal a unit always goes forward.
@@ -22,8 +22,8 @@ public enum Action: Sendable, Equatable {
         /// Removes the seal of another process. While the source claim lives, its pods may have run since the copy.
         case unseal
         case protect
-        /// Waits until the provisioner has taken its finalizer from the source volume of a retype. That proves that it has
-        /// seen Retain.
+        /// Waits until the provisioner has taken its finalizer from the source volume of a retype or a hand-over. That
+        /// proves that it has seen Retain.
         case awaitProvisioner
     }
 
@@ -45,6 +45,8 @@ public enum Action: Sendable, Equatable {
         /// Removes a claim of the destination's name that somebody else made. It holds nothing, or only our destination
         /// volume.
         case removeUsurper
+        /// Writes down that the claims are gone, where somebody else deleted them after the seal.
+        case recordDeletion
         case reserve
         case awaitAvailable
         case create
@@ -55,6 +57,8 @@ public enum Action: Sendable, Equatable {
         /// Removes from the claim the mark that woke the binder.
         case dropWake
         case disposeOfSource
+        /// Gives the source volume of a copy its policy back.
+        case giveBackSource
         /// Deletes the old volume object of a retype.
         case deleteOld
         case awaitOldDeletion
@@ -101,10 +105,12 @@ extension ClaimState {
         guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == .bound else {
             return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
         }
+        if let strangerAtTarget { return .blocked(strangerAtTarget) }
         if observation.staleSeal != nil || destination?.metadata.annotation(Marks.manifest) != nil {
             return .protect(.unseal)
         }
-        guard isProtected else { return .protect(.protect) }
+        guard isProtectedAsPlanned else { return .protect(.protect) }
+        if transfer.method == .handOver { return handingOver }
         if transfer.method == .retype { return retyping(source) }
         if let action = stagingAction { return action }
         return copied && staging?.phase == .bound ? .seal : .copy
@@ -151,16 +157,44 @@ extension ClaimState {
 
     private func afterSeal(_ seal: Seal, _ destination: PersistentVolume) -> Action {
         if let otherMigration { return .blocked(otherMigration) }
-        let stagingRemains = staging != nil
-        if let claim {
-            if claim.metadata.uid == seal.uid {
+        switch transfer.ending {
+        case .copy: return afterSealOfCopy(seal, destination)
+        case .replace, .move:
+            if let claim = sourceClaim {
                 // Whoever deletes the claim of a retype: its storage is the new object's, too.
                 if claim.metadata.isTerminating, seal.isDeleting || isRetyped { return .rebind(.awaitDeletion) }
                 guard copied else { return .protect(.unseal) }
-                switch transfer.ending {
-                case .replace: return destination.reclaimPolicy == .retain ? .rebind(.deleteClaims) : .seal
-                }
+                guard destination.reclaimPolicy == .retain else { return .seal }
+                return announcingTarget ?? .rebind(.deleteClaims)
             }
+            return transfer.isInPlace
+                ? inPlace(seal, destination) : bindingTarget(seal, to: destination) ?? releaseOfTarget
+        }
+    }
+
+    /// The next action of a copy after the seal. Its source claim is not touched.
+    private func afterSealOfCopy(_ seal: Seal, _ destination: PersistentVolume) -> Action {
+        if let staging {
+            if staging.metadata.isTerminating { return .rebind(.awaitDeletion) }
+            guard destination.reclaimPolicy == .retain else { return .seal }
+            return announcingTarget ?? .rebind(.deleteClaims)
+        }
+        // Whoever else deleted the staging claim: with a foreign claim of the name the copy can still be taken back.
+        if !seal.isDeleting, case .blocked(let why)? = announcingTarget { return .blocked(why) }
+        return bindingTarget(seal, to: destination) ?? releaseOfTarget
+    }
+
+    /// The next action once the destination's name, which is not the source claim's, is bound to the sealed volume.
+    private var releaseOfTarget: Action {
+        if target?.metadata.annotation(Marks.wake) != nil { return .release(.dropWake) }
+        if transfer.ending == .copy, sourceIsOurs { return .release(.giveBackSource) }
+        return .release(.dropMarks)
+    }
+
+    /// The next action once the source claim is gone, where its successor has its name.
+    private func inPlace(_ seal: Seal, _ destination: PersistentVolume) -> Action {
+        let stagingRemains = staging != nil
+        if let claim {
             guard claim.spec.volumeName == destination.metadata.name else {
                 // A controller missed the claim and made a new one. A claim that was never bound holds nothing.
                 if claim.phase == .pending, (claim.spec.volumeName ?? "").isEmpty { return .rebind(.removeUsurper) }
@@ -193,6 +227,7 @@ extension ClaimState {
         if stagingRemains {
             return staging?.metadata.isTerminating == true ? .rebind(.awaitDeletion) : .rebind(.deleteClaims)
         }
+        if let holderOfSealed { return .blocked(holderOfSealed) }
         guard destination.claim == transfer.destination, (destination.spec.claimRef?.uid ?? "").isEmpty else {
             return .rebind(.reserve)
         }

@@ -6,6 +6,8 @@ public struct Memory: Sendable, Equatable {
     public var copied = false
     /// True when the last mark is removed and nothing is left to do.
     public var isReleased = false
+    /// The UID of the claim of the destination's name that this process made.
+    var madeTarget: String?
     /// The stand-in that a pass reads instead of the source claim. The state of such a pass has it as its source.
     var standIn: StandIn?
     /// A random value on the staging claim that this process creates. Nobody knows it before. It identifies the claim

@@ -4,6 +4,8 @@ public import Kubernetes
 public struct Observation: Sendable, Equatable {
     /// The claim that has the source claim's name now: the source claim, its successor, or a stranger.
     public var claim: PersistentVolumeClaim?
+    /// The claim that has the destination's name now, where that is not the source claim's: ours or a stranger.
+    var target: PersistentVolumeClaim?
     public var source: PersistentVolume?
     public var staging: PersistentVolumeClaim?
     public var destination: PersistentVolume?

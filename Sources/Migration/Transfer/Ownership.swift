@@ -13,6 +13,7 @@ extension ClaimState {
 
     /// Returns true where volumes prove that a claim is the staging claim: one of them bears its UID.
     func isRecorded(_ claim: PersistentVolumeClaim) -> Bool {
+        if !transfer.isInPlace, claim.name == transfer.destination { return false }
         let uid = claim.metadata.uid
         if ownSource?.metadata.annotation(Marks.stagingUID) == uid { return true }
         // A volume that is sealed, kept for this claim, or marked by the Go tool is a destination volume of this
@@ -33,7 +34,7 @@ extension ClaimState {
     /// Returns the first free name for a staging claim.
     func firstStagingName(_ isFree: (ObjectName) -> Bool) -> ObjectName {
         let names = (1...).lazy.map { ObjectName(Marks.stagingName(of: name.name, number: $0), in: name.namespace) }
-        return names.first(where: isFree) ?? stagingName
+        return names.first { isFree($0) && $0 != transfer.destination } ?? stagingName
     }
 
     /// True where the source volume bears the UID of a staging claim, whether that claim exists or not.
@@ -45,8 +46,14 @@ extension ClaimState {
     /// The reason why the claim belongs to another migration: its staging claim or destination volume is not of the
     /// requested class.
     var otherMigration: Refusal? {
+        for volume in [destination, observation.staleSeal].compactMap(\.self) {
+            guard let other = Seal(of: volume), other.plan != transfer.plan else { continue }
+            return Refusal("another migration of it is under way. \(other.wayOut(of: volume))")
+        }
         let asked = ClassChoice(name: transfer.storageClass)
-        let volumes = [destination, observation.staleSeal].compactMap { $0?.spec.storageClassName }
+        // What is moved stays of its class, whatever that is.
+        let others = transfer.ending == .move ? [] : [destination, observation.staleSeal]
+        let volumes = others.compactMap { $0?.spec.storageClassName }
         let found = [staging?.storageClassName].compactMap(\.self) + volumes
         guard let other = found.first(where: { !asked.admits($0) }) else { return nil }
         return Refusal(
@@ -55,8 +62,23 @@ extension ClaimState {
         )
     }
 
+    /// Returns subcommand and flags of the run that is under way, as the source volume tells of it.
     func flags(to destinationClass: String) -> String {
-        "--source-sc \(seal?.sourceClass ?? claim?.storageClassName ?? "?") --dest-sc \(destinationClass) --pvc \(name)"
+        let sourceClass = seal?.sourceClass ?? claim?.storageClassName ?? "?"
+        return (source?.markedPlan ?? transfer.plan).flags(of: name, from: sourceClass, to: destinationClass)
+    }
+
+    /// The reason why the sealed volume can't be reserved: somebody has given it to a claim of another name. Nil where it is
+    /// the source claim's, the staging claim's, or the destination's.
+    var holderOfSealed: Refusal? {
+        guard let destination, destination.phase == .bound, let holder = destination.claim,
+            ![name, transfer.destination].contains(holder),
+            holder.namespace != name.namespace || !holder.name.hasPrefix(Marks.stagingName(of: name.name))
+        else { return nil }
+        return Refusal(
+            "somebody gave its volume \(destination.metadata.name) to the claim \(holder). Nothing takes it from that: where it "
+                + "is to stay so, remove the annotations \(Marks.claim)… of the volume; else delete that claim, and run again"
+        )
     }
 
     /// Returns true where a run created the claim in the source claim's place.
@@ -65,20 +87,37 @@ extension ClaimState {
     /// (transcript usurper_of_a_reserved_volume). The binder marks such a claim as bound by the controller.
     func isSuccessor(_ claim: PersistentVolumeClaim) -> Bool {
         ClassChoice(name: destination?.spec.storageClassName).admits(claim)
-            && claim.metadata.annotation("pv.kubernetes.io/bound-by-controller") == nil
+            && claim.metadata.annotation(PersistentVolume.boundByController) == nil
     }
 
-    /// True where the source claim's successor is bound to the destination volume.
+    /// True where the source claim's successor, or the claim of the destination's name, is bound to the destination volume.
     var isRebound: Bool {
-        guard let seal, let claim, let destination, claim.metadata.uid != seal.uid else { return false }
-        return claim.phase == .bound && claim.spec.volumeName == destination.metadata.name
-            && destination.spec.claimRef?.uid == claim.metadata.uid && isSuccessor(claim)
+        guard let seal, let claim = target, let destination, claim.metadata.uid != seal.uid else { return false }
+        guard claim.phase == .bound, claim.spec.volumeName == destination.metadata.name,
+            destination.spec.claimRef?.uid == claim.metadata.uid
+        else { return false }
+        // The binder gives a reserved volume to a claim of any class (transcript usurper_of_a_reserved_volume).
+        return transfer.isInPlace ? isSuccessor(claim) : true
     }
 }
 
 extension PersistentVolume {
+    /// The annotation of a claim whose volume the controller chose, and of a volume whose claim it chose.
+    static let boundByController = "pv.kubernetes.io/bound-by-controller"
+
     /// The UIDs of the claims that a run made for the claim of this volume.
     var madeClaims: [String] { [Marks.stagingUID, Marks.copyUID].compactMap(metadata.annotation) }
+
+    /// Returns true where a claim asks for no more than the volume has. The binder refuses another one
+    /// (`checkVolumeSatisfyClaim` of the volume controller).
+    func suffices(for claim: PersistentVolumeClaim) -> Bool {
+        if let wanted = claim.spec.resources?.requests?["storage"], let capacity = spec.capacity?["storage"],
+            wanted > capacity
+        {
+            return false
+        }
+        return Set(claim.spec.accessModes ?? []).isSubset(of: spec.accessModes ?? [])
+    }
 
     /// Returns true where the volume was provisioned for a claim. Only then does its storage hold nothing else.
     ///

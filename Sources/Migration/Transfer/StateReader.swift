@@ -28,7 +28,11 @@ struct StateReader: Sendable {
         async let staging =
             parts.contains(.staging)
             ? try destination.find(PersistentVolumeClaim.self, state.stagingName) : state.staging
+        async let target =
+            parts.contains(.claim) && !state.transfer.isInPlace
+            ? try destination.find(PersistentVolumeClaim.self, state.transfer.destination) : nil
         (new.claim, new.staging) = (try await claim, try await staging)
+        if parts.contains(.claim) { new.observation.target = try await target }
         let sourceName = state.seal?.sourceVolume ?? state.source?.metadata.name ?? new.claim?.spec.volumeName
         let destinationName =
             state.destination?.metadata.name ?? new.staging?.spec.volumeName

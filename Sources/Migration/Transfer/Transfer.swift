@@ -3,9 +3,13 @@ public import Kubernetes
 /// The plan of one claim. Discovery makes it, and no run changes it.
 public struct Transfer: Identifiable, Sendable, Equatable {
     /// What becomes of the source once its data is on the destination.
-    enum Ending: Sendable, Equatable {
+    public enum Ending: String, Sendable {
         /// The destination takes the source's place, and its name.
         case replace
+        /// The source stays as it is.
+        case copy
+        /// The source claim is given away for the destination.
+        case move
     }
 
     /// The way to the destination volume.
@@ -16,6 +20,8 @@ public struct Transfer: Identifiable, Sendable, Equatable {
         case kept
         /// The same storage gets another volume object.
         case retype
+        /// The source volume itself gets another claim.
+        case handOver = "hand-over"
     }
 
     /// The identity of the transfer: the source's UID and the destination's name. It is the key of every dictionary.
@@ -24,7 +30,7 @@ public struct Transfer: Identifiable, Sendable, Equatable {
     public let source: ObjectName
     /// The final name of the destination.
     public let destination: ObjectName
-    let ending = Ending.replace
+    let ending: Ending
     /// The requested class of the destination; nil for any. It selects transfers and identifies none.
     let storageClass: String?
     /// False where the class waits for the first consumer.
@@ -48,12 +54,19 @@ public struct Transfer: Identifiable, Sendable, Equatable {
     init(
         of source: ObjectName,
         uid: String,
+        to destination: ObjectName? = nil,
+        ending: Ending = .replace,
         storageClass: String? = nil,
         bindsAtOnce: Bool = true,
         method: Method = .copy
     ) {
-        (self.source, destination) = (source, source)
-        id = "\(uid) \(destination)"
+        (self.source, self.destination, self.ending) = (source, destination ?? source, ending)
+        id = "\(uid) \(self.destination)"
         (self.storageClass, self.bindsAtOnce, self.method) = (storageClass, bindsAtOnce, method)
     }
+
+    var plan: TransferPlan { TransferPlan(destination: destination, ending: ending) }
+
+    /// True where the destination takes the source claim's name and place.
+    var isInPlace: Bool { ending == .replace }
 }

@@ -210,6 +210,11 @@ extension PersistentVolumeClaim {
         } else {
             return nil
         }
+        if let handover = options.handover {
+            guard handover.handsVolumesOver else { return nil }
+            return
+                "is made by the \(maker), which may make it anew, empty, once it is given away: remove it there first"
+        }
         return
             "is made by the \(maker), which keeps it; name the class \(options.destinationClass) there before its next "
             + "update, since a claim's class can't be changed"

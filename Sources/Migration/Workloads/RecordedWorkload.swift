@@ -185,7 +185,7 @@ extension Unit {
     /// claim. Where none fits, nothing of the unit is stopped.
     mutating func nameBearers() throws {
         // No workload is stopped any more.
-        guard claims.contains(where: \.next.needsQuiet) else { return }
+        guard claims.contains(where: \.needsQuiet) else { return }
         var bytes: [String: Int] = [:]
         for index in workloads.indices where workloads[index].needsRecord && workloads[index].bearer == nil {
             let workload = workloads[index]

@@ -45,6 +45,30 @@ enum Check {
         return Set(names)
     }
 
+    static func namespace(_ name: String, _ flag: String) throws(UsageError) -> String {
+        guard isName(name, limit: 63, dots: false) else {
+            throw UsageError("\(flag) \"\(name)\" is not the name of a namespace")
+        }
+        return name
+    }
+
+    /// Reads what names objects: `secrets`, `Secret/pw`, `elasticsearches.elasticsearch.k8s.elastic.co`.
+    static func objectChoice(_ text: String, _ flag: String) throws(UsageError) -> ObjectChoice {
+        guard let choice = ObjectChoice(text) else {
+            throw UsageError("\(flag) takes KIND, KIND/NAME or PLURAL.GROUP, not \"\(text)\"")
+        }
+        return choice
+    }
+
+    /// `OLD=NEW`
+    static func classMapping(_ text: String) throws(UsageError) -> (old: String, new: String) {
+        let parts = text.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, parts.allSatisfy({ isName($0, limit: 253, dots: true) }) else {
+            throw UsageError("--class \"\(text)\" is not of the form OLD=NEW, with the names of two StorageClasses")
+        }
+        return (parts[0], parts[1])
+    }
+
     static func percentage(_ text: String?) throws(UsageError) -> Percentage? {
         guard let text else { return nil }
         guard let percentage = Percentage(text) else {

@@ -15,6 +15,14 @@ struct RBACArguments: ParsableCommand {
     )
     var namespace: [String] = []
 
+    @Option(help: ArgumentHelp("Also what a transfer to this namespace needs.", valueName: "name"))
+    var toNamespace: String?
+
+    @Flag(help: "Also what --create-namespace needs.")
+    var createNamespace = false
+
+    @OptionGroup var objects: IncludeArguments
+
     @Flag(help: "Also what --set-defaults needs.")
     var setDefaults = false
 
@@ -47,6 +55,14 @@ struct RBACArguments: ParsableCommand {
     func checked() throws(UsageError) -> Options {
         var options = Options(sourceClass: "", destinationClass: "")
         options.selection.namespaces = try Check.namespaces(namespace, "--namespace")
+        if let toNamespace {
+            var handover = Handover(to: try Check.namespace(toNamespace, "--to-namespace"), ending: .copy)
+            handover.createsNamespace = createNamespace
+            try objects.apply(to: &handover)
+            options.handover = handover
+        } else if createNamespace || !objects.include.isEmpty || objects.overwrite {
+            throw UsageError("--create-namespace, --include and --overwrite are for --to-namespace")
+        }
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
         options.recordsEvents = !noEvents

@@ -116,7 +116,7 @@ extension Invocation {
     fileprivate var command: String {
         if mode == .abort { return "abort" }
         return switch options.goal {
-        case .migrate: "migrate"
+        case .migrate: options.handover == nil ? "migrate" : "transfer"
         case .stage: "stage"
         case .rollback: "rollback"
         case .retype: "retype"

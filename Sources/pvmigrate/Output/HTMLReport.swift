@@ -14,7 +14,7 @@ struct HTMLReport {
     var messages: [Message]
 
     var text: String {
-        let classes = "\(options.sourceClass) → \(options.destinationClass)".escapedForMarkup
+        let classes = "\(options.endsInWords.source) → \(options.endsInWords.destination)".escapedForMarkup
         return """
             <!DOCTYPE html>
             <html lang="en">
@@ -49,6 +49,8 @@ struct HTMLReport {
         case .staged: "Staged"
         case .rolledBack: "Rolled back"
         case .retyped: "Retyped"
+        case .copied: "Copied"
+        case .moved: "Moved"
         case .aborted: "Taken back"
         case .failed: "Failed"
         case .interrupted: "Interrupted"

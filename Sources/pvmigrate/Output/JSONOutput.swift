@@ -15,6 +15,7 @@ extension Outcome {
             "obstacles": .array(obstacles.map(Self.json)),
             "notes": .array((discovery?.notes ?? []).map(Self.json)),
             "units": .array((discovery?.units ?? []).map(Self.json)),
+            "objects": .array((discovery?.objects ?? []).map(Self.json)),
             "claims": .array((report?.claims ?? []).map(Self.json)),
             "stopped": .array((report?.stopped ?? []).map(JSON.string)),
             "failures": .array((report?.failures ?? []).map(JSON.string)),
@@ -22,10 +23,14 @@ extension Outcome {
     }
 
     static func json(_ options: Options) -> JSON {
-        [
-            "sourceStorageClass": .string(options.wayThere.source),
-            "destinationStorageClass": .string(options.wayThere.destination),
+        let handover = options.handover
+        return [
+            "sourceStorageClass": handover == nil ? .string(options.wayThere.source) : .null,
+            "destinationStorageClass": handover == nil
+                ? .string(options.wayThere.destination) : handover?.storageClass.map(JSON.string) ?? .null,
             "namespace": options.selection.namespacesAsJSON, "selection": options.selection.othersAsJSON,
+            "toNamespace": handover.map { .string($0.namespace) } ?? .null,
+            "ending": handover.map { .string($0.ending.rawValue) } ?? .null,
         ]
     }
 
@@ -55,6 +60,15 @@ extension Outcome {
         return ["claims": .array(claims), "workloads": .array(workloads)]
     }
 
+    private static func json(_ object: PlannedObject) -> JSON {
+        [
+            "kind": .string(object.resource.kind),
+            "namespace": object.destination.namespace.map(JSON.string) ?? .null,
+            "name": .string(object.destination.name),
+            "action": .string(object.action.name), "details": object.action.details.map(JSON.string) ?? .null,
+        ]
+    }
+
     private static func json(_ claim: Report.Claim) -> JSON {
         [
             "namespace": claim.name.namespace.map(JSON.string) ?? .null, "name": .string(claim.name.name),
@@ -64,6 +78,9 @@ extension Outcome {
             "stopSeconds": seconds(claim.stop), "outageSeconds": seconds(claim.outage),
             "predictedOutageSeconds": seconds(claim.predictedOutage),
             "result": .string(claim.result.rawValue), "reason": claim.reason.map(JSON.string) ?? .null,
+            "destination": claim.destination.map { name -> JSON in
+                ["namespace": name.namespace.map(JSON.string) ?? .null, "name": .string(name.name)]
+            } ?? .null,
         ]
     }
 

@@ -34,7 +34,7 @@ extension Outcome {
             )
         }
         func count(_ result: JUnitCase.Result) -> Int { cases.count { $0.result == result } }
-        let name = "pvmigrate \(options.sourceClass) to \(options.destinationClass)"
+        let name = "pvmigrate \(options.endsInWords.source) to \(options.endsInWords.destination)"
         return """
             <?xml version="1.0" encoding="UTF-8"?>
             <testsuites>

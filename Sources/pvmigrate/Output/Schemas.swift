@@ -14,6 +14,15 @@ enum Schemas {
         .init("notes", objects, "what was left alone, such as volumes without a claim, and who scales workloads"),
         units,
         .init(
+            "objects",
+            .list([
+                .init("kind", .text), .init("namespace", .optional(.text)), .init("name", .text),
+                .init("action", .oneOf(PlannedObject.Action.names)),
+                .init("details", .optional(.text), "the fields that differ, without their values, or why it stays"),
+            ]),
+            "what a transfer takes along besides claims"
+        ),
+        .init(
             "claims",
             .list([
                 .init("namespace", .optional(.text)), .init("name", .text), .init("size", .text),
@@ -25,6 +34,11 @@ enum Schemas {
                 .init("predictedOutageSeconds", .optional(.number), "after the last pass of `--live`"),
                 .init("result", .oneOf(Report.Result.self)),
                 .init("reason", .optional(.text)),
+                .init(
+                    "destination",
+                    .optional(.object([.init("namespace", .optional(.text)), .init("name", .text)])),
+                    "the claim that a transfer makes of it"
+                ),
             ]),
             "what became of each claim"
         ),
@@ -35,7 +49,15 @@ enum Schemas {
     private static let options = Shape.Member(
         "options",
         .object([
-            .init("sourceStorageClass", .text), .init("destinationStorageClass", .text), namespaces, selection,
+            .init("sourceStorageClass", .optional(.text), "null for a transfer: each claim has its own"),
+            .init("destinationStorageClass", .optional(.text), "null for a transfer where each claim keeps its own"),
+            namespaces, selection,
+            .init("toNamespace", .optional(.text), "where a transfer brings the claims; null without one"),
+            .init(
+                "ending",
+                .optional(.oneOf([Transfer.Ending.copy.rawValue, Transfer.Ending.move.rawValue])),
+                "of a transfer; null without one"
+            ),
         ]),
         "what the run was asked for"
     )
@@ -179,7 +201,7 @@ extension Schemas {
             "started", "the first line",
             [
                 .init("time", .text), .init("version", .text, "of pvmigrate"),
-                .init("command", .oneOf(["migrate", "stage", "rollback", "retype", "abort"])), options,
+                .init("command", .oneOf(["migrate", "stage", "rollback", "retype", "transfer", "abort"])), options,
             ]
         ),
         (

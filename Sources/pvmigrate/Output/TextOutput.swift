@@ -5,7 +5,10 @@ extension Outcome {
     /// What goes to stdout for a person: tables, or nothing where the message says it all.
     var text: String {
         var tables: [Table] = []
-        if kind == .planned, let discovery { tables.append(Self.plan(discovery)) }
+        if kind == .planned, let discovery {
+            tables.append(Self.plan(discovery))
+            if !discovery.objects.isEmpty { tables.append(Self.table(discovery.objects)) }
+        }
         if !obstacles.isEmpty { tables.append(Self.table(obstacles)) }
         if let claims = report?.claims, !claims.isEmpty { tables.append(Self.table(claims)) }
         return tables.map(\.text).joined(separator: "\n")
@@ -21,7 +24,8 @@ extension Outcome {
             }
             for state in unit.claims {
                 rows.append([
-                    "\(index + 1)", "\(state.name)", state.sizeInWords, state.source?.metadata.name ?? "-",
+                    "\(index + 1)", state.name.words(to: state.transfer.destination), state.sizeInWords,
+                    state.source?.metadata.name ?? "-",
                     state.method.inWords, state.stage.inWords,
                     workloads.isEmpty ? "-" : workloads.joined(separator: ", "),
                 ])
@@ -31,6 +35,14 @@ extension Outcome {
             rows.append(["-", "-", "-", "-", "-", "only to be started again", workload.title])
         }
         return Table(header: ["UNIT", "CLAIM", "SIZE", "VOLUME", "METHOD", "STATE", "STOPS"], rows: rows)
+    }
+
+    /// The objects that go along. Only names of fields are shown, and no values.
+    private static func table(_ objects: [PlannedObject]) -> Table {
+        Table(
+            header: ["OBJECT", "ACTION"],
+            rows: objects.map { [$0.title, $0.action.name + ($0.action.details.map { ": \($0)" } ?? "")] }
+        )
     }
 
     private static func table(_ obstacles: [Obstacle]) -> Table {
@@ -45,13 +57,21 @@ extension Outcome {
             header: ["CLAIM", "SIZE", "FILES", "BYTES", "COPY TIME", "OUTAGE", "RESULT"],
             rows: claims.map { claim in
                 [
-                    "\(claim.name)", claim.size.isEmpty ? "?" : claim.size, claim.files.map { "\($0)" } ?? "-",
+                    claim.name.words(to: claim.destination ?? claim.name), claim.size.isEmpty ? "?" : claim.size,
+                    claim.files.map { "\($0)" } ?? "-",
                     claim.bytesNotMoved.map { "0, not \($0.inBytes)" } ?? claim.bytes?.inBytes ?? "-",
                     claim.copyTime?.inWords ?? "-", claim.outageInWords,
                     claim.result.rawValue + (claim.reason.map { ": \($0)" } ?? ""),
                 ]
             }
         )
+    }
+}
+
+extension ObjectName {
+    /// The name, and that of the destination where it is another one: `shop/data to shop-eu/data`.
+    fileprivate func words(to destination: ObjectName) -> String {
+        self == destination ? "\(self)" : "\(self) to \(destination)"
     }
 }
 
@@ -70,6 +90,7 @@ extension Transfer.Method {
         case .copy: "copy"
         case .kept: "kept volume"
         case .retype: "retype, no copy"
+        case .handOver: "the volume itself"
         }
     }
 }
