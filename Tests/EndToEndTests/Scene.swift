@@ -155,7 +155,7 @@ struct Scene: Sendable {
         // Another command than a migration is named by the first argument.
         let names = arguments.prefix { !$0.hasPrefix("-") }
         let image =
-            [[], ["rollback"], ["stage"]].contains(names)
+            [[], ["rollback"], ["stage"], ["transfer"], ["stage", "transfer"]].contains(names)
             ? ["--rsync-image", cluster.rsyncImage] : []
         let general = cluster.connection(kubeconfig: kubeconfig) + image
         return try Program.start(names + general + arguments.dropFirst(names.count), output: output)

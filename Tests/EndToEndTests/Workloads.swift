@@ -39,10 +39,21 @@ extension Scene {
     }
 
     /// Creates a StatefulSet with one claim for each replica, and waits until its pods are ready.
-    func deploySet(_ name: String, replicas: Int, template: String) async throws -> TestWorkload {
-        var workload = TestWorkload(resource: .statefulSets, name: name, namespace: namespace, replicas: replicas)
+    func deploySet(
+        _ name: String,
+        in namespace: String? = nil,
+        replicas: Int,
+        template: String,
+        class className: String? = nil
+    ) async throws -> TestWorkload {
+        var workload = TestWorkload(
+            resource: .statefulSets,
+            name: name,
+            namespace: namespace ?? self.namespace,
+            replicas: replicas
+        )
         workload.claims = ["/data": template]
-        var claim = Self.claim(class: sourceClass)
+        var claim = Self.claim(class: className ?? sourceClass)
         claim["metadata"] = ["name": .string(template)]
         try await create(workload, ["serviceName": .string(name), "volumeClaimTemplates": [claim]])
         return workload
