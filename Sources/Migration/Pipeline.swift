@@ -38,7 +38,7 @@ public struct Pipeline: Sendable {
     /// True where the storage stays, and only the volume objects are made anew.
     public var retypes: Bool { method == .retype }
     /// True where the storage stays, and nothing is copied.
-    var keepsStorage: Bool { method == .retype || method == .handOver }
+    var keepsStorage: Bool { method.keepsStorage }
     /// True where the unit's workloads stay stopped once their claims have what they are to have.
     var leavesStopped = false
 

@@ -76,7 +76,7 @@ struct Completion: Sendable {
         case "context": all = contexts(words)
         case "source-sc", "dest-sc":
             all = await names(words) { try await $0.list(StorageClass.self).map(\.metadata.name) }
-        case "ending": all = [Transfer.Ending.copy, .move].map(\.rawValue)
+        case "ending": all = Transfer.Ending.ofHandovers.map(\.rawValue)
         case "namespace", "to-namespace", "exclude-namespace":
             all = await names(words) { try await $0.list(Named.self, of: .namespaces).map(\.metadata.name) }
         case "pvc", "exclude":

@@ -66,19 +66,23 @@ extension StageArguments: RunSubcommand {
     static let flags = "--source-sc <name> --dest-sc <name> [flags]"
 }
 
-extension TransferArguments: RunSubcommand {
+/// A command about claims that go to another namespace.
+protocol HandoverSubcommand: RunSubcommand {}
+
+extension HandoverSubcommand {
+    static var flags: String { "--namespace <name> --to-namespace <name> [flags]" }
+}
+
+extension TransferArguments: HandoverSubcommand {
     static let name = "transfer"
-    static let flags = "--namespace <name> --to-namespace <name> [flags]"
 }
 
-extension StageTransferArguments: RunSubcommand {
+extension StageTransferArguments: HandoverSubcommand {
     static let name = "stage transfer"
-    static let flags = "--namespace <name> --to-namespace <name> [flags]"
 }
 
-extension AbortTransferArguments: RunSubcommand {
+extension AbortTransferArguments: HandoverSubcommand {
     static let name = "abort transfer"
-    static let flags = "--namespace <name> --to-namespace <name> [flags]"
 }
 
 extension AbortArguments: RunSubcommand {

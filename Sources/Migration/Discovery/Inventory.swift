@@ -132,8 +132,11 @@ struct Inventory: Sendable {
         guard let seal = seals[volume.metadata.name] else { return nil }
         // A claim that cannot be read cannot be said to be gone.
         guard unreadable(.claims, seal.name) == nil else { return seal }
-        let isAlive = claims[seal.name]?.metadata.uid == seal.uid
-        if isAlive, seals.values.contains(where: seal.isOfOneMoment) { return seal }
+        if seal.ending == .copy, claims[seal.name]?.metadata.uid == seal.uid,
+            seals.values.contains(where: seal.isOfOneMoment)
+        {
+            return seal
+        }
         let source = seal.sourceVolume.flatMap { volumes[$0] }
         return seal.counts(on: volume, claim: claims[seal.name], source: source, isCopied: false) ? seal : nil
     }

@@ -10,8 +10,8 @@ struct Recognition {
     private(set) var notes: [Obstacle] = []
     /// Claims of the source class with our marks and without proof.
     private(set) var passedOver: [Obstacle] = []
-    /// The claims that a transfer has copied before.
-    private(set) var transferred: [ObjectName] = []
+    /// The number of claims that a transfer has copied before.
+    private(set) var copiedBefore = 0
     /// The claims that somebody deleted in the middle of their migration.
     private var lost: [ClaimState] = []
 
@@ -131,7 +131,7 @@ struct Recognition {
         }
         let made = inventory.transferred(claim.name, uid: claim.metadata.uid, options)
         if let made, options.handover?.ending == .copy {
-            transferred.append(claim.name)
+            copiedBefore += 1
             notes.append(
                 Obstacle(
                     namespace: claim.metadata.namespace,

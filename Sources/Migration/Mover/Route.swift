@@ -108,7 +108,7 @@ extension ClaimState {
 
 extension ClaimState {
     /// True where a mover will run for the claim, as far as its own state allows it.
-    var isToBeCopied: Bool { ![.retype, .handOver].contains(transfer.method) && next.leadsToCopy }
+    var isToBeCopied: Bool { !transfer.method.keepsStorage && next.leadsToCopy }
 }
 
 extension StorageClass {

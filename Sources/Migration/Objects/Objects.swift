@@ -65,7 +65,13 @@ struct Objects: Sendable {
     ) async throws -> PlannedObject {
         let target = ObjectName(object.metadata.name, in: handover.namespace)
         if let why = object.whatItIs(isNamed: choice.name != nil) {
-            return PlannedObject(resource: resource, source: object.name, destination: target, action: .stay(why))
+            return PlannedObject(
+                resource: resource,
+                source: object.name,
+                destination: target,
+                action: .stay,
+                reason: why
+            )
         }
         return PlannedObject(
             object,
@@ -162,10 +168,10 @@ struct Objects: Sendable {
         case .create:
             try await destination.create(object.resource, in: object.destination.namespace, manifest)
             journal.info(object.title, "created")
-        case .overwrite(let paths):
+        case .overwrite:
             guard let patch = object.patch, let existing = object.existing else { return }
             try await destination.patch(object.resource, object.destination, .merge(onto: existing, patch))
-            journal.info(object.title, "overwritten: \(paths.joined(separator: ", "))")
+            journal.info(object.title, "overwritten: \(object.details ?? "")")
         case .leave, .conflict, .stay: return
         }
     }
@@ -176,18 +182,17 @@ extension Discovery {
     mutating func add(_ found: Objects.Found) {
         objects = found.planned
         unmatched += found.refused
-        let staying = Dictionary(grouping: found.planned) { object -> [String] in
-            guard case .stay(let why) = object.action else { return [] }
-            return [object.resource.kind, why]
-        }
-        for (group, objects) in staying.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) where !group.isEmpty {
-            notes.append(
-                Obstacle(
-                    namespace: objects.first?.source.namespace,
-                    resource: "\(group[0]) \(objects.map(\.source.name).joined(separator: ", "))",
-                    message: "stays where it is: \(group[1])"
-                )
+        let staying = Dictionary(grouping: found.planned.filter { $0.action == .stay }) {
+            Obstacle(
+                namespace: $0.source.namespace,
+                resource: $0.resource.kind,
+                message: "stays where it is: \($0.reason ?? "")"
             )
+        }
+        notes += staying.sorted { ($0.key.resource, $0.key.message) < ($1.key.resource, $1.key.message) }.map {
+            var note = $0.key
+            note.resource += " \($0.value.map(\.source.name).joined(separator: ", "))"
+            return note
         }
     }
 }
@@ -195,8 +200,9 @@ extension Discovery {
 extension PlannedObject {
     /// The obstacle of an object that is another one in the other namespace; nil for any other.
     var obstacle: Obstacle? {
-        guard case .conflict(let paths) = action else { return nil }
-        let shown = paths.prefix(10).joined(separator: ", ") + (paths.count > 10 ? " and \(paths.count - 10) more" : "")
+        guard action == .conflict else { return nil }
+        let further = differing.count > 10 ? " and \(differing.count - 10) more" : ""
+        let shown = differing.prefix(10).joined(separator: ", ") + further
         return Obstacle(
             namespace: destination.namespace,
             resource: "\(resource.kind) \(destination.name)",

@@ -2,50 +2,35 @@ public import Kubernetes
 
 /// An object that goes to another namespace, and what is to be done for that.
 public struct PlannedObject: Sendable, Equatable {
-    public enum Action: Sendable, Equatable {
+    public enum Action: String, Sendable, CaseIterable {
         case create
         /// It is there already, the same in all that it brings.
-        case leave
-        /// Another one is there. These of its fields differ; no value is ever told.
-        case conflict([String])
+        case leave = "same"
+        /// Another one is there.
+        case conflict
         /// Another one is there, and is made the same by a patch.
-        case overwrite([String])
-        /// It stays where it is, for this reason.
-        case stay(String)
-
-        /// The action in a word, for programs and people.
-        public var name: String {
-            switch self {
-            case .create: "create"
-            case .leave: "same"
-            case .conflict: "conflict"
-            case .overwrite: "overwrite"
-            case .stay: "stay"
-            }
-        }
-        /// The names of all actions.
-        public static let names = ["create", "same", "conflict", "overwrite", "stay"]
-
-        /// The fields that differ, or the reason to stay; nil where there is none.
-        public var details: String? {
-            switch self {
-            case .create, .leave: nil
-            case .conflict(let paths), .overwrite(let paths): paths.joined(separator: ", ")
-            case .stay(let why): why
-            }
-        }
+        case overwrite
+        /// It stays where it is.
+        case stay
     }
 
     public var resource: APIResource
     public var source: ObjectName
     public var destination: ObjectName
     public var action: Action
+    /// The reason to stay.
+    var reason: String?
+    /// The fields in which the object that is there differs. No value is ever told.
+    var differing: [String] = []
     /// The object as it is to be; nil where it stays.
     var manifest: JSON?
     /// The object that is there.
     var existing: ObjectMeta?
     /// What makes the existing one the same.
     var patch: JSON?
+
+    /// The fields that differ, or the reason to stay; nil where there is none.
+    public var details: String? { reason ?? (differing.isEmpty ? nil : differing.joined(separator: ", ")) }
 
     /// The kind and the name in messages.
     public var title: String { "\(resource.kind) \(destination)" }
@@ -87,17 +72,12 @@ extension PlannedObject {
         )
         guard let existing else { return }
         guard !existing.metadata.isTerminating else {
-            action = .conflict(["metadata.deletionTimestamp"])
+            (action, differing) = (.conflict, ["metadata.deletionTimestamp"])
             return
         }
         let patch = Self.patch(making: existing.whole, like: manifest)
-        let differing = Self.paths(in: patch)
-        guard !differing.isEmpty else {
-            action = .leave
-            return
-        }
-        action = overwrites ? .overwrite(differing) : .conflict(differing)
-        self.patch = patch
+        (self.patch, differing) = (patch, Self.paths(in: patch))
+        action = differing.isEmpty ? .leave : overwrites ? .overwrite : .conflict
     }
 
     /// Returns the merge patch (RFC 7386) that makes an object what a manifest says. Labels and annotations that the manifest

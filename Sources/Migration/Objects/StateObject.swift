@@ -14,8 +14,6 @@ struct StateObject: KubernetesObject {
         metadata = try Head(from: decoder).metadata
     }
 
-    init(_ whole: JSON, metadata: ObjectMeta) { (self.whole, self.metadata) = (whole, metadata) }
-
     private struct Head: Decodable { var metadata: ObjectMeta }
 }
 

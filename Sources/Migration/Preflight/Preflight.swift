@@ -156,9 +156,7 @@ extension Discovery {
     /// other units are done.
     var claimsToStage: [ClaimState] {
         units.flatMap(\.claims).filter { state in
-            guard state.staging == nil, ![.retype, .handOver].contains(state.transfer.method),
-                !withoutRoom.contains(state.id)
-            else {
+            guard state.staging == nil, !state.transfer.method.keepsStorage, !withoutRoom.contains(state.id) else {
                 return false
             }
             return [.protect(.protect), .stage(.create)].contains(state.next)

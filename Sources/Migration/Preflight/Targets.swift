@@ -16,12 +16,11 @@ struct Targets {
         let destinations = Dictionary(grouping: states, by: \.transfer.destination)
         var obstacles: [Transfer.ID: [Obstacle]] = [:]
         for state in states where state.seal == nil {
-            let rivals = (destinations[state.transfer.destination] ?? []).filter { $0.id != state.id }
-            let found = (check.refusal(of: state) ?? check.refusal(of: state, beside: rivals)).map { [$0] } ?? []
-            guard !found.isEmpty else { continue }
-            obstacles[state.id] = found.map {
-                Obstacle(namespace: state.name.namespace, resource: state.title, message: $0)
+            let rival = destinations[state.transfer.destination]?.first { $0.id != state.id }
+            guard let why = check.refusal(of: state) ?? rival.map({ check.refusal(of: state, beside: $0) }) else {
+                continue
             }
+            obstacles[state.id] = [Obstacle(namespace: state.name.namespace, resource: state.title, message: why)]
         }
         return obstacles
     }
@@ -49,9 +48,8 @@ struct Targets {
         }
     }
 
-    private func refusal(of state: ClaimState, beside rivals: [ClaimState]) -> String? {
-        guard let rival = rivals.first else { return nil }
-        return "is to become \(state.transfer.destination), and so is \(rival.name): give each a name with --pvc "
+    private func refusal(of state: ClaimState, beside rival: ClaimState) -> String {
+        "is to become \(state.transfer.destination), and so is \(rival.name): give each a name with --pvc "
             + "NAMESPACE/NAME=NEWNAME"
     }
 
@@ -100,59 +98,5 @@ extension Unit {
                     "is to stay stopped, and nothing but a volume could tell how to start it: stop it yourself first"
             )
         }
-    }
-}
-
-/// Checks the namespace of a transfer's destinations, and creates it.
-struct TargetNamespace: Sendable {
-    private let destination: Client
-    private let options: Options
-    private let journal: Journal
-
-    init(_ context: Context) {
-        (destination, options, journal) = (context.destination, context.options, context.journal)
-    }
-
-    /// Returns the obstacle of a namespace that does not exist and may not be created, or is being deleted.
-    func obstacles() async throws -> [Obstacle] {
-        // Nothing is made there while a transfer is only staged.
-        guard let handover = options.handover, options.pipeline.makesTargets else { return [] }
-        let name = handover.namespace
-        let message: String
-        do {
-            let found = try await destination.find(MetadataObject.self, of: .namespaces, ObjectName(name, in: nil))
-            if let found {
-                guard found.metadata.isTerminating else { return [] }
-                message = "is being deleted: wait until it is gone"
-            } else if handover.createsNamespace {
-                try await create(name, dryRun: true)
-                return []
-            } else {
-                message = "does not exist: create it, or give --create-namespace"
-            }
-        } catch let error as APIError where error.reason == .forbidden {
-            // A dry run of each claim tells whether the namespace exists.
-            guard handover.createsNamespace else { return [] }
-            message = "can't be looked at or created: \(error.message)"
-        }
-        return [Obstacle(namespace: name, resource: "Namespace \(name)", message: message)]
-    }
-
-    /// Creates the namespace, where that is asked for and it is missing.
-    func create() async throws {
-        guard let handover = options.handover, handover.createsNamespace else { return }
-        let name = ObjectName(handover.namespace, in: nil)
-        do {
-            guard try await destination.find(MetadataObject.self, of: .namespaces, name) == nil else { return }
-            try await create(handover.namespace, dryRun: false)
-            journal.info("Namespace \(name)", "created")
-        } catch let error as APIError where error.reason == .alreadyExists {
-            // Somebody else has made it meanwhile.
-        }
-    }
-
-    private func create(_ name: String, dryRun: Bool) async throws {
-        let manifest: JSON = ["apiVersion": "v1", "kind": "Namespace", "metadata": ["name": .string(name)]]
-        try await destination.create(.namespaces, in: nil, manifest, dryRun: dryRun)
     }
 }

@@ -14,7 +14,7 @@ struct UsageCheck: Sendable {
     /// known.
     func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
         let states = discovery.units.flatMap(\.claims).filter {
-            $0.seal == nil && $0.givenDestination == nil && ![.retype, .handOver].contains($0.transfer.method)
+            $0.seal == nil && $0.givenDestination == nil && !$0.transfer.method.keepsStorage
         }
         let used = try await usage(of: states)
         return states.compactMap { state in

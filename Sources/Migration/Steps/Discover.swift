@@ -75,7 +75,7 @@ struct Discover: Sendable {
         discovery.classes = classes
         let found = Recognition(inventory, options)
         (discovery.notes, discovery.passedOver) = (found.notes, found.passedOver)
-        discovery.copiedBefore = found.transferred.count
+        discovery.copiedBefore = found.copiedBefore
         var (states, obstacles) = (found.states, found.obstacles)
 
         let unread = inventory.consequencesOfUnreadable(for: states)

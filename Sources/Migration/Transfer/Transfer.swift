@@ -10,6 +10,9 @@ public struct Transfer: Identifiable, Sendable, Equatable {
         case copy
         /// The source claim is given away for the destination.
         case move
+
+        /// Those of transfers to another name, in the order of their documentation.
+        public static let ofHandovers: [Ending] = [.copy, .move]
     }
 
     /// The way to the destination volume.
@@ -22,6 +25,9 @@ public struct Transfer: Identifiable, Sendable, Equatable {
         case retype
         /// The source volume itself gets another claim.
         case handOver = "hand-over"
+
+        /// True where the storage stays, and nothing is copied.
+        var keepsStorage: Bool { self == .retype || self == .handOver }
     }
 
     /// The identity of the transfer: the source's UID and the destination's name. It is the key of every dictionary.

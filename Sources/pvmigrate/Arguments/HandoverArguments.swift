@@ -65,7 +65,7 @@ struct HandoverArguments: ParsableArguments {
         guard let namespace else { throw UsageError("--namespace is missing") }
         guard let toNamespace else { throw UsageError("--to-namespace is missing") }
         let name = try Check.namespace(namespace, "--namespace")
-        guard let ending = Transfer.Ending(rawValue: ending), ending != .replace else {
+        guard let ending = Transfer.Ending.ofHandovers.first(where: { $0.rawValue == ending }) else {
             throw UsageError("--ending must be copy or move, not \"\(self.ending)\"")
         }
         var handover = Handover(to: try Check.namespace(toNamespace, "--to-namespace"), ending: ending)

@@ -62,12 +62,10 @@ struct MigrateArguments: ParsableCommand {
     /// - Throws: `UsageError` with the first thing that is wrong.
     func checked() throws(UsageError) -> Invocation {
         var options = try migration.checked()
-        if preflightValidationOnly {
-            let others = [(skipPreflightValidation, "--skip-preflight-validation"), (running.dryRun, "--dry-run")]
-            for (given, other) in others where given {
-                throw UsageError("--preflight-validation-only and \(other) exclude each other")
-            }
-        }
+        let mode = try running.mode(
+            onlyValidates: preflightValidationOnly,
+            skipsPreflight: skipPreflightValidation
+        )
         try copying.apply(to: &options)
         try checks.apply(to: &options)
         options.isLive = live
@@ -80,10 +78,7 @@ struct MigrateArguments: ParsableCommand {
         options.keepSource = keepSource
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates
-        return try running.invocation(
-            options,
-            preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation)
-        )
+        return try running.invocation(options, mode)
     }
 
     private func retyping(_ options: inout Options) throws(UsageError) {

@@ -33,6 +33,17 @@ struct RunArguments: ParsableArguments {
     @OptionGroup var files: FileArguments
     @OptionGroup var connection: ConnectionArguments
 
+    /// What a command with these two flags is to do.
+    ///
+    /// - Throws: `UsageError` where the flags exclude each other.
+    func mode(onlyValidates: Bool, skipsPreflight: Bool) throws(UsageError) -> Invocation.Mode {
+        guard onlyValidates else { return .migrate(afterPreflight: !skipsPreflight) }
+        for (given, other) in [(skipsPreflight, "--skip-preflight-validation"), (dryRun, "--dry-run")] where given {
+            throw UsageError("--preflight-validation-only and \(other) exclude each other")
+        }
+        return .preflight
+    }
+
     /// - Parameter mode: what is to be done where it is not only to be shown.
     func invocation(_ options: Options, _ mode: Invocation.Mode) throws(UsageError) -> Invocation {
         var options = options

@@ -48,16 +48,11 @@ struct TransferArguments: ParsableCommand {
         if options.handover?.ending == .move, options.destinationSize != nil {
             throw UsageError("--ending move gives the volumes away as they are; it and --dest-size exclude each other")
         }
-        if preflightValidationOnly {
-            let others = [(skipPreflightValidation, "--skip-preflight-validation"), (running.dryRun, "--dry-run")]
-            for (given, other) in others where given {
-                throw UsageError("--preflight-validation-only and \(other) exclude each other")
-            }
-        }
-        return try running.invocation(
-            options,
-            preflightValidationOnly ? .preflight : .migrate(afterPreflight: !skipPreflightValidation)
+        let mode = try running.mode(
+            onlyValidates: preflightValidationOnly,
+            skipsPreflight: skipPreflightValidation
         )
+        return try running.invocation(options, mode)
     }
 }
 

@@ -65,7 +65,7 @@ extension Outcome {
             "kind": .string(object.resource.kind),
             "namespace": object.destination.namespace.map(JSON.string) ?? .null,
             "name": .string(object.destination.name),
-            "action": .string(object.action.name), "details": object.action.details.map(JSON.string) ?? .null,
+            "action": .string(object.action.rawValue), "details": object.details.map(JSON.string) ?? .null,
         ]
     }
 

@@ -17,7 +17,7 @@ enum Schemas {
             "objects",
             .list([
                 .init("kind", .text), .init("namespace", .optional(.text)), .init("name", .text),
-                .init("action", .oneOf(PlannedObject.Action.names)),
+                .init("action", .oneOf(PlannedObject.Action.self)),
                 .init("details", .optional(.text), "the fields that differ, without their values, or why it stays"),
             ]),
             "what a transfer takes along besides claims"
@@ -55,7 +55,7 @@ enum Schemas {
             .init("toNamespace", .optional(.text), "where a transfer brings the claims; null without one"),
             .init(
                 "ending",
-                .optional(.oneOf([Transfer.Ending.copy.rawValue, Transfer.Ending.move.rawValue])),
+                .optional(.oneOf(Transfer.Ending.ofHandovers.map(\.rawValue))),
                 "of a transfer; null without one"
             ),
         ]),

@@ -41,7 +41,7 @@ extension Outcome {
     private static func table(_ objects: [PlannedObject]) -> Table {
         Table(
             header: ["OBJECT", "ACTION"],
-            rows: objects.map { [$0.title, $0.action.name + ($0.action.details.map { ": \($0)" } ?? "")] }
+            rows: objects.map { [$0.title, $0.action.rawValue + ($0.details.map { ": \($0)" } ?? "")] }
         )
     }
 
