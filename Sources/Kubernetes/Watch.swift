@@ -34,6 +34,7 @@ extension Client {
     ///   - resource: their kind, where the type stands for several.
     ///   - namespace: nil for all namespaces.
     ///   - name: watches only the object of this name.
+    ///   - field: watches only the objects that this field selector takes; the watch is then not shared.
     ///   - concerns: which objects matter, by what never changes of one; `check` sees no others.
     ///   - limit: how long to wait.
     ///   - what: what is waited for, as in "waited 5 s for …".
@@ -45,15 +46,17 @@ extension Client {
         of resource: APIResource = Object.resource,
         in namespace: String?,
         named name: String? = nil,
+        field selector: String? = nil,
         where concerns: @escaping @Sendable (Object) -> Bool = { _ in true },
         limit: Duration,
         what: String,
         until check: (Snapshot<Object>) async throws -> Value?
     ) async throws -> Value {
         let end = time.now() + limit
-        let field = name.map { "metadata.name=\($0)" }
+        let field = selector ?? name.map { "metadata.name=\($0)" }
         var backoff = Backoff()
-        var feed: Feed<Object>? = try sharedReads?.feed(of: resource, in: namespace, for: self)
+        var feed: Feed<Object>? =
+            selector == nil ? try sharedReads?.feed(of: resource, in: namespace, for: self) : nil
         // From before the list on, so that no change is missed between the two.
         let listener = feed?.listen(in: namespace, named: name, where: concerns)
         defer { listener?.end() }

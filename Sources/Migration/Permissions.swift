@@ -98,8 +98,9 @@ public enum Permissions {
             ),
             Permission(
                 resource: .events,
-                verbs: ["list"],
-                otherwise: "failures are reported without the cluster's own reasons"
+                verbs: ["list", "watch"],
+                otherwise: "failures are reported without the cluster's own reasons, and a pod whose node may not read "
+                    + "its claim for a moment is 12 to 15 s late"
             ),
             Permission(
                 resource: .events,

@@ -42,6 +42,59 @@ struct HoldingTests {
         #expect(!names.contains { $0.hasPrefix("migrate-") }, "\(names)")
     }
 
+    @Test("a pod of the workload whose node forbids its claim is made anew, and does not wait 12 s")
+    func forbidsWorkload() {
+        var world = world(hears: true)
+        world.cluster.behaviour.nodeForbidsProbability = 1
+        let run = world.migrate()
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        let complaints = run.world.cluster.list(.events, namespace: "shop").filter { $0["reason"] == "FailedMount" }
+        let names = complaints.compactMap { $0[path: ["involvedObject", "name"]]?.string }
+        #expect(names.contains { $0.hasPrefix("web-") }, "\(names)")
+        let outages = run.report?.claims.compactMap(\.outage) ?? []
+        #expect(outages.count == 1 && outages.allSatisfy { $0 < .seconds(8) }, "\(outages) \(run.messages)")
+    }
+
+    @Test("a pod that an Event accuses, and that is none of the workload's, is left alone")
+    func accused() {
+        var scene = Others(world(hears: true))
+        let isSwapped: @Sendable (Request?, Cluster) -> Bool = { _, cluster in
+            let claim = cluster.get(ObjectKey(.persistentVolumeClaims, "shop", "data"))
+            return claim?[path: ["spec", "storageClassName"]] == .string(World.destination)
+                && !Self.isStopped(cluster)
+        }
+        scene.migrate(
+            once(when: isSwapped) {
+                let pod = try $0.create(
+                    .pods,
+                    namespace: "shop",
+                    [
+                        "metadata": ["name": "web-stranger"],
+                        "spec": [
+                            "nodeName": "node-2",
+                            "containers": [["name": "main", "image": "busybox", "command": ["sleep", "9999"]]],
+                            "volumes": [["name": "data", "persistentVolumeClaim": ["claimName": "data"]]],
+                        ],
+                    ]
+                )
+                try $0.create(
+                    .events,
+                    namespace: "shop",
+                    [
+                        "metadata": ["name": "lie"], "type": "Warning", "reason": "FailedMount",
+                        "message": "no relationship found between node 'node-2' and this object",
+                        "involvedObject": [
+                            "kind": "Pod", "name": "web-stranger", "namespace": "shop",
+                            "uid": pod[path: ["metadata", "uid"]] ?? .null,
+                        ],
+                    ]
+                )
+            }
+        )
+        scene.expectSuccess()
+        #expect(scene.world.cluster.get(ObjectKey(.pods, "shop", "web-stranger")) != nil)
+    }
+
     @Test("volumes that are long in being attached are attached before the stop", arguments: [true, false])
     func attached(hears: Bool) {
         var world = world(hears: hears, provisioner: Self.disk)

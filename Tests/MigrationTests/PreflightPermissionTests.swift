@@ -112,8 +112,8 @@ struct PreflightPermissionTests {
         #expect(result.table == [])
         #expect(
             result.messages.filter { $0.contains("not permitted") }.sorted() == [
-                "events: not permitted: list (in the whole cluster); failures are reported without the cluster's own "
-                    + "reasons",
+                "events: not permitted: list, watch (in the whole cluster); failures are reported without the cluster's "
+                    + "own reasons, and a pod whose node may not read its claim for a moment is 12 to 15 s late",
                 "horizontalpodautoscalers: not permitted: list (in the whole cluster); the autoscalers of workloads are "
                     + "not named",
                 "leases: not permitted: get, list, watch, create, patch, delete; nothing keeps a second run from "

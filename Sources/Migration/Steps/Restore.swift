@@ -16,6 +16,7 @@ struct Restore: UnitAction {
     private let reader: StateReader
     private let workloads: Workloads
     private let copiedMarks: CopiedMarks
+    private let forbidden: ForbiddenPods
     private var time: TimeSource { source.time }
 
     init(_ context: Context) {
@@ -24,6 +25,7 @@ struct Restore: UnitAction {
         reader = StateReader(context)
         workloads = Workloads(context)
         copiedMarks = CopiedMarks(context)
+        forbidden = ForbiddenPods(context)
     }
 
     func perform(_ progress: inout Progress) async throws {
@@ -105,6 +107,9 @@ struct Restore: UnitAction {
         let end = time.now() + limits.readiness
         var unit = progress.unit
         unit.workloads.removeAll { progress.deleted.contains($0.metadata.uid) }
+        let restored = unit
+        // It ends with this function.
+        async let _ = forbidden.makeAnew(of: restored, limit: limits.readiness)
         for workload in unit.workloads {
             await journal.orWarn(workload.title) {
                 try await awaitReady(workload, limit: max(.seconds(1), end - time.now()))
@@ -233,7 +238,7 @@ extension Workload {
 
     /// Returns true where the pod is its own. A Deployment's pods belong to its ReplicaSet, which is named after it.
     /// Only its operator knows what a custom resource makes its pods of.
-    private func isMaker(of pod: Pod) -> Bool {
+    func isMaker(of pod: Pod) -> Bool {
         let owner = pod.metadata.controller
         switch resource {
         case .deployments: return owner?.kind == "ReplicaSet" && owner?.name.hasPrefix(name.name + "-") == true
