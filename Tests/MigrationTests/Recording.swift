@@ -122,11 +122,11 @@ struct WatchedRun: Sendable {
 }
 
 extension World {
-    /// Every moment of a migration at which it can die.
+    /// The moments of a migration at which it can die, each with another cluster than the moment before.
     func crashPoints(_ options: Options, seed: UInt64) -> [CrashPoint] {
         let recording = Recording(from: CrashPoint(world: self, crashes: []), seed: seed)
         _ = migrate(options, as: "process 1", seed: seed, observer: recording.observer)
-        return (0..<recording.count).map { recording[$0] }
+        return recording.distinct.map { recording[$0] }
     }
 }
 
