@@ -37,6 +37,14 @@ public struct Migrator: Sendable {
     /// - Throws: `APIError`.
     public func discover() async throws -> Discovery { try await Discover(context).discover() }
 
+    /// Returns how the cluster differs from a plan; nothing where a run may do what was planned. What an earlier run of the
+    /// plan has done is no difference.
+    ///
+    /// - Throws: `APIError`.
+    public func differences(of plan: Plan, _ discovery: Discovery) async throws -> [Obstacle] {
+        try await PlanCheck(context).differences(of: plan, discovery)
+    }
+
     /// Makes all checks, and leaves nothing behind.
     ///
     /// - Parameter proceeds: True where `migrate` follows if there are no obstacles; volumes that were made for a trial may

@@ -79,7 +79,10 @@ struct Command: Sendable {
         }
     }
 
-    private func outcome() async throws -> Outcome {
+    /// Does what was asked for, and prints nothing of how it ended.
+    ///
+    /// - Throws: `UnreadableSelector`, before anything is done.
+    func outcome() async throws -> Outcome {
         var configuration: Configuration?
         var discovery: Discovery?
         do {
@@ -101,6 +104,7 @@ struct Command: Sendable {
             discovery = discovered
             planned(discovered)
             for note in discovered.notes { log.note(.warning, note.resource, note.message) }
+            try await checkPlan(migrator, discovered)
             switch invocation.mode {
             case .plan: return plan(discovered)
             case .preflight: return await preflight(migrator, discovered, proceeds: false) ?? passed(discovered)
@@ -114,6 +118,8 @@ struct Command: Sendable {
             }
         } catch let error as UnreadableSelector {
             throw error
+        } catch let deviation as Deviation {
+            return outcome(deviation)
         } catch {
             let isInterrupted = error is CancellationError || interruption.isRequested
             return Outcome(
@@ -313,6 +319,7 @@ struct Command: Sendable {
         try await migrator.exclusively(as: Self.identity, interruption: interruption) { [interruption, log] in
             let discovery = try await interruption.cancelling { try await migrator.discover() }
             planned(discovery)
+            try await checkPlan(migrator, discovery)
             let doing = migrator.options.goalInWords.doing
             log.note(.info, "", "\(doing) \(discovery.amountInWords(migrator.options))")
             return (discovery, await migrator.migrate(discovery, interruption: interruption))
@@ -353,7 +360,7 @@ struct Command: Sendable {
 
 extension Discovery {
     /// How much there is to do, and how much of it at a time.
-    fileprivate func amountInWords(_ options: Options) -> String {
+    func amountInWords(_ options: Options) -> String {
         let claims = units.reduce(0) { $0 + $1.claims.count }
         let amount = "\(claims.of("claim")) in \(units.count.of("unit"))"
         guard units.count > 1 else { return amount }

@@ -30,7 +30,8 @@ enum Subcommands {
     static var all: [any Subcommand.Type] {
         [
             StageArguments.self, TransferArguments.self, StageTransferArguments.self, AbortTransferArguments.self,
-            StatusArguments.self, AbortArguments.self, RollbackArguments.self, CleanupArguments.self,
+            PlanArguments.self, ApplyArguments.self, StatusArguments.self, AbortArguments.self, RollbackArguments.self,
+            CleanupArguments.self,
             RBACArguments.self, CompletionArguments.self,
         ]
     }

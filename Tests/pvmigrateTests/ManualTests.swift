@@ -10,10 +10,12 @@ import Testing
 struct ManualTests {
     private let folder: TemporaryFolder
     private let template: String
+    private let plan: String
 
     init() throws {
         folder = try TemporaryFolder()
         template = try folder.write("mover.yaml", "metadata: {labels: {team: storage}}")
+        plan = try folder.write("planned.yaml", PlanTests.ofNothing)
     }
 
     @Test("have no command line that the program does not take", arguments: try Manual.pages)
@@ -37,6 +39,7 @@ struct ManualTests {
     private func take(_ words: [String], isWhole: Bool) throws {
         var words = words
         if let place = words.firstIndex(of: "--mover-template") { words[place + 1] = template }
+        if words.first == ApplyArguments.name, words.count > 1 { words[1] = plan }
         let command = Subcommands.find(in: words)
         let type: any ParsableCommand.Type = command?.type ?? MigrateArguments.self
         let parsed: any ParsableCommand
@@ -51,6 +54,7 @@ struct ManualTests {
         case let run as any RunSubcommand: _ = try run.checked()
         case let status as StatusArguments: _ = try status.checked()
         case let cleanup as CleanupArguments: _ = try cleanup.checked()
+        case let plan as PlanArguments: _ = try PlannedCommand.read(plan.command)
         case let rights as RBACArguments: _ = try rights.checked()
         default: #expect(parsed is CompletionArguments)
         }

@@ -67,7 +67,7 @@ struct Objects: Sendable {
         if let why = object.whatItIs(isNamed: choice.name != nil) {
             return PlannedObject(
                 resource: resource,
-                source: object.name,
+                original: object.metadata,
                 destination: target,
                 action: .stay,
                 reason: why

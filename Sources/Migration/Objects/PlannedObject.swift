@@ -15,7 +15,8 @@ public struct PlannedObject: Sendable, Equatable {
     }
 
     public var resource: APIResource
-    public var source: ObjectName
+    /// The object of the source namespace, as it was read.
+    let original: ObjectMeta
     public var destination: ObjectName
     public var action: Action
     /// The reason to stay.
@@ -28,6 +29,8 @@ public struct PlannedObject: Sendable, Equatable {
     var existing: ObjectMeta?
     /// What makes the existing one the same.
     var patch: JSON?
+
+    public var source: ObjectName { ObjectName(original.name, in: original.namespace) }
 
     /// The fields that differ, or the reason to stay; nil where there is none.
     public var details: String? { reason ?? (differing.isEmpty ? nil : differing.joined(separator: ", ")) }
@@ -64,7 +67,7 @@ extension PlannedObject {
         let manifest = object.manifest(of: resource, in: namespace)
         self.init(
             resource: resource,
-            source: object.name,
+            original: object.metadata,
             destination: ObjectName(object.metadata.name, in: namespace),
             action: .create,
             manifest: manifest,

@@ -32,6 +32,8 @@ public struct Transfer: Identifiable, Sendable, Equatable {
 
     /// The identity of the transfer: the source's UID and the destination's name. It is the key of every dictionary.
     public let id: String
+    /// The UID of the source claim; empty where it is unknown.
+    let sourceUID: String
     /// The name of the source claim.
     public let source: ObjectName
     /// The final name of the destination.
@@ -67,7 +69,7 @@ public struct Transfer: Identifiable, Sendable, Equatable {
         method: Method = .copy
     ) {
         (self.source, self.destination, self.ending) = (source, destination ?? source, ending)
-        id = "\(uid) \(self.destination)"
+        (sourceUID, id) = (uid, "\(uid) \(self.destination)")
         (self.storageClass, self.bindsAtOnce, self.method) = (storageClass, bindsAtOnce, method)
     }
 

@@ -11,6 +11,9 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 
 /// The flags of every command that asks a cluster.
 struct ConnectionArguments: ParsableArguments {
+    /// The names of its flags, which no plan holds.
+    static let names: Set<String> = ["kubeconfig", "context", "qps", "output"]
+
     @Option(
         help: ArgumentHelp(
             "The kubeconfig. (default: $KUBECONFIG, the pod's service account, ~/.kube/config)",

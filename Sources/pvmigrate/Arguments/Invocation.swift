@@ -30,4 +30,6 @@ struct Invocation: Sendable {
     var connection: Connection
     var mode: Mode
     var files: Files
+    /// The cluster as it must still be; nil for any.
+    var plan: Plan?
 }

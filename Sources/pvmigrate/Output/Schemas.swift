@@ -244,6 +244,7 @@ extension Schemas {
             "run": document("pvmigrate --output json", Shape.object(run).schema),
             "status": document("pvmigrate status --output json", Shape.object(status).schema),
             "cleanup": document("pvmigrate cleanup --output json", Shape.object(cleanup).schema),
+            "plan": document("pvmigrate plan --output json", Shape.object(plan).schema),
             "events": document(
                 "A line of pvmigrate --output jsonl",
                 ["oneOf": .array(events.map { event($0.type, $0.meaning, $0.members) })]

@@ -48,6 +48,18 @@ indirect enum Shape: Sendable {
         }
     }
 
+    /// Returns a value with null for each member that it lacks.
+    func completed(_ value: JSON) -> JSON {
+        switch self {
+        case .object(let members):
+            guard value.object != nil else { return value }
+            return members.reduce(into: value) { $0[$1.name] = $1.shape.completed($0[$1.name] ?? .null) }
+        case .list(let shape): return value.array.map { .array($0.map(shape.completed)) } ?? value
+        case .optional(let shape): return shape.completed(value)
+        case .text, .integer, .number, .boolean, .oneOf: return value
+        }
+    }
+
     private static func schema(of members: [Member]) -> JSON {
         var properties: [String: JSON] = [:]
         for member in members {
