@@ -276,32 +276,36 @@ public struct Client: Sendable {
 
     /// Changes an object of any kind, or what a subresource says of it.
     ///
+    /// - Parameter dryRun: only asks whether the server would take the change.
     /// - Throws: as the other one.
     public func patch(
         _ resource: APIResource,
         _ name: ObjectName,
         subresource: String? = nil,
-        _ patch: Patch
+        _ patch: Patch,
+        dryRun: Bool = false
     ) async throws {
-        _ = try await patchData(resource, name, subresource: subresource, patch)
+        _ = try await patchData(resource, name, subresource: subresource, patch, dryRun: dryRun)
     }
 
     private func patchData(
         _ resource: APIResource,
         _ name: ObjectName,
         subresource: String?,
-        _ patch: Patch
+        _ patch: Patch,
+        dryRun: Bool = false
     ) async throws -> (Data, String) {
         let request = "patch \(resource.kind) \(name)"
+        let path = try resource.path(to: name, subresource: subresource)
         let response = try await perform(
             Request(
                 .patch,
-                try resource.path(to: name, subresource: subresource),
+                dryRun ? Self.target(path, [("dryRun", "All")]) : path,
                 headers: [("Content-Type", patch.contentType)],
                 body: patch.body.text
             ),
             request: request,
-            repeatable: false
+            repeatable: dryRun
         )
         return (response.body, request)
     }

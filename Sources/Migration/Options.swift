@@ -122,6 +122,8 @@ public struct Limits: Sendable {
     public var rebinding: Duration = .seconds(120)
     /// The time until a workload is ready again. A later one is a warning.
     public var readiness: Duration = .seconds(300)
+    /// The time until the objects are there that a transfer waits for.
+    public var awaitedObjects: Duration = .seconds(3600)
     /// The number of attempts to copy, where something touched the source or the mover died.
     public var copyAttempts = 3
 

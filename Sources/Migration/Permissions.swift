@@ -186,6 +186,13 @@ public enum Permissions {
                 otherwise: "the quotas of the other namespace are checked for each claim alone, not for all together"
             ),
         ] + (handover.createsNamespace ? [Permission(resource: .namespaces, verbs: ["create"])] : [])
+            + handover.awaited.map {
+                Permission(
+                    resource: $0.ownWorkload ?? $0.guess,
+                    verbs: ["get", "list", "watch"],
+                    namespace: handover.namespace
+                )
+            }
     }
 
     private static func ofIncluded(_ handover: Handover) -> [Permission] {

@@ -44,6 +44,9 @@ struct Run: Sendable {
         let objects = Objects(context)
         report.failures = await objects.carry(discovery.objects, where: \.comesFirst)
         guard report.failures.isEmpty else { return report }
+        if swaps, !discovery.units.contains(where: \.isUnderWay), !(await awaitObjects(interruption, into: &report)) {
+            return report
+        }
         async let leftovers = leftoversOfTrials(interruption)
         if swaps { await restore.startForgotten(discovery, into: &report) }
         if !pipeline.keepsStorage, discovery.units.contains(where: { $0.isRunning && $0.obstacles.isEmpty }) {
@@ -75,6 +78,22 @@ struct Run: Sendable {
         }
         report.failures += await leftovers
         return report
+    }
+
+    /// Waits for the objects of the other namespace that are named.
+    ///
+    /// - Returns: False where they do not come, and nothing must be stopped.
+    private func awaitObjects(_ interruption: Interruption, into report: inout Report) async -> Bool {
+        do {
+            try await interruption.cancelling { try await AwaitedObjects(context).wait() }
+            return true
+        } catch {
+            report.wasInterrupted = interruption.isRequested
+            if !report.wasInterrupted {
+                report.failures.append("\(error); nothing was stopped, and no claim was touched")
+            }
+            return false
+        }
     }
 
     /// Waits until the volumes of preflight's trials are deleted, unless somebody wants to stop.
@@ -163,8 +182,7 @@ struct Run: Sendable {
 
     /// Copies while the workloads run, and takes back all but the staging claims.
     private func stage(_ start: Progress, interruption: Interruption, into report: inout Report) async {
-        guard !start.unit.claims.contains(where: { $0.seal != nil }), !start.unit.workloads.contains(where: \.isMarked)
-        else {
+        guard !start.unit.isUnderWay else {
             report.add(start, .skipped, reason: "a migration of it is under way: finish that with pvmigrate")
             return
         }

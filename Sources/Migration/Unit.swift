@@ -21,6 +21,9 @@ public struct Unit: Sendable {
     /// True where the unit has a workload to stop.
     var isRunning: Bool { workloads.contains { $0.replicas > 0 } }
 
+    /// True where an earlier run has stopped its workloads, or sealed a volume.
+    var isUnderWay: Bool { claims.contains { $0.seal != nil } || workloads.contains(where: \.isMarked) }
+
     /// The longest grace period of its pods.
     var gracePeriod: Duration {
         .seconds(pods.map { max(0, $0.spec.terminationGracePeriodSeconds ?? 30) }.max() ?? 30)

@@ -16,7 +16,7 @@ enum GoSpelling {
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
         "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
         "max-outage", "copy-from", "qps", "parallel-per-node", "streams", "bandwidth-limit", "verify", "stop-timeout",
-        "accept", "to-namespace", "class", "ending", "include",
+        "accept", "to-namespace", "class", "ending", "include", "wait-for",
     ]
     /// The flags that have one letter, too, as kubectl has it.
     static let letters = ["n": "namespace", "l": "selector"]

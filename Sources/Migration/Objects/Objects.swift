@@ -130,9 +130,8 @@ struct Objects: Sendable {
     }
 
     private func hindrance(of object: PlannedObject) async throws -> Obstacle? {
-        guard object.action == .create, let manifest = object.manifest else { return nil }
         do {
-            try await destination.create(object.resource, in: object.destination.namespace, manifest, dryRun: true)
+            try await carry(object, dryRun: true)
             return nil
         } catch let error as APIError
             where error.reason == .notFound && options.handover?.createsNamespace == true
@@ -142,7 +141,7 @@ struct Objects: Sendable {
             return Obstacle(
                 namespace: object.destination.namespace,
                 resource: "\(object.resource.kind) \(object.destination.name)",
-                message: "cannot be made: \(error.message)"
+                message: "cannot be \(object.action == .create ? "made" : "changed"): \(error.message)"
             )
         }
     }
@@ -162,16 +161,17 @@ struct Objects: Sendable {
         return failures
     }
 
-    private func carry(_ object: PlannedObject) async throws {
+    private func carry(_ object: PlannedObject, dryRun: Bool = false) async throws {
         guard let manifest = object.manifest else { return }
         switch object.action {
         case .create:
-            try await destination.create(object.resource, in: object.destination.namespace, manifest)
-            journal.info(object.title, "created")
+            try await destination.create(object.resource, in: object.destination.namespace, manifest, dryRun: dryRun)
+            if !dryRun { journal.info(object.title, "created") }
         case .overwrite:
             guard let patch = object.patch, let existing = object.existing else { return }
-            try await destination.patch(object.resource, object.destination, .merge(onto: existing, patch))
-            journal.info(object.title, "overwritten: \(object.details ?? "")")
+            let merge = Patch.merge(onto: existing, patch)
+            try await destination.patch(object.resource, object.destination, merge, dryRun: dryRun)
+            if !dryRun { journal.info(object.title, "overwritten: \(object.details ?? "")") }
         case .leave, .conflict, .stay: return
         }
     }

@@ -39,8 +39,11 @@ public struct Preflight: Sendable {
         ) { context, _, _ in try await TargetNamespace(context).obstacles() },
         Check(
             name: "objects",
-            summary: "with --include, the other namespace takes the objects"
-        ) { context, discovery, _ in try await Objects(context).hindrances(of: discovery.objects) },
+            summary: "with --include, the other namespace takes the objects; the API server knows what --wait-for names"
+        ) { context, discovery, _ in
+            try await Objects(context).hindrances(of: discovery.objects)
+                + (try await AwaitedObjects(context).obstacles())
+        },
         Check(
             name: "names",
             summary: "staging claims have names of their own, and claims can be carried over"

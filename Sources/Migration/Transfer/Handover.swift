@@ -20,6 +20,8 @@ public struct Handover: Sendable, Equatable {
     public var included: [ObjectChoice] = []
     /// Those of them that stay.
     public var excluded: [ObjectChoice] = []
+    /// The objects of the other namespace that must be there before anything is stopped, each with its name.
+    public var awaited: [ObjectChoice] = []
     /// True where objects that are there already, and differ, are made the same.
     public var overwrites = false
 

@@ -60,6 +60,14 @@ enum Check {
         return choice
     }
 
+    /// Reads what names one object: `deployment/web`, `kafkas.kafka.strimzi.io/main`.
+    static func awaited(_ text: String) throws(UsageError) -> ObjectChoice {
+        guard let choice = ObjectChoice(text), choice.name != nil else {
+            throw UsageError("--wait-for takes KIND/NAME or PLURAL.GROUP/NAME, not \"\(text)\"")
+        }
+        return choice
+    }
+
     /// `OLD=NEW`
     static func classMapping(_ text: String) throws(UsageError) -> (old: String, new: String) {
         let parts = text.split(separator: "=", omittingEmptySubsequences: false).map(String.init)

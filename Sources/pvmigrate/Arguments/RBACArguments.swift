@@ -23,6 +23,11 @@ struct RBACArguments: ParsableCommand {
 
     @OptionGroup var objects: IncludeArguments
 
+    @Option(
+        help: ArgumentHelp("Also what a transfer with this --wait-for needs.", valueName: "kind/name")
+    )
+    var waitFor: [String] = []
+
     @Flag(help: "Also what --set-defaults needs.")
     var setDefaults = false
 
@@ -59,9 +64,10 @@ struct RBACArguments: ParsableCommand {
             var handover = Handover(to: try Check.namespace(toNamespace, "--to-namespace"), ending: .copy)
             handover.createsNamespace = createNamespace
             try objects.apply(to: &handover)
+            handover.awaited = try waitFor.map(Check.awaited)
             options.handover = handover
-        } else if createNamespace || !objects.include.isEmpty || objects.overwrite {
-            throw UsageError("--create-namespace, --include and --overwrite are for --to-namespace")
+        } else if createNamespace || !objects.include.isEmpty || objects.overwrite || !waitFor.isEmpty {
+            throw UsageError("--create-namespace, --include, --overwrite and --wait-for are for --to-namespace")
         }
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates

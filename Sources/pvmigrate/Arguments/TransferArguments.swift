@@ -19,6 +19,15 @@ struct TransferArguments: ParsableCommand {
     @Flag(help: "Create the namespace that the claims go to, where it does not exist.")
     var createNamespace = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Stop nothing before this object of the other namespace is there; may be given several times.",
+            discussion: "Such as deployment/web: whoever deploys there brings it. The run waits for an hour at most.",
+            valueName: "kind/name"
+        )
+    )
+    var waitFor: [String] = []
+
     @OptionGroup var copying: CopyArguments
     @OptionGroup var checks: PreflightArguments
 
@@ -36,6 +45,7 @@ struct TransferArguments: ParsableCommand {
         options.handover?.createsNamespace = createNamespace
         if var handover = options.handover {
             try objects.apply(to: &handover)
+            handover.awaited = try waitFor.map(Check.awaited)
             options.handover = handover
         }
         try copying.apply(to: &options)
