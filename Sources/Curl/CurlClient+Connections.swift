@@ -8,7 +8,13 @@ extension CurlClient {
     ///
     /// - Throws: `CurlError`, or `CancellationError` where the task was cancelled.
     public func connect(_ request: CurlRequest) async throws -> CurlSocket {
-        let request = CurlRequest("GET", request.url, silence: request.silence, connection: request.connection)
+        let request = CurlRequest(
+            "GET",
+            request.url,
+            silence: request.silence,
+            limit: request.limit,
+            connection: request.connection
+        )
         let transfer = try start(request, .connection)
         do {
             while transfer.socket == nil {

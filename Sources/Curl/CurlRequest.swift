@@ -9,6 +9,9 @@ public struct CurlRequest: Sendable, CustomStringConvertible {
     public var body: Data?
     /// How long to wait for the head of the answer once the request is sent, and then between two pieces of its body.
     public var silence: Duration
+    /// How long it may take in all, from the moment that libcurl begins it, or a stream until its head is here; nil for as
+    /// long as something comes.
+    public var limit: Duration?
     public var connection: CurlConnection
     /// Whether other requests may be under way on the same connection, with HTTP/2 where the server offers it.
     public var mayShare = true
@@ -19,6 +22,7 @@ public struct CurlRequest: Sendable, CustomStringConvertible {
         headers: [(name: String, value: String)] = [],
         body: Data? = nil,
         silence: Duration = .seconds(30),
+        limit: Duration? = nil,
         connection: CurlConnection = CurlConnection()
     ) {
         self.method = method
@@ -26,6 +30,7 @@ public struct CurlRequest: Sendable, CustomStringConvertible {
         self.headers = headers
         self.body = body
         self.silence = silence
+        self.limit = limit
         self.connection = connection
     }
 

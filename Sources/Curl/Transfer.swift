@@ -33,6 +33,7 @@ final class Transfer {
     let (authority, target): (String, String)
     let kind: Kind
     let silence: Duration
+    let limit: Duration?
     let connectTimeout: Duration
 
     /// The final head of the answer, once it is here.
@@ -76,6 +77,7 @@ final class Transfer {
         (authority, target) = (url.authority ?? server, url.target ?? "/")
         self.kind = kind
         self.silence = request.silence
+        self.limit = request.limit
         self.connectTimeout = request.connection.connectTimeout
         // Only now: what comes before may throw, and an object that is not whole has no end that frees it.
         words = .allocate(capacity: Int(CURL_ERROR_SIZE))
@@ -98,11 +100,21 @@ final class Transfer {
         guard let started, end == nil, !paused else { return nil }
         // libcurl keeps the connect timeout itself and has better words for it. It does not count while a request waits
         // for another one's HTTP/2 connection (CURLOPT_PIPEWAIT); this second more is for those.
-        return heard.map { $0 + silence } ?? started + connectTimeout + .seconds(1)
+        let patient = heard.map { $0 + silence } ?? started + connectTimeout + .seconds(1)
+        return lastMoment(started).map { min($0, patient) } ?? patient
+    }
+
+    /// When it has taken as long as it may; nil where nothing says so.
+    private func lastMoment(_ started: ContinuousClock.Instant) -> ContinuousClock.Instant? {
+        // A stream takes as long as it takes, once it has begun.
+        kind == .stream && head != nil ? nil : limit.map { started + $0 }
     }
 
     /// The error for a deadline that has passed.
     var lateness: CurlError {
+        if let started, let limit, let last = lastMoment(started), last <= .now {
+            return CurlError(heard == nil ? .notSent : .silent, "\(server) did not answer within \(limit.text)")
+        }
         guard heard != nil else {
             return CurlError(.notSent, "cannot connect to \(server): no connection within \(connectTimeout.text)")
         }

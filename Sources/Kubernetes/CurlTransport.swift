@@ -17,6 +17,7 @@ public struct CurlTransport: Transport {
     private let secrets: SentSecrets
     private let server: String
     private let userAgent: String
+    private let requestTimeout: Duration?
     /// Many times what a page of a list has.
     private static let largestAnswer = 64 << 20
     /// All of the connection but the client's certificate, which may change.
@@ -37,6 +38,7 @@ public struct CurlTransport: Transport {
                 secrets: SentSecrets(proxy: configuration.proxy),
                 server: configuration.server,
                 userAgent: userAgent,
+                requestTimeout: configuration.requestTimeout,
                 connection: CurlConnection(
                     certificateAuthority: configuration.certificateAuthority,
                     serverName: configuration.serverName,
@@ -76,7 +78,8 @@ public struct CurlTransport: Transport {
                 headers: message.headers,
                 subprotocols: subprotocols
             )
-            return try await CurlWebSocket.open(handshake, over: SocketStream(socket: socket), silence: request.silence)
+            let silence = min(request.silence, requestTimeout ?? request.silence)
+            return try await CurlWebSocket.open(handshake, over: SocketStream(socket: socket), silence: silence)
         }
     }
 
@@ -107,6 +110,7 @@ public struct CurlTransport: Transport {
             headers: [("User-Agent", userAgent)] + request.headers + identity.headers.value,
             body: request.body,
             silence: request.silence,
+            limit: requestTimeout,
             connection: connection
         )
         message.mayShare = request.method == .get

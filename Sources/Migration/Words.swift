@@ -15,6 +15,40 @@ extension Int64 {
     }
 }
 
+extension Sequence<String> {
+    /// The end of a message of a name that there is not: ` (did you mean gp2?)`, where one of these is like it.
+    public func didYouMean(_ name: String) -> String { nearest(to: name).map { " (did you mean \($0)?)" } ?? "" }
+
+    /// Returns the one that somebody has mistyped perhaps; nil where none is like it.
+    func nearest(to name: String) -> String? {
+        let most = Swift.max(1, name.count / 3)
+        return map { (name: $0, distance: $0.distance(to: name)) }.filter { $0.distance <= most }
+            .min { ($0.distance, $0.name) < ($1.distance, $1.name) }?.name
+    }
+}
+
+extension String {
+    /// The number of characters to insert, to remove, to replace or to swap with their neighbour to make the one of the
+    /// other.
+    fileprivate func distance(to other: String) -> Int {
+        let (one, other) = (Array(self), Array(other))
+        var rows = [Array(0...other.count)]
+        for i in one.indices {
+            var row = [i + 1]
+            for j in other.indices {
+                let replaced = rows[i][j] + (one[i] == other[j] ? 0 : 1)
+                var least = Swift.min(replaced, rows[i][j + 1] + 1, row[j] + 1)
+                if i > 0, j > 0, one[i] == other[j - 1], one[i - 1] == other[j] {
+                    least = Swift.min(least, rows[i - 1][j - 1] + 1)
+                }
+                row.append(least)
+            }
+            rows.append(row)
+        }
+        return rows[one.count][other.count]
+    }
+}
+
 extension Duration {
     /// The duration in messages: `0.4 s`, `12 s`, `3 min 5 s`.
     public var inWords: String {

@@ -31,6 +31,9 @@ public struct YAMLValue: Sendable, Hashable {
     /// Whether this is a scalar without quotes, whose text decided what it is: `yes` and not `"yes"`.
     public var isPlain: Bool
 
+    /// A mapping without members.
+    public static let emptyMapping = YAMLValue(content: .object([]), line: 1, column: 1, isPlain: false)
+
     /// The value of a mapping's key, or nil where this is no mapping or has no such key.
     public subscript(_ key: String) -> YAMLValue? {
         object?.first { $0.key == key }?.value

@@ -15,14 +15,19 @@ extension CleanupArguments: Subcommand {
             let found = try connection.configuration(in: surroundings)
             configuration = found
             let migrator = Migrator(
-                client: try surroundings.client(found, connection.rate, log: log),
+                client: try surroundings.client(found, connection, log: log),
                 options: options,
                 journal: Journal(time: surroundings.time) { log.note($0) }
             )
-            outcome = CleanupOutcome(
-                try await interruption.cancelling { try await migrator.cleanup(olderThan: age, dryRun: dryRun) },
-                dryRun: dryRun
-            )
+            if try await isRefused(migrator, age, surroundings, interruption) {
+                outcome = CleanupOutcome([], dryRun: dryRun)
+                (outcome.code, outcome.message) = (.failed, "the answer was not yes; nothing was changed")
+            } else {
+                outcome = CleanupOutcome(
+                    try await interruption.cancelling { try await migrator.cleanup(olderThan: age, dryRun: dryRun) },
+                    dryRun: dryRun
+                )
+            }
         } catch let error as UnreadableSelector {
             throw error
         } catch {
@@ -40,6 +45,26 @@ extension CleanupArguments: Subcommand {
             last: (outcome.code == .done ? "" : "error: ") + outcome.message
         )
         return outcome.code
+    }
+
+    /// Asks the person at the terminal, where there is one and something would go.
+    ///
+    /// - Returns: whether the answer is no.
+    private func isRefused(
+        _ migrator: Migrator,
+        _ age: Duration,
+        _ surroundings: Surroundings,
+        _ interruption: Interruption
+    ) async throws -> Bool {
+        guard !yes, !dryRun, let ask = surroundings.ask else { return false }
+        let volumes = try await interruption.cancelling { try await migrator.cleanup(olderThan: age, dryRun: true) }
+        let going = volumes.filter(\.isGoing)
+        guard !going.isEmpty else { return false }
+        let size = going.compactMap(\.kept.size?.bytes).sum().inBytes
+        let question =
+            "give up \(going.count.of("old volume")) of \(size), for good, with which a rollback of "
+            + "\(going.map { "\($0.kept.claim)" }.listed) would be possible?"
+        return try await !interruption.cancelling { try await ask(question) }
     }
 }
 
@@ -117,6 +142,7 @@ extension Cleaned {
         return result + (reason.map { ": \($0)" } ?? "")
     }
 
+    fileprivate var isGoing: Bool { ["freed", "removed"].contains(resultAndReason.0) }
     fileprivate var hasFailed: Bool { resultAndReason.0 == "failed" }
     fileprivate var isForgotten: Bool { resultAndReason.0 == "removed" }
 }

@@ -16,11 +16,13 @@ struct Command: Sendable {
     let log: Log
     let events: Events
     let display: Display
+    let limit: RunLimit?
 
     init(invocation: Invocation, surroundings: Surroundings, interruption: Interruption) {
         self.invocation = invocation
         self.surroundings = surroundings
         self.interruption = interruption
+        limit = invocation.timeout.map { RunLimit($0) }
         events = Events(stream: invocation.connection.format == .jsonl ? surroundings.output : nil)
         log = Log(time: surroundings.time, events: events, write: surroundings.errors)
         // What is streamed to stdout may go to the same terminal, and would be drawn over.
@@ -37,7 +39,10 @@ struct Command: Sendable {
         try invocation.files.junit?.check()
         try invocation.files.report?.check()
         events.started(invocation)
-        let outcome = try await display.live { try await self.outcome() }
+        let outcome = try await display.live {
+            async let _ = limit?.watch(interruption, log)
+            return try await self.outcome()
+        }
         write(outcome)
         let json = outcome.json(options)
         surroundings.conclude(
@@ -54,7 +59,7 @@ struct Command: Sendable {
         let took = log.elapsed
         let began = Date.now.addingTimeInterval(-Double(took.components.seconds))
         if let file = invocation.files.junit {
-            write(outcome.junit(options, began: began, took: took), to: file)
+            write(surroundings.name.typed(in: outcome.junit(options, began: began, took: took)), to: file)
         }
         if let file = invocation.files.report {
             let (milestones, messages) = events.kept
@@ -67,7 +72,7 @@ struct Command: Sendable {
                 milestones: milestones,
                 messages: messages
             )
-            write(report.text, to: file)
+            write(surroundings.name.typed(in: report.text), to: file)
         }
     }
 
@@ -110,6 +115,7 @@ struct Command: Sendable {
             case .preflight: return await preflight(migrator, discovered, proceeds: false) ?? passed(discovered)
             case .abort: return try await abort(migrator, discovered)
             case .migrate(let afterPreflight):
+                if let refusal = try await answer(discovered) { return refusal }
                 let refusal =
                     afterPreflight
                     ? await preflight(migrator, discovered, proceeds: true) : refusal(obstacles(discovered), discovered)
@@ -125,7 +131,7 @@ struct Command: Sendable {
             return Outcome(
                 kind: isInterrupted ? .interrupted : .failed,
                 code: .failed,
-                message: (isInterrupted ? "interrupted" : explanation(of: error, asking: configuration))
+                message: (isInterrupted ? interrupted : explanation(of: error, asking: configuration))
                     + "; nothing was changed" + leftStopped(discovery),
                 discovery: discovery
             )
@@ -139,7 +145,7 @@ struct Command: Sendable {
 
     private func migrator(on configuration: Configuration) throws -> Migrator {
         Migrator(
-            client: try surroundings.client(configuration, invocation.connection.rate, log: log),
+            client: try surroundings.client(configuration, invocation.connection, log: log),
             options: options,
             journal: Journal(
                 time: surroundings.time,
@@ -195,7 +201,7 @@ struct Command: Sendable {
             return Outcome(
                 kind: .interrupted,
                 code: .failed,
-                message: "interrupted; nothing was changed" + leftStopped(discovery),
+                message: "\(interrupted); nothing was changed" + leftStopped(discovery),
                 discovery: discovery,
                 obstacles: obstacles
             )
@@ -250,7 +256,11 @@ struct Command: Sendable {
             names.insert(options.sourceClass, at: 0)
         }
         let missing = names.filter { discovery.storageClass($0) == nil }.map {
-            Obstacle(namespace: nil, resource: "StorageClass \($0)", message: "does not exist")
+            Obstacle(
+                namespace: nil,
+                resource: "StorageClass \($0)",
+                message: "does not exist" + discovery.classes.map(\.metadata.name).didYouMean($0)
+            )
         }
         return missing + discovery.unmatched + unreadableScales(discovery)
     }
@@ -286,7 +296,7 @@ struct Command: Sendable {
     }
 
     /// The end of a message, where an earlier run has left workloads at zero.
-    private func leftStopped(_ discovery: Discovery?) -> String {
+    func leftStopped(_ discovery: Discovery?) -> String {
         let workloads =
             (discovery?.units.flatMap(\.workloads) ?? []) + (discovery?.forgotten ?? [])
             + (discovery?.leftStopped ?? [])
@@ -348,6 +358,9 @@ struct Command: Sendable {
         }
         return report
     }
+
+    /// What has ended a run before its time.
+    var interrupted: String { limit?.isOver == true ? "interrupted by --timeout" : "interrupted" }
 
     /// How other runs see who holds the lock: machine, process, and something that no other run has.
     static var identity: String {

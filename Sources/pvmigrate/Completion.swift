@@ -72,8 +72,10 @@ struct Completion: Sendable {
         case "copy-from": all = CopyFrom.allCases.map(\.rawValue)
         case "output": all = OutputFormat.allCases.map(\.rawValue)
         case "verify": all = Options.Verification.allCases.map(\.rawValue)
-        case "kubeconfig", "junit", "report", "mover-template": return [Self.files]
-        case "context": all = contexts(words)
+        case "kubeconfig", "token-file", "junit", "report", "mover-template": return [Self.files]
+        case "context": all = names(of: .context, words)
+        case "cluster": all = names(of: .cluster, words)
+        case "user": all = names(of: .user, words)
         case "source-sc", "dest-sc":
             all = await names(words) { try await $0.list(StorageClass.self).map(\.metadata.name) }
         case "ending": all = Transfer.Ending.ofHandovers.map(\.rawValue)
@@ -130,9 +132,10 @@ struct Completion: Sendable {
         return home + path.dropFirst()
     }
 
-    private func contexts(_ words: [String]) -> [String] {
+    private func names(of entry: Configuration.Entry, _ words: [String]) -> [String] {
         do {
-            return try Configuration.contexts(
+            return try Configuration.names(
+                of: entry,
                 kubeconfig: kubeconfig(words),
                 environment: surroundings.environment,
                 home: surroundings.environment["HOME"]
@@ -148,11 +151,16 @@ struct Completion: Sendable {
         _ list: @escaping @Sendable (Client) async throws -> [String]
     ) async -> [String] {
         do {
-            let connection = Connection(
+            var connection = Connection(
                 kubeconfig: kubeconfig(words),
                 context: Self.value("context", in: words),
                 format: .text
             )
+            connection.overrides.cluster = Self.value("cluster", in: words)
+            connection.overrides.user = Self.value("user", in: words)
+            connection.overrides.server = Self.value("server", in: words)
+            connection.overrides.tokenFile = Self.value("token-file", in: words)
+            connection.overrides.impersonatedUser = Self.value("as", in: words)
             let client = Client(
                 transport: try surroundings.connect(try connection.configuration(in: surroundings)),
                 time: surroundings.time,

@@ -6,9 +6,13 @@ import Synchronization
 struct Connection: Sendable {
     var kubeconfig: String?
     var context: String?
+    /// What holds in place of what the kubeconfig says.
+    var overrides = ConfigurationOverrides()
     var format: OutputFormat
     /// How many requests a second are sent, in the long run; nil for as many as there are.
     var rate: RequestRate?
+    /// Whether each request is told of.
+    var isVerbose = false
 
     /// Finds out where the cluster is and who asks.
     ///
@@ -17,6 +21,7 @@ struct Connection: Sendable {
         try Configuration.load(
             kubeconfig: kubeconfig,
             context: context,
+            overrides: overrides,
             environment: surroundings.environment,
             home: surroundings.environment["HOME"]
         )
@@ -25,13 +30,19 @@ struct Connection: Sendable {
 
 extension Surroundings {
     /// A client that passes each different warning of the server on once; what the configuration warns of is said first.
-    func client(_ configuration: Configuration, _ rate: RequestRate?, log: Log) throws -> Client {
-        if let warning = configuration.warning { log.note(.warning, "", warning) }
+    func client(_ configuration: Configuration, _ connection: Connection, log: Log) throws -> Client {
+        for warning in configuration.warnings { log.note(.warning, "", warning) }
+        var transport = try connect(configuration)
+        if connection.isVerbose {
+            transport = TracedTransport(transport: transport, time: time) { text in
+                log.write(Log.line(log.elapsed, .info, "", text))
+            }
+        }
         let warnings = Mutex<Set<String>>([])
         return Client(
-            transport: try connect(configuration),
+            transport: transport,
             time: time,
-            rate: rate,
+            rate: connection.rate,
             onWarning: { text in
                 guard warnings.withLock({ $0.insert(text).inserted }) else { return }
                 log.note(.warning, "", "the API server says: \(text)")

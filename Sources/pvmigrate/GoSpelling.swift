@@ -7,6 +7,7 @@ enum GoSpelling {
         "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "recreate-pods",
         "update-claim-templates", "network-copy", "standing-movers", "no-early-pass", "no-events", "live", "retype",
         "leave-stopped", "create-namespace", "overwrite",
+        "insecure-skip-tls-verify", "verbose", "yes",
         "help",
         "version",
     ]
@@ -16,10 +17,11 @@ enum GoSpelling {
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
         "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
         "max-outage", "copy-from", "qps", "parallel-per-node", "streams", "bandwidth-limit", "verify", "stop-timeout",
-        "accept", "to-namespace", "class", "ending", "include", "wait-for",
+        "accept", "to-namespace", "class", "ending", "include", "wait-for", "cluster", "user", "server", "token-file", "as",
+        "as-group", "request-timeout", "timeout",
     ]
     /// The flags that have one letter, too, as kubectl has it.
-    static let letters = ["n": "namespace", "l": "selector"]
+    static let letters = ["n": "namespace", "l": "selector", "v": "verbose"]
 
     /// Rewrites arguments as the argument parser wants them.
     ///

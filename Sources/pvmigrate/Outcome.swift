@@ -87,7 +87,7 @@ extension Command {
         let failed = report.claims.count { $0.result == .failed }
         let skipped = report.claims.count - migrated - failed
         var parts = ["\(migrated) of \(report.claims.count.of("claim")) \(done), \(failed) failed, \(skipped) skipped"]
-        if report.wasInterrupted { parts.insert("interrupted", at: 0) }
+        if report.wasInterrupted { parts.insert(interrupted, at: 0) }
         parts += report.failures
         parts.append(
             report.stopped.isEmpty

@@ -31,6 +31,8 @@ enum Program {
                     output: { results.write($0) },
                     errors: errors,
                     terminal: terminal,
+                    ask: Answer.asking(on: messages),
+                    name: ProgramName(path: CommandLine.arguments.first ?? ""),
                     connect: { try CurlTransport.make($0, userAgent: "pvmigrate/\(version)") }
                 ),
                 interruption: interruption

@@ -11,9 +11,13 @@ struct Surroundings: Sendable {
     var errors: @Sendable (String) -> Void
     /// Where `errors` go, if that is one in which lines can be drawn again.
     var terminal: LiveTerminal?
+    /// Asks the person at the terminal; nil where there is none.
+    var ask: Ask?
     var time: TimeSource = .continuous
     /// What the command was called with, for its report.
     var arguments: [String] = []
+    /// What it was called by.
+    var name = ProgramName()
     var connect: @Sendable (Configuration) throws -> any Transport
 }
 
@@ -28,7 +32,7 @@ func run(_ arguments: [String], in surroundings: Surroundings, interruption: Int
         surroundings.output(await Completion(surroundings: surroundings).lines(for: Array(arguments.dropFirst())))
         return .done
     }
-    surroundings = surroundings.withoutControls
+    surroundings = surroundings.withoutControls.asTyped
     let subcommand = Subcommands.find(in: arguments)
     do {
         if arguments.first == Description.hiddenCommand {
@@ -38,6 +42,10 @@ func run(_ arguments: [String], in surroundings: Surroundings, interruption: Int
         if let (type, arguments) = subcommand {
             let command = try type.parse(try GoSpelling.normalise(arguments))
             return try await command.run(in: surroundings, interruption: interruption)
+        }
+        if let word = arguments.first, !word.hasPrefix("-") {
+            let names = Subcommands.all.map { $0.name }
+            throw UsageError("there is no command \"\(word)\"" + names.didYouMean(word))
         }
         let invocation = try Invocation.read(arguments)
         return try await Command(invocation: invocation, surroundings: surroundings, interruption: interruption).run()

@@ -31,8 +31,7 @@ enum Subcommands {
         [
             StageArguments.self, TransferArguments.self, StageTransferArguments.self, AbortTransferArguments.self,
             PlanArguments.self, ApplyArguments.self, StatusArguments.self, AbortArguments.self, RollbackArguments.self,
-            CleanupArguments.self,
-            RBACArguments.self, CompletionArguments.self,
+            CleanupArguments.self, RBACArguments.self, VersionArguments.self, CompletionArguments.self,
         ]
     }
 
@@ -125,7 +124,7 @@ extension StatusArguments: Subcommand {
         do {
             let found = try connection.configuration(in: surroundings)
             configuration = found
-            let client = try surroundings.client(found, connection.rate, log: log)
+            let client = try surroundings.client(found, connection, log: log)
             return StatusOutcome(
                 try await interruption.cancelling { try await StatusReader(client).status(scope) },
                 scope

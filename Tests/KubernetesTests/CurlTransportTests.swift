@@ -5,7 +5,7 @@ import Testing
 
 /// An HTTPS server on loopback with certificates of its own, and what the client shows it in its answers.
 ///
-/// A path with `token` wants the one that stands in the file `accepted`; a path with `/stream` is answered in three
+/// A path with `slow` is answered after two seconds, a stream's end comes as late; a path with `token` wants the one that stands in the file `accepted`; a path with `/stream` is answered in three
 /// chunks, one with `/large` with 65 MiB; one with `/websocket` is one whose frames come back.
 private final class HTTPSServer: Sendable {
     let folder: TemporaryFolder
@@ -14,7 +14,7 @@ private final class HTTPSServer: Sendable {
     private let input = Pipe()
 
     private static let script = """
-        import base64, hashlib, http.server, json, os, ssl, sys, threading
+        import base64, hashlib, http.server, json, os, ssl, sys, threading, time
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -31,6 +31,10 @@ private final class HTTPSServer: Sendable {
                 }
                 with open("requests", "a") as log:
                     log.write(self.command + " " + self.path + "\\n")
+                with open("impersonated", "a") as log:
+                    log.write(str(self.headers.get("Impersonate-User")) + "\\n")
+                if "/slow" in self.path:
+                    time.sleep(2)
                 status = 200
                 if "token" in self.path and authorization != "Bearer " + open("accepted").read():
                     status = 401
@@ -43,6 +47,8 @@ private final class HTTPSServer: Sendable {
                     self.send_header("Transfer-Encoding", "chunked")
                     self.end_headers()
                     for part in (body, b"\\n", b"end"):
+                        if "late" in self.path:
+                            time.sleep(0.5)
                         self.wfile.write(b"%x\\r\\n%s\\r\\n" % (len(part), part))
                         self.wfile.flush()
                     self.wfile.write(b"0\\r\\n\\r\\n")
@@ -161,7 +167,8 @@ private final class HTTPSServer: Sendable {
     func transport(
         cluster: String = "certificate-authority: ca.crt",
         user: String,
-        agent: String = "pvmigrate/0"
+        agent: String = "pvmigrate/0",
+        overrides: ConfigurationOverrides = ConfigurationOverrides()
     ) throws -> CurlTransport {
         let file = try folder.write(
             "config-\(UUID())",
@@ -170,6 +177,7 @@ private final class HTTPSServer: Sendable {
         let configuration = try Configuration.load(
             kubeconfig: file,
             context: nil,
+            overrides: overrides,
             environment: ["PATH": "/usr/bin:/bin"],
             home: nil
         )
@@ -301,6 +309,46 @@ struct CurlTransportTests {
         #expect(response.status == (user.contains("good") ? 200 : 401))
         #expect(try seen(response)["path"] == "/base/token")
         #expect(try server.folder.read("requests") == "GET /base/token\n")
+    }
+
+    @Test("acts as somebody else with requests, streams and WebSockets")
+    func impersonation() async throws {
+        var overrides = ConfigurationOverrides()
+        overrides.impersonatedUser = "jane"
+        let transport = try server.transport(user: "{token: good}", overrides: overrides)
+        _ = try await transport.send(Request(.post, "/token"))
+        await (try await transport.open(Request(.get, "/stream/token"))).body.close()
+        guard case .open(let socket) = try await transport.upgrade(Request(.get, "/websocket"), subprotocols: ["v5"])
+        else {
+            Issue.record("the WebSocket is refused")
+            return
+        }
+        await socket.close()
+        #expect(try server.folder.read("impersonated") == "jane\njane\njane\n")
+    }
+
+    @Test("gives a request up after as long as it may take, and a stream only before its head")
+    func requestTimeout() async throws {
+        var overrides = ConfigurationOverrides()
+        overrides.requestTimeout = .seconds(1)
+        let transport = try server.transport(user: "{token: good}", overrides: overrides)
+        for method in [Request.Method.get, .post] {
+            let error = await #expect(throws: TransportError.self) {
+                try await transport.send(Request(method, "/slow"))
+            }
+            #expect(error?.kind == .interrupted)
+            #expect(error?.message == "127.0.0.1:\(server.port) did not answer within 1 s")
+        }
+        await #expect(throws: TransportError.self) { try await transport.open(Request(.get, "/slow")) }
+        await #expect(throws: TransportError.self) {
+            try await transport.upgrade(Request(.get, "/slow/websocket"), subprotocols: ["v5"])
+        }
+        // The whole answer of a request counts, that of a stream does not.
+        await #expect(throws: TransportError.self) { try await transport.send(Request(.get, "/stream/late")) }
+        let stream = try await transport.open(Request(.get, "/stream/late"))
+        var body = Data()
+        while let piece = try await stream.body.next() { body += piece }
+        #expect(String(decoding: body, as: UTF8.self).hasSuffix("}\nend"))
     }
 
     @Test("gives up after the second 401")

@@ -173,6 +173,11 @@ struct BadInputTests {
             ),
             .migrate("-kubeconfig=", "--kubeconfig is empty"),
             .migrate("-context ''", "--context is empty"),
+            .migrate("--cluster=", "--cluster is empty"),
+            .migrate("--as-group ''", "--as-group is empty"),
+            .migrate("--token-file=", "--token-file is empty"),
+            .migrate("--request-timeout 1x", "--request-timeout must be a duration such as 10s or 2m, not \"1x\""),
+            .migrate("-v=6", "--verbose must be true or false, not \"6\""),
             .migrate(
                 "-output yaml",
                 "The value 'yaml' is invalid for '--output <format>'. Please provide one of 'text', 'json' or 'jsonl'"
@@ -249,7 +254,7 @@ struct BadInputTests {
             .flags("cleanup -keep-days 7 -namespace A", "--namespace \"A\" is not the name of a namespace"),
             .flags("cleanup -keep-days 7 -source-sc a", "Unknown option '--source-sc'"),
             .flags("cleanup 7", "Unexpected argument '7'"),
-            .flags("stauts", "Unexpected argument 'stauts'"),
+            .flags("stauts", "there is no command \"stauts\" (did you mean status?)"),
         ]
     )
     func flags(input: BadInput) async throws { try await check(input) }

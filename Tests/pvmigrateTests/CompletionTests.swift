@@ -26,6 +26,8 @@ struct CompletionTests {
         #expect(try complete("--source-sc", "fast", "--pvc", "shop/") == [])
         #expect(try complete("rollback", "--exclude=shop/d") == ["--exclude=shop/data"])
         #expect(try complete("--context", "") == ["c"])
+        #expect(try complete("--cluster", "") == ["k"] && complete("--user=") == ["--user=u"])
+        #expect(try complete("--token-file", "") == [Completion.files])
         for other in [["--context", "none"], ["--context=none"], ["-kubeconfig", "/none"]] {
             #expect(try complete(other + ["--source-sc", ""]) == [])
         }

@@ -19,6 +19,7 @@ final class Console: Sendable {
     func surroundings(
         environment: [String: String] = [:],
         terminal: LiveTerminal? = nil,
+        ask: Ask? = nil,
         time: TimeSource,
         connect: @escaping @Sendable (Configuration) throws -> any Transport
     ) -> Surroundings {
@@ -30,6 +31,7 @@ final class Console: Sendable {
                 terminal?.write(line)
             },
             terminal: terminal,
+            ask: ask,
             time: time,
             connect: connect
         )

@@ -12,6 +12,8 @@ struct Shop {
     var cluster = Cluster()
     /// The terminal that the commands' messages go to.
     var terminal: LiveTerminal?
+    /// Asks the person at it.
+    var ask: Ask?
 
     init() throws {
         for node in ["node-1", "node-2"] { cluster.addNode(node) }
@@ -174,6 +176,7 @@ struct Shop {
         let surroundings = console.surroundings(
             environment: ["KUBECONFIG": file, "HOME": folder.path],
             terminal: terminal,
+            ask: ask,
             time: time.source
         ) { _ in simulator }
         let (code, cluster) = try time.run {

@@ -336,7 +336,7 @@ extension Run {
 
 extension Shop {
     /// The names of the volumes that are kept for a rollback.
-    fileprivate var kept: [String] {
+    var kept: [String] {
         cluster.list(.persistentVolumes)
             .filter { $0[path: ["metadata", "annotations", Marks.kept]] != nil }
             .compactMap { $0[path: ["metadata", "name"]]?.string }
@@ -347,7 +347,7 @@ extension Shop {
     }
 
     /// Puts a file onto the volume that the claim is bound to.
-    fileprivate mutating func write(_ name: String) throws {
+    mutating func write(_ name: String) throws {
         let volume = try #require(self.volume)
         cluster.write(["greeting": File("hello"), name: File("new")], toVolumeNamed: volume, node: "node-1")
     }

@@ -13,8 +13,11 @@ public struct Configuration: Sendable {
     /// `http`, `https` or `socks5` URL, which may hold a password; nil for the proxies that the environment names.
     public var proxy: Secret<String>?
     public var authentication = Authentication()
-    /// What to tell the user of credentials that are not sent; nil where there is nothing to tell.
-    public var warning: String?
+    /// How long a single request may take, from the moment that it is begun, or a stream until its head is here; nil for as
+    /// long as something comes.
+    public var requestTimeout: Duration?
+    /// What to tell the user of the connection, such as of credentials that are not sent.
+    public var warnings: [String] = []
     /// The `Impersonate-` headers, where the user acts as somebody else.
     public var impersonation: [(name: String, value: String)] = []
     /// The context's name; nil for a service account.

@@ -5,45 +5,71 @@ extension Configuration {
     /// Finds out which cluster is meant, in the Go tool's order: `kubeconfig`, the files of `$KUBECONFIG`, the service
     /// account of the pod that this runs in, `~/.kube/config`.
     ///
-    /// A service account is passed over where a context is asked for: it has none, and whoever names one means a file.
+    /// A service account is passed over where a context, a cluster or a user is asked for: it has none, and whoever names
+    /// one means a file.
     /// Certificates are read here, tokens in files and plugins only when a request needs them.
     ///
     /// - Parameters:
     ///   - kubeconfig: The value of `--kubeconfig`; nil or empty where it was not given.
     ///   - context: The value of `--context`; nil or empty for the file's current one.
+    ///   - overrides: What other flags say in place of what is found.
     ///   - environment: The environment of this process; plugins run in it.
     ///   - home: The home directory, where there is one.
     ///   - serviceAccount: The folder in which a pod has its token.
     public static func load(
         kubeconfig: String?,
         context: String?,
+        overrides: ConfigurationOverrides = ConfigurationOverrides(),
         environment: [String: String],
         home: String?,
         serviceAccount: String = "/var/run/secrets/kubernetes.io/serviceaccount"
     ) throws(ConfigurationError) -> Configuration {
         let context = context.flatMap { $0.isEmpty ? nil : $0 }
         let isNamed = kubeconfig?.isEmpty == false || environment["KUBECONFIG"]?.isEmpty == false
-        if !isNamed, context == nil,
-            let configuration = try inCluster(environment: environment, folder: serviceAccount)
+        if !isNamed, context == nil, !overrides.nameSomething,
+            let configuration = try inCluster(overrides, environment: environment, folder: serviceAccount)
         {
             return configuration
         }
-        let files = try Kubeconfig(kubeconfig: kubeconfig, environment: environment, home: home)
-        return try files.configuration(context: context, environment: environment)
+        let files: Kubeconfig
+        if !isNamed, overrides.server != nil, context == nil, !overrides.nameSomething,
+            !Kubeconfig.standard(home: home).exists
+        {
+            // Whoever names a server needs no kubeconfig, as with kubectl.
+            files = Kubeconfig()
+        } else {
+            files = try Kubeconfig(kubeconfig: kubeconfig, environment: environment, home: home)
+        }
+        return try files.configuration(context: context, overrides, environment: environment)
     }
 
-    /// The contexts that `load` would know; the parameters are the same.
-    public static func contexts(
+    /// What a kubeconfig has several of.
+    public enum Entry: Sendable {
+        case context
+        case cluster
+        case user
+    }
+
+    /// The names of the contexts, clusters or users that `load` would know; the parameters are the same.
+    public static func names(
+        of entry: Entry,
         kubeconfig: String?,
         environment: [String: String],
         home: String?
     ) throws(ConfigurationError) -> [String] {
         let files = try Kubeconfig(kubeconfig: kubeconfig, environment: environment, home: home)
-        return files.contexts.byName.keys.sorted()
+        let entries =
+            switch entry {
+            case .context: files.contexts
+            case .cluster: files.clusters
+            case .user: files.users
+            }
+        return entries.byName.keys.sorted()
     }
 
     /// The service account of the pod that this runs in; nil outside of pods.
     private static func inCluster(
+        _ overrides: ConfigurationOverrides,
         environment: [String: String],
         folder: String
     ) throws(ConfigurationError) -> Configuration? {
@@ -68,6 +94,10 @@ extension Configuration {
         } catch {
             throw ConfigurationError(file: namespace.path, message: error.message)
         }
+        overrides.applyToCluster(&configuration)
+        if let server = try overrides.server(usesTLS: true) { configuration.server = server }
+        try overrides.applyToUser(&configuration)
+        configuration.dropCredentialsOverHTTP(of: "the service account", cluster: "the server of --server")
         return configuration
     }
 }
@@ -86,28 +116,42 @@ extension Kubeconfig {
             for path in list.split(separator: ":").map(String.init) where !paths.contains(path) { paths.append(path) }
             try self.init(paths: paths, skipMissing: true)
         } else {
-            let path = (home.map { $0 + "/" } ?? "") + ".kube/config"
-            guard LocalFile(path: path).exists else {
+            let file = Self.standard(home: home)
+            guard file.exists else {
                 throw ConfigurationError(
-                    message: "no kubeconfig: \(path) does not exist; name one with --kubeconfig or KUBECONFIG"
+                    message: "no kubeconfig: \(file.path) does not exist; name one with --kubeconfig or KUBECONFIG"
                 )
             }
-            try self.init(paths: [path], skipMissing: false)
+            try self.init(paths: [file.path], skipMissing: false)
         }
+    }
+
+    /// The kubeconfig of somebody who names none.
+    fileprivate static func standard(home: String?) -> LocalFile {
+        LocalFile(path: (home.map { $0 + "/" } ?? "") + ".kube/config")
     }
 
     /// What a context says.
     ///
     /// - Parameters:
     ///   - name: The context's name; nil for the current one.
+    ///   - overrides: What holds in its place.
     ///   - environment: The environment in which plugins run.
     func configuration(
         context name: String?,
+        _ overrides: ConfigurationOverrides = ConfigurationOverrides(),
         environment: [String: String]
     ) throws(ConfigurationError) -> Configuration {
-        let (chosen, node) = try context(named: name)
-        let cluster = try entry(named: "cluster", in: clusters, of: node, context: chosen)
-        let user = try entry(named: "user", in: users, of: node, context: chosen)
+        let (chosen, node) = try context(named: name, overrides)
+        let cluster = try entry(
+            overrides.cluster,
+            "cluster",
+            in: clusters,
+            of: node,
+            context: chosen,
+            canLack: overrides.server != nil
+        )
+        let user = try entry(overrides.user, "user", in: users, of: node, context: chosen, canLack: chosen == nil)
 
         var configuration = Configuration(server: "", origin: node.file.path)
         configuration.context = chosen
@@ -118,8 +162,13 @@ extension Kubeconfig {
         if configuration.insecureSkipVerify, configuration.certificateAuthority != nil {
             throw cluster.node.error("certificate-authority and insecure-skip-tls-verify exclude each other")
         }
+        overrides.applyToCluster(&configuration)
         configuration.authentication.certificate = try user.node.clientCertificate()
-        configuration.server = try cluster.node.server(name: cluster.name, usesTLS: configuration.hasTLSOptions)
+        if let server = try overrides.server(usesTLS: configuration.hasTLSOptions) {
+            configuration.server = server
+        } else {
+            configuration.server = try cluster.node.server(name: cluster.name, usesTLS: configuration.hasTLSOptions)
+        }
         configuration.proxy = try cluster.node.proxy()
         configuration.impersonation = try user.node.impersonation()
         configuration.authentication.header = try user.node.header(
@@ -128,11 +177,19 @@ extension Kubeconfig {
             configuration: configuration,
             environment: environment
         )
-        configuration.dropCredentialsOverHTTP(of: user.name, cluster: cluster.name)
+        try overrides.applyToUser(&configuration)
+        configuration.dropCredentialsOverHTTP(
+            of: "the user \"\(user.name)\"",
+            cluster: "the cluster \"\(cluster.name)\""
+        )
         return configuration
     }
 
-    private func context(named name: String?) throws(ConfigurationError) -> (name: String, node: KubeconfigNode) {
+    /// The context that is meant; an empty one without a name where there is none and what it would say is given.
+    private func context(
+        named name: String?,
+        _ overrides: ConfigurationOverrides
+    ) throws(ConfigurationError) -> (name: String?, node: KubeconfigNode) {
         if let name {
             guard let node = contexts.byName[name] else {
                 throw ConfigurationError(
@@ -143,6 +200,7 @@ extension Kubeconfig {
             return (name, node)
         }
         guard let currentContext else {
+            if overrides.cluster != nil || overrides.server != nil { return (nil, .empty(in: paths)) }
             throw ConfigurationError(
                 file: paths.joined(separator: ":"),
                 message: "no current-context is set; choose one with --context: \(contexts.list)"
@@ -155,14 +213,29 @@ extension Kubeconfig {
         return (current, node)
     }
 
+    /// The cluster or user that a flag or the context names.
+    ///
+    /// - Parameter canLack: whether there may be none; then it is an empty one.
     private func entry(
-        named key: String,
+        _ given: String?,
+        _ key: String,
         in entries: Entries,
         of context: KubeconfigNode,
-        context contextName: String
+        context contextName: String?,
+        canLack: Bool
     ) throws(ConfigurationError) -> (name: String, node: KubeconfigNode) {
+        if let given {
+            guard let node = entries.byName[given] else {
+                throw ConfigurationError(
+                    file: paths.joined(separator: ":"),
+                    message: "there is no \(key) \"\(given)\"; there are: \(entries.list)"
+                )
+            }
+            return (given, node)
+        }
         guard let name = try context.string(key), let reference = try context.child(key) else {
-            throw context.error("the context \"\(contextName)\" names no \(key)")
+            if canLack { return ("", .empty(in: paths)) }
+            throw context.error("the context \"\(contextName ?? "")\" names no \(key)")
         }
         guard let node = entries.byName[name] else {
             throw reference.error("there is no \(key) \"\(name)\"; there are: \(entries.list)")
@@ -181,34 +254,31 @@ extension Configuration {
     ///
     /// client-go reads a user's credentials only for TLS, so that a context for `kubectl proxy`, which has credentials of
     /// its own, may name a user that has some.
-    fileprivate mutating func dropCredentialsOverHTTP(of user: String, cluster: String) {
+    ///
+    /// - Parameters:
+    ///   - who: whose they are, in words.
+    ///   - cluster: what is reached, in words.
+    fileprivate mutating func dropCredentialsOverHTTP(of who: String, cluster: String) {
         guard !server.hasPrefix("https://"), !authentication.isEmpty else { return }
         authentication = Authentication()
-        warning =
-            "the cluster \"\(cluster)\" is reached without TLS (\(server)), so the credentials of the user \"\(user)\" are "
-            + "not sent, as anybody on the way could read them; where the server wants them, give the cluster an https:// server"
+        warnings.append(
+            "\(cluster) is reached without TLS (\(server)), so the credentials of \(who) are not sent, as anybody on the way "
+                + "could read them; where the server wants them, give the cluster an https:// server"
+        )
     }
 }
 
 extension KubeconfigNode {
     /// The cluster's server, without a slash at the end.
     fileprivate func server(name: String, usesTLS: Bool) throws(ConfigurationError) -> String {
-        guard var text = try string("server"), let node = try child("server") else {
+        guard let text = try string("server"), let node = try child("server") else {
             throw error("the cluster \"\(name)\" has no server")
         }
-        // client-go's rule (rest.DefaultServerURL) for a host without a scheme.
-        if !text.contains("://") { text = (usesTLS ? "https://" : "http://") + text }
-        guard let url = URLComponents(string: text), let host = url.host, !host.isEmpty, url.port.isUsable else {
-            throw node.error("server is not a valid URL")
+        do throws(UnusableServer) {
+            return try text.serverURL(usesTLS: usesTLS)
+        } catch {
+            throw node.error("server \(error.message)")
         }
-        guard url.scheme == "https" || url.scheme == "http" else {
-            throw node.error("server must begin with https:// or http://")
-        }
-        guard url.user == nil, url.password == nil, url.query == nil, url.fragment == nil else {
-            throw node.error("server may have scheme, host, port and path only")
-        }
-        while text.hasSuffix("/") { text.removeLast() }
-        return text
     }
 
     fileprivate func proxy() throws(ConfigurationError) -> Secret<String>? {
@@ -292,11 +362,6 @@ extension KubeconfigNode {
         guard text.isHeaderValue else { throw node.error("\(key) has control characters") }
         return text
     }
-}
-
-extension Int? {
-    /// Whether a URL may have this port.
-    fileprivate var isUsable: Bool { self.map { 1...65535 ~= $0 } ?? true }
 }
 
 extension String {

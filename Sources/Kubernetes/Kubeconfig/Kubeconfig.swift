@@ -40,6 +40,9 @@ struct Kubeconfig {
     /// The `current-context` of the first file that has one.
     private(set) var currentContext: KubeconfigNode?
 
+    /// One without entries.
+    init() {}
+
     /// Reads files and merges them.
     ///
     /// - Parameter skipMissing: Pass over files that do not exist, as kubectl does with those of `$KUBECONFIG`.

@@ -9,6 +9,11 @@ struct KubeconfigNode {
     /// Where the node begins, for messages: `FILE:LINE:COLUMN`.
     var place: String { "\(file.path):\(value.line):\(value.column)" }
 
+    /// One that says nothing; the files are for messages.
+    static func empty(in paths: [String]) -> KubeconfigNode {
+        KubeconfigNode(value: .emptyMapping, file: LocalFile(path: paths.joined(separator: ":")))
+    }
+
     func error(_ message: String) -> ConfigurationError {
         ConfigurationError(file: file.path, line: value.line, column: value.column, message: message)
     }

@@ -20,8 +20,8 @@ extension Discovery {
                 Obstacle(
                     namespace: nil,
                     resource: "StorageClass \(options.sourceClass)",
-                    message: "does not exist; to migrate the claims of a class that was deleted, give "
-                        + "--skip-source-validation"
+                    message: "does not exist" + orOneLike(options.sourceClass)
+                        + "; to migrate the claims of a class that was deleted, give --skip-source-validation"
                 )
             )
         }
@@ -31,12 +31,14 @@ extension Discovery {
                 Obstacle(
                     namespace: nil,
                     resource: "StorageClass \(options.destinationClass)",
-                    message: "does not exist"
+                    message: "does not exist" + orOneLike(options.destinationClass)
                 )
             )
         }
         return obstacles
     }
+
+    private func orOneLike(_ name: String) -> String { classes.map(\.metadata.name).didYouMean(name) }
 }
 
 extension Discovery {

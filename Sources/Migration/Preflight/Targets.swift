@@ -69,8 +69,10 @@ struct Targets {
         let storageClass = state.transfer.storageClass
         guard handover.handsVolumesOver else {
             guard let storageClass else { return "has no StorageClass: give one with --dest-sc" }
-            return classes.contains { $0.metadata.name == storageClass }
-                ? nil : "is to be of the StorageClass \(storageClass), which does not exist"
+            let names = classes.map(\.metadata.name)
+            return names.contains(storageClass)
+                ? nil
+                : "is to be of the StorageClass \(storageClass), which does not exist\(names.didYouMean(storageClass))"
         }
         if let storageClass, state.claim.map(ClassChoice(name: storageClass).admits) != true {
             return

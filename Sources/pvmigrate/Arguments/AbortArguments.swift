@@ -9,8 +9,8 @@ struct AbortArguments: ParsableCommand {
     )
 
     @OptionGroup var migration: MigrationArguments
-    @OptionGroup var files: FileArguments
-    @OptionGroup var connection: ConnectionArguments
+    @OptionGroup(title: FileArguments.title) var files: FileArguments
+    @OptionGroup(title: ConnectionArguments.title) var connection: ConnectionArguments
 
     func checked() throws(UsageError) -> Invocation {
         Invocation(

@@ -12,12 +12,15 @@ struct CleanupArguments: ParsableCommand {
     @Option(help: ArgumentHelp("Keep those of the last days; 0 for none. Required.", valueName: "days"))
     var keepDays: Int?
 
-    @OptionGroup var selection: SelectionArguments
+    @OptionGroup(title: "Which claims") var selection: SelectionArguments
 
     @Flag(help: "Show what would be freed, and change nothing.")
     var dryRun = false
 
-    @OptionGroup var connection: ConnectionArguments
+    @Flag(help: "Do not ask before storage is freed, which is only done where a person is at a terminal.")
+    var yes = false
+
+    @OptionGroup(title: ConnectionArguments.title) var connection: ConnectionArguments
 
     func checked() throws(UsageError) -> (Options, age: Duration, connection: Connection) {
         guard let keepDays else { throw UsageError("--keep-days is missing") }

@@ -4,6 +4,7 @@ import ArgumentParser
 struct FileArguments: ParsableArguments {
     /// The names of its flags, which no plan holds.
     static let names: Set<String> = ["junit", "report"]
+    static let title = "Files"
 
     @Option(
         help: ArgumentHelp(

@@ -32,4 +32,8 @@ struct Invocation: Sendable {
     var files: Files
     /// The cluster as it must still be; nil for any.
     var plan: Plan?
+    /// How long the run may take; nil for no limit.
+    var timeout: Duration?
+    /// Whether a person who can be asked shall be, since something is given up that can't be had back.
+    var asksFirst = false
 }

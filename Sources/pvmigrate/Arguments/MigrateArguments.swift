@@ -18,7 +18,7 @@ struct MigrateArguments: ParsableCommand {
 
     @OptionGroup var migration: MigrationArguments
 
-    @OptionGroup var copying: CopyArguments
+    @OptionGroup(title: "Copying") var copying: CopyArguments
 
     @Flag(help: "Copy while the workloads run, and stop them only for what has changed since.")
     var live = false
@@ -44,7 +44,7 @@ struct MigrateArguments: ParsableCommand {
     @Flag(help: "Make StatefulSets name the destination class in their claim templates afterwards.")
     var updateClaimTemplates = false
 
-    @OptionGroup var checks: PreflightArguments
+    @OptionGroup(title: "Preflight") var checks: PreflightArguments
 
     @Flag(help: "Only check whether the migration would work.")
     var preflightValidationOnly = false

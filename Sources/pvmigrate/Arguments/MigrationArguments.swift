@@ -58,7 +58,7 @@ struct MigrationArguments: ParsableArguments {
     )
     var destinationClass: String?
 
-    @OptionGroup var selection: SelectionArguments
+    @OptionGroup(title: "Which claims") var selection: SelectionArguments
 
     func checked() throws(UsageError) -> Options {
         let (sourceClass, destinationClass) = try Check.classNames(sourceClass, destinationClass)

@@ -15,6 +15,9 @@ struct RollbackArguments: ParsableCommand {
     @Flag(help: "Give up what was written since the migration.")
     var discardChanges = false
 
+    @Flag(help: "Do not ask before changes are given up, which is only done where a person is at a terminal.")
+    var yes = false
+
     @Flag(help: "Keep the volumes that the claims are on now, for a way forward again.")
     var keepSource = false
 
@@ -39,6 +42,8 @@ struct RollbackArguments: ParsableCommand {
         options.keepSource = keepSource
         options.rsyncImage = try Check.image(rsyncImage)
         options.moverTemplate = try Check.moverTemplate(moverTemplate)
-        return try running.invocation(options, .migrate(afterPreflight: !skipPreflightValidation))
+        var invocation = try running.invocation(options, .migrate(afterPreflight: !skipPreflightValidation))
+        invocation.asksFirst = discardChanges && !yes
+        return invocation
     }
 }

@@ -1,9 +1,8 @@
 import ArgumentParser
 import Migration
 
-/// What all commands that migrate have in common, one way or the other: how they stop workloads, whom they tell, and how
-/// they reach the cluster.
-struct RunArguments: ParsableArguments {
+/// How workloads are stopped.
+struct WorkloadArguments: ParsableArguments {
     @Flag(help: "Delete pods that nothing owns, and create them again afterwards.")
     var recreatePods = false
 
@@ -24,14 +23,34 @@ struct RunArguments: ParsableArguments {
     )
     var stopTimeout: String?
 
+    func apply(to options: inout Options) throws(UsageError) {
+        options.recreatesPods = recreatePods
+        if let stopTimeout { options.stopTimeout = try Check.duration(stopTimeout, "--stop-timeout") }
+        for text in pause { options.pauses.append(try Check.pause(text)) }
+    }
+}
+
+/// What all commands that migrate have in common, one way or the other: how they stop workloads, whom they tell, and how
+/// they reach the cluster.
+struct RunArguments: ParsableArguments {
+    @OptionGroup(title: "Workloads") var workloads: WorkloadArguments
+
     @Flag(help: "Record no Events on claims and workloads, which `kubectl describe` would show.")
     var noEvents = false
 
     @Flag(help: "Show what would be done, and change nothing.")
     var dryRun = false
 
-    @OptionGroup var files: FileArguments
-    @OptionGroup var connection: ConnectionArguments
+    @Option(
+        help: ArgumentHelp(
+            "How long the whole run may take, after which it goes back as after Ctrl-C: 90m, 2h. (default: no limit)",
+            valueName: "duration"
+        )
+    )
+    var timeout: String?
+
+    @OptionGroup(title: FileArguments.title) var files: FileArguments
+    @OptionGroup(title: ConnectionArguments.title) var connection: ConnectionArguments
 
     /// What a command with these two flags is to do.
     ///
@@ -47,15 +66,14 @@ struct RunArguments: ParsableArguments {
     /// - Parameter mode: what is to be done where it is not only to be shown.
     func invocation(_ options: Options, _ mode: Invocation.Mode) throws(UsageError) -> Invocation {
         var options = options
-        options.recreatesPods = recreatePods
-        if let stopTimeout { options.stopTimeout = try Check.duration(stopTimeout, "--stop-timeout") }
-        for text in pause { options.pauses.append(try Check.pause(text)) }
+        try workloads.apply(to: &options)
         options.recordsEvents = !noEvents
         return Invocation(
             options: options,
             connection: try connection.checked(streaming: true),
             mode: dryRun ? .plan : mode,
-            files: try files.checked()
+            files: try files.checked(),
+            timeout: try timeout.map { text throws(UsageError) in try Check.duration(text, "--timeout") }
         )
     }
 }

@@ -11,8 +11,8 @@ struct StageArguments: ParsableCommand {
     )
 
     @OptionGroup var migration: MigrationArguments
-    @OptionGroup var copying: CopyArguments
-    @OptionGroup var checks: PreflightArguments
+    @OptionGroup(title: "Copying") var copying: CopyArguments
+    @OptionGroup(title: "Preflight") var checks: PreflightArguments
 
     @Flag(help: "Copy without checking first.")
     var skipPreflightValidation = false

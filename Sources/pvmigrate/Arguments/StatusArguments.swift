@@ -24,9 +24,9 @@ struct StatusArguments: ParsableCommand {
     )
     var destinationClass: String?
 
-    @OptionGroup var selection: SelectionArguments
+    @OptionGroup(title: "Which claims") var selection: SelectionArguments
 
-    @OptionGroup var connection: ConnectionArguments
+    @OptionGroup(title: ConnectionArguments.title) var connection: ConnectionArguments
 
     func checked() throws(UsageError) -> (MigrationStatus.Scope, Connection) {
         var scope = MigrationStatus.Scope()

@@ -28,8 +28,8 @@ struct TransferArguments: ParsableCommand {
     )
     var waitFor: [String] = []
 
-    @OptionGroup var copying: CopyArguments
-    @OptionGroup var checks: PreflightArguments
+    @OptionGroup(title: "Copying") var copying: CopyArguments
+    @OptionGroup(title: "Preflight") var checks: PreflightArguments
 
     @Flag(help: "Only check whether the transfer would work.")
     var preflightValidationOnly = false
@@ -76,8 +76,8 @@ struct StageTransferArguments: ParsableCommand {
     )
 
     @OptionGroup var handover: HandoverArguments
-    @OptionGroup var copying: CopyArguments
-    @OptionGroup var checks: PreflightArguments
+    @OptionGroup(title: "Copying") var copying: CopyArguments
+    @OptionGroup(title: "Preflight") var checks: PreflightArguments
 
     @Flag(help: "Copy without checking first.")
     var skipPreflightValidation = false
@@ -105,8 +105,8 @@ struct AbortTransferArguments: ParsableCommand {
     )
 
     @OptionGroup var handover: HandoverArguments
-    @OptionGroup var files: FileArguments
-    @OptionGroup var connection: ConnectionArguments
+    @OptionGroup(title: FileArguments.title) var files: FileArguments
+    @OptionGroup(title: ConnectionArguments.title) var connection: ConnectionArguments
 
     func checked() throws(UsageError) -> Invocation {
         Invocation(

@@ -192,6 +192,20 @@ enum Schemas {
     ]
 }
 
+// MARK: Versions
+
+extension Schemas {
+    /// What `pvmigrate version --output json` prints.
+    private static let version: [Shape.Member] = [
+        .init("version", .text, "of pvmigrate"), .init("platform", .text, "such as `linux/amd64`"),
+        .init(
+            "server",
+            .optional(.object([.init("version", .text, "such as `v1.32.1`"), .init("platform", .text)])),
+            "the API server; null where none is reached"
+        ),
+    ]
+}
+
 // MARK: Events
 
 extension Schemas {
@@ -245,6 +259,7 @@ extension Schemas {
             "status": document("pvmigrate status --output json", Shape.object(status).schema),
             "cleanup": document("pvmigrate cleanup --output json", Shape.object(cleanup).schema),
             "plan": document("pvmigrate plan --output json", Shape.object(plan).schema),
+            "version": document("pvmigrate version --output json", Shape.object(version).schema),
             "events": document(
                 "A line of pvmigrate --output jsonl",
                 ["oneOf": .array(events.map { event($0.type, $0.meaning, $0.members) })]
