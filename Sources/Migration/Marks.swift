@@ -94,6 +94,9 @@ public enum Marks {
     /// The marks that make a volume a sealed one.
     static let ofSeal = [manifest, users, deleting, origin]
 
+    /// Returns true for an annotation of a migration.
+    static func isOurs(_ name: String) -> Bool { name.hasPrefix(claim) }
+
     /// The marks that volumes bear of their own migration. The record of a stopped workload stays until the workload is
     /// started, and the origin as long as the volume is its claim's.
     static let onVolumes = [

@@ -96,6 +96,9 @@ public struct Options: Sendable {
         pipeline.goesToKept ? (destinationClass, sourceClass) : (sourceClass, destinationClass)
     }
 
+    /// The longest time in which an interrupted run brings everything to a safe state.
+    public var wayBack: Duration { Limits().wayBack }
+
     /// Returns the options of a rollback of this migration.
     ///
     /// - Parameter discardingChanges: True where data that was written since may be given up.
@@ -128,4 +131,8 @@ public struct Limits: Sendable {
     public var copyAttempts = 3
 
     public init() {}
+
+    /// The longest time in which an interrupted run brings its units to a safe state. What is past the point of no return
+    /// takes longest: it is finished, and once more where that fails.
+    var wayBack: Duration { (rebinding * 4 + readiness) * 2 + .seconds(60) }
 }

@@ -174,6 +174,8 @@ extension Pipeline {
 
     /// The name in a timeline for the work on a unit that could not be migrated.
     static let wayBack = "go back"
+    /// The name of the step that copies while the workloads are stopped.
+    public static let copyStep = "copy"
 }
 
 extension Options {
@@ -223,12 +225,12 @@ extension Step {
     ) { [Quiesce($0)] }
 
     fileprivate static let copy = Step(
-        name: "copy",
+        name: Pipeline.copyStep,
         summary: "copies with rsync, then checks that nothing is left to transfer"
     ) { [Copy($0)] }
 
     fileprivate static func compare(discardingChanges: Bool) -> Step {
-        Step(name: "copy", summary: "compares both volumes, and copies nothing") {
+        Step(name: Pipeline.copyStep, summary: "compares both volumes, and copies nothing") {
             [Copy($0, .compare(discardingChanges: discardingChanges))]
         }
     }

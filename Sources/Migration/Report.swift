@@ -21,6 +21,16 @@ public struct Report: Sendable {
         case skipped
     }
 
+    /// What became of the storage that a claim has left.
+    public enum OldStorage: Sendable, Equatable {
+        /// It is given back to its driver, to be freed.
+        case freed
+        /// The volume stays, for a rollback or since something may be on it alone.
+        case kept(volume: String)
+        /// The volume object is gone. The storage is its owner's, as the reclaim policy Retain wants it.
+        case retained
+    }
+
     public struct Claim: Sendable {
         public var name: ObjectName
         /// The name of the destination; nil where that is the claim's own.
@@ -39,6 +49,8 @@ public struct Report: Sendable {
         public var outage: Duration?
         /// The outage that was expected after the last pass while the workload ran; nil without such passes.
         public var predictedOutage: Duration?
+        /// Nil where the claim has left none.
+        public var oldStorage: OldStorage?
         public var result: Result
         public var reason: String?
 
@@ -117,6 +129,18 @@ extension Report {
                 reason: reason
             )
         )
+        claims[claims.count - 1].oldStorage = state.oldStorage
         if !state.transfer.isInPlace { claims[claims.count - 1].destination = state.transfer.destination }
+    }
+}
+
+extension ClaimState {
+    /// What became of the source volume, where the claim is on another one now.
+    fileprivate var oldStorage: Report.OldStorage? {
+        guard transfer.isInPlace, [.copy, .kept].contains(method) else { return nil }
+        if let source, KeptVolume(source) != nil, isReleased || isRebound { return .kept(volume: source.metadata.name) }
+        guard isReleased else { return nil }
+        guard let source else { return .retained }
+        return source.reclaimPolicy == .delete ? .freed : nil
     }
 }

@@ -109,6 +109,8 @@ struct Sandbox: AsyncParsableCommand {
             group.addTask {
                 for await port in ports {
                     let path = try writeCredentials(authority, tokens, port: port, root: root)
+                    let server = Behaviour.ServerOfContainers(host: "127.0.0.1", port: port, authority: authority.pem)
+                    await simulator.change { $0.behaviour.serverOfContainers = server }
                     try await furnish(simulator, runtime)
                     print("ready \(path)")
                     fflush(nil)

@@ -17,6 +17,7 @@ struct Command: Sendable {
     let events: Events
     let display: Display
     let limit: RunLimit?
+    let metrics: Metrics?
 
     init(invocation: Invocation, surroundings: Surroundings, interruption: Interruption) {
         self.invocation = invocation
@@ -27,6 +28,7 @@ struct Command: Sendable {
         log = Log(time: surroundings.time, events: events, write: surroundings.errors)
         // What is streamed to stdout may go to the same terminal, and would be drawn over.
         let isStreaming = invocation.connection.format == .jsonl
+        metrics = invocation.files.metrics.map { Metrics(file: $0, invocation) }
         display = Display(terminal: isStreaming ? nil : surroundings.terminal, log: log)
     }
 
@@ -36,14 +38,15 @@ struct Command: Sendable {
     ///
     /// - Throws: `UnreadableSelector` or `UsageError`, before anything is done.
     func run() async throws -> ExitCode {
-        try invocation.files.junit?.check()
-        try invocation.files.report?.check()
+        for file in invocation.files.all { try file.check() }
         events.started(invocation)
         let outcome = try await display.live {
             async let _ = limit?.watch(interruption, log)
+            async let _ = metrics?.keepWritten(log)
             return try await self.outcome()
         }
         write(outcome)
+        metrics?.write(outcome, log)
         let json = outcome.json(options)
         surroundings.conclude(
             invocation.connection.format,
@@ -141,6 +144,7 @@ struct Command: Sendable {
     private func planned(_ discovery: Discovery) {
         events.planned(discovery, log.elapsed)
         display.planned(discovery)
+        metrics?.planned(discovery)
     }
 
     private func migrator(on configuration: Configuration) throws -> Migrator {
@@ -151,13 +155,15 @@ struct Command: Sendable {
                 time: surroundings.time,
                 start: log.start,
                 write: { [log] in log.note($0) },
-                mark: { [events, display] in
+                mark: { [events, display, metrics] in
                     events.note($0)
                     display.note($0)
+                    metrics?.note($0)
                 },
-                watch: { [events, display, log] in
+                watch: { [events, display, metrics, log] in
                     events.note($0, $1, log.elapsed)
                     display.note($0, $1)
+                    metrics?.note($0, $1)
                 }
             )
         )

@@ -72,7 +72,7 @@ struct Completion: Sendable {
         case "copy-from": all = CopyFrom.allCases.map(\.rawValue)
         case "output": all = OutputFormat.allCases.map(\.rawValue)
         case "verify": all = Options.Verification.allCases.map(\.rawValue)
-        case "kubeconfig", "token-file", "junit", "report", "mover-template": return [Self.files]
+        case "kubeconfig", "token-file", "metrics", "junit", "report", "mover-template": return [Self.files]
         case "context": all = names(of: .context, words)
         case "cluster": all = names(of: .cluster, words)
         case "user": all = names(of: .user, words)

@@ -7,6 +7,9 @@ enum ExitCode: Int32, CaseIterable {
     /// `EX_USAGE` of sysexits(3).
     case usage = 64
 
+    /// Those after which the same command would end in the same way.
+    static let hopeless: [ExitCode] = [.refused, .usage]
+
     /// For `--help`.
     var meaning: String {
         switch self {

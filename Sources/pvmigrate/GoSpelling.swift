@@ -7,7 +7,7 @@ enum GoSpelling {
         "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "recreate-pods",
         "update-claim-templates", "network-copy", "standing-movers", "no-early-pass", "no-events", "live", "retype",
         "leave-stopped", "create-namespace", "overwrite",
-        "insecure-skip-tls-verify", "verbose", "yes",
+        "insecure-skip-tls-verify", "verbose", "yes", "follow",
         "help",
         "version",
     ]
@@ -18,7 +18,7 @@ enum GoSpelling {
         "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
         "max-outage", "copy-from", "qps", "parallel-per-node", "streams", "bandwidth-limit", "verify", "stop-timeout",
         "accept", "to-namespace", "class", "ending", "include", "wait-for", "cluster", "user", "server", "token-file", "as",
-        "as-group", "request-timeout", "timeout",
+        "as-group", "request-timeout", "timeout", "image", "metrics",
     ]
     /// The flags that have one letter, too, as kubectl has it.
     static let letters = ["n": "namespace", "l": "selector", "v": "verbose"]

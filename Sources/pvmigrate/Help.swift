@@ -42,6 +42,7 @@ enum Help {
           pvmigrate cleanup --keep-days 7 --dry-run
           pvmigrate status --source-sc default
           pvmigrate rbac | kubectl apply -f -
+          pvmigrate job --image pvmigrate:VERSION -- --source-sc default --dest-sc mynewsc | kubectl apply -f -
         """
     }
 

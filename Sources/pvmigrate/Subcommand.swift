@@ -31,7 +31,7 @@ enum Subcommands {
         [
             StageArguments.self, TransferArguments.self, StageTransferArguments.self, AbortTransferArguments.self,
             PlanArguments.self, ApplyArguments.self, StatusArguments.self, AbortArguments.self, RollbackArguments.self,
-            CleanupArguments.self, RBACArguments.self, VersionArguments.self, CompletionArguments.self,
+            CleanupArguments.self, RBACArguments.self, JobArguments.self, VersionArguments.self, CompletionArguments.self,
         ]
     }
 
@@ -52,8 +52,8 @@ extension RBACArguments: Subcommand {
         surroundings.output(
             Permissions.rbac(
                 for: try checked(),
-                copiesOverNetwork: networkCopy,
-                runsCommands: standingMovers,
+                copiesOverNetwork: grants.networkCopy,
+                runsCommands: grants.standingMovers,
                 retypes: retype
             )
         )
@@ -93,50 +93,4 @@ extension AbortArguments: RunSubcommand {
 extension RollbackArguments: RunSubcommand {
     static let name = "rollback"
     static let flags = "--source-sc <name> --dest-sc <name> [--discard-changes] [flags]"
-}
-
-extension StatusArguments: Subcommand {
-    static let name = "status"
-    static let flags = "[--source-sc <name>] [--dest-sc <name>] [flags]"
-
-    func run(in surroundings: Surroundings, interruption: Interruption) async throws -> ExitCode {
-        let (scope, connection) = try checked()
-        let log = Log(time: surroundings.time, write: surroundings.errors)
-        let outcome = try await outcome(scope, connection, surroundings, log, interruption)
-        for unseen in outcome.status?.unseen ?? [] { log.note(.warning, unseen.resource, unseen.message) }
-        surroundings.conclude(
-            connection.format,
-            text: outcome.text,
-            json: outcome.json,
-            last: (outcome.code == .failed ? "error: " : "") + outcome.message
-        )
-        return outcome.code
-    }
-
-    private func outcome(
-        _ scope: MigrationStatus.Scope,
-        _ connection: Connection,
-        _ surroundings: Surroundings,
-        _ log: Log,
-        _ interruption: Interruption
-    ) async throws -> StatusOutcome {
-        var configuration: Configuration?
-        do {
-            let found = try connection.configuration(in: surroundings)
-            configuration = found
-            let client = try surroundings.client(found, connection, log: log)
-            return StatusOutcome(
-                try await interruption.cancelling { try await StatusReader(client).status(scope) },
-                scope
-            )
-        } catch let error as UnreadableSelector {
-            throw error
-        } catch {
-            let isInterrupted = error is CancellationError || interruption.isRequested
-            return StatusOutcome(
-                failed: isInterrupted ? "interrupted" : explanation(of: error, asking: configuration),
-                scope
-            )
-        }
-    }
 }

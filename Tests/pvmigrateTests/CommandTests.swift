@@ -16,9 +16,12 @@ struct CommandTests {
         #expect(run.code == .done, "\(run.errors)")
         #expect(shop.storageClass == "fast" && shop.scale == 2)
         let table = run.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
-        #expect(table.first == ["CLAIM", "SIZE", "FILES", "BYTES", "COPY", "TIME", "OUTAGE", "RESULT"])
+        #expect(
+            table.first == ["CLAIM", "SIZE", "FILES", "BYTES", "COPY", "TIME", "OUTAGE", "OLD", "STORAGE", "RESULT"]
+        )
         #expect(table.count == 2)
-        #expect(table.last?.prefix(5) == ["shop/data", "16Mi", "2", "5", "B"] && table.last?.last == "migrated")
+        #expect(table.last?.prefix(5) == ["shop/data", "16Mi", "2", "5", "B"])
+        #expect(table.last?.suffix(2) == ["freed", "migrated"])
         #expect(run.errorLines.last?.hasPrefix("done: 1 claim migrated in ") == true)
         for line in run.errorLines.dropLast() {
             #expect(
@@ -42,6 +45,7 @@ struct CommandTests {
         let claim = try #require(object["claims"]?.array?.first)
         #expect(claim["namespace"] == "shop" && claim["name"] == "data" && claim["result"] == "migrated")
         #expect(claim["files"] == 2 && claim["bytes"] == 5 && claim["reason"] == .null)
+        #expect(claim["oldStorage"] == "freed" && claim["keptVolume"] == .null)
         let unit = try #require(object["units"]?.array?.first)
         #expect(
             unit["workloads"] == [["kind": "Deployment", "namespace": "shop", "name": "web", "replicas": 2]]

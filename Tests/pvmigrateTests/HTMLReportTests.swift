@@ -41,7 +41,7 @@ struct HTMLReportTests {
         let row = try #require(run.output.split(separator: "\n").last)
         let cells = row.split(separator: "   ").map { $0.trimmingCharacters(in: .whitespaces) }
         for cell in cells { #expect(page.contains(">\(cell)</td>"), "\(cell)") }
-        let outage = cells[cells.count - 2].prefix { $0 != "(" }.trimmingCharacters(in: .whitespaces)
+        let outage = cells[cells.count - 3].prefix { $0 != "(" }.trimmingCharacters(in: .whitespaces)
         #expect(page.contains("<figcaption>Deployment shop/web</figcaption>"))
         #expect(page.contains("<b>outage \(outage)</b>"))
         for step in Pipeline.live.steps {

@@ -56,6 +56,7 @@ struct ManualTests {
         case let cleanup as CleanupArguments: _ = try cleanup.checked()
         case let plan as PlanArguments: _ = try PlannedCommand.read(plan.command)
         case let rights as RBACArguments: _ = try rights.checked()
+        case let job as JobArguments: _ = try job.checked()
         default: #expect(parsed is CompletionArguments)
         }
     }

@@ -153,6 +153,32 @@ struct Shop {
         return shop
     }
 
+    /// Runs a command in virtual time, and from the moment on at which it takes a lock another one that watches.
+    mutating func run(_ command: [String], watchedBy other: [String]) throws -> (run: Run, watching: Run) {
+        let folder = try TemporaryFolder()
+        let file = ["--kubeconfig", try folder.write("config", kubeconfig())]
+        let time = VirtualTime()
+        let (locked, lock) = AsyncStream<Void>.makeStream()
+        let simulator = ClusterSimulator(cluster, time: time.source, latency: .milliseconds(5)) { request, _ in
+            if request.method == .post, request.target.contains("/leases") { lock.yield() }
+            return nil
+        }
+        let (console, watching) = (Console(), Console())
+        let here = console.surroundings(time: time.source) { _ in simulator }
+        let there = watching.surroundings(time: time.source) { _ in simulator }
+        let codes = try time.run {
+            await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await simulator.run() }
+                async let code = pvmigrate.run(command + file, in: here, interruption: Interruption())
+                for await _ in locked { break }
+                let seen = await pvmigrate.run(other + file, in: there, interruption: Interruption())
+                defer { group.cancelAll() }
+                return (await code, seen)
+            }
+        }
+        return (console.run(ending: codes.0), watching.run(ending: codes.1))
+    }
+
     private mutating func run(
         _ command: [String],
         _ flags: [String],

@@ -21,6 +21,8 @@ struct RollbackCommandTests {
             "\(run.errors)"
         )
         #expect(shop.storageClass == "fast" && shop.kept.count == 1)
+        let row = run.output.split(separator: "\n").last ?? ""
+        #expect(row.hasSuffix("   kept: \(shop.kept.first ?? "?")   migrated"), "\(row)")
         return shop
     }
 
@@ -32,7 +34,9 @@ struct RollbackCommandTests {
         #expect(run.code == .done, "\(run.errors)")
         #expect(shop.storageClass == "slow" && shop.scale == 2 && shop.volume == old && shop.kept.isEmpty)
         let table = run.output.split(separator: "\n").map { $0.split(separator: " ").map(String.init) }
-        #expect(table.first == ["CLAIM", "SIZE", "FILES", "BYTES", "COPY", "TIME", "OUTAGE", "RESULT"])
+        #expect(
+            table.first == ["CLAIM", "SIZE", "FILES", "BYTES", "COPY", "TIME", "OUTAGE", "OLD", "STORAGE", "RESULT"]
+        )
         #expect(table.count == 2)
         #expect(table.last?.prefix(2) == ["shop/data", "16Mi"] && table.last?.last == "rolled-back", "\(run.output)")
         #expect(run.errors.contains("] rolling back 1 claim in 1 unit\n"))
@@ -267,6 +271,9 @@ struct CleanupCommandTests {
         try shop.retain()
         #expect(try shop.run("--keep-source").code == .done)
         let volume = try #require(shop.kept.first)
+        var other = try Shop()
+        try other.retain()
+        #expect(try other.run().output.contains("   its owner's   migrated\n"))
         let run = try shop.cleanup("--keep-days=0", "--output=json")
         #expect(run.code == .done && !shop.volumes.contains(volume))
         let entry = try Self.object(run)["volumes"]?.array?.first

@@ -45,7 +45,7 @@ extension Cluster {
                 [
                     "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": [:],
                     "status": [
-                        "token": .string(issueToken(for: object)),
+                        "token": .string(issueToken(for: target.key.name, in: target.key.namespace ?? "")),
                         "expirationTimestamp": .string(Timestamp.text(epoch + Int(now.components.seconds) + 3600)),
                     ],
                 ]
@@ -61,11 +61,10 @@ extension Cluster {
     }
 
     /// A bearer token for a service account.
-    private mutating func issueToken(for account: StoredObject) -> String {
+    mutating func issueToken(for account: String, in namespace: String) -> String {
         let token = "simulated." + makeUID()
-        let namespace = account.key.namespace ?? ""
         tokens[token] = User(
-            "system:serviceaccount:\(namespace):\(account.key.name)",
+            "system:serviceaccount:\(namespace):\(account)",
             groups: ["system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"]
         )
         return token

@@ -47,6 +47,17 @@ public struct Behaviour: Sendable {
         public init(failure: String? = nil) { self.failure = failure }
     }
 
+    /// The API server as containers reach it.
+    public struct ServerOfContainers: Sendable {
+        public var host: String
+        public var port: Int
+        public var authority: String
+
+        public init(host: String, port: Int, authority: String) {
+            (self.host, self.port, self.authority) = (host, port, authority)
+        }
+    }
+
     /// The built-in provisioner of the recordings.
     public static let hostPath = "kubernetes.io/host-path"
 
@@ -93,6 +104,8 @@ public struct Behaviour: Sendable {
     public var logFileSize = 10 << 20
     /// What `sh -c` does in the model for a script that the model cannot read: another script.
     public var scripts: [String: String] = [:]
+    /// Where containers reach the API server, and whose certificate it has (PEM); nil where they can't.
+    public var serverOfContainers: ServerOfContainers?
     /// The exit codes of the runs of rsync to come, in their order, dry runs not counted; 0 changes nothing.
     public var rsyncExits: [Int] = []
     /// Whether containers run in the model, else the runtime of `ClusterSimulator` is asked to run them.

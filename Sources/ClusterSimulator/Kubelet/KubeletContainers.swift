@@ -41,7 +41,8 @@ extension Kubelet {
         cluster.controllers.pods[pod.uid]?.containers[container.name_] = known
         event(pod, container.name_, state, "Normal", "Created", "Created container: \(container.name_)", &cluster)
         let id = ContainerID(pod: pod.uid, container: container.name_, restarts: known.restarts)
-        let run = KubeletVolumes.run(container, pod, id, node: state.node, cluster)
+        var run = KubeletVolumes.run(container, pod, id, node: state.node, cluster)
+        KubeletVolumes.addServiceAccount(to: &run, container, pod, &cluster)
         if cluster.behaviour.missingPrograms.contains(run.command[0]) {
             cluster.report(.failedToStart(run.id, message: missingProgramMessage(run.command[0])))
         } else if cluster.behaviour.modelsContainers {

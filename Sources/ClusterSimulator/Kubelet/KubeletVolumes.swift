@@ -138,6 +138,26 @@ enum KubeletVolumes {
         )
     }
 
+    /// Adds what a container reaches the API server with, where it can: its address, and in the volume that admission adds
+    /// the token of the pod's ServiceAccount.
+    static func addServiceAccount(to run: inout ContainerRun, _ container: JSON, _ pod: JSON, _ cluster: inout Cluster)
+    {
+        guard let server = cluster.behaviour.serverOfContainers else { return }
+        run.environment.merge(
+            ["KUBERNETES_SERVICE_HOST": server.host, "KUBERNETES_SERVICE_PORT": "\(server.port)"]
+        ) { own, _ in own }
+        let tokens = pod.list("spec", "volumes").filter { volume in
+            (volume.at("projected", "sources")?.array ?? []).contains { $0["serviceAccountToken"] != nil }
+        }.map(\.name_)
+        for mount in container.list("volumeMounts") where tokens.contains(mount.name_) {
+            guard let index = run.mounts.firstIndex(where: { $0.path == mount.text("mountPath") }) else { continue }
+            let token = cluster.issueToken(for: pod.text("spec", "serviceAccountName"), in: pod.namespace)
+            run.mounts[index].storage = .files(
+                ["token": token, "ca.crt": server.authority, "namespace": pod.namespace]
+            )
+        }
+    }
+
     private static func environment(_ container: JSON, _ pod: JSON, _ node: String, _ cluster: Cluster) -> [String:
         String]
     {

@@ -140,6 +140,7 @@ struct ProcessSandbox: Sendable {
         options += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777"]
         options += [run.hasReadOnlyRoot ? "--dir" : "--tmpfs", "/tmp"]
         for directory in Self.emptyDirectories { options += ["--dir", directory] }
+        for directory in Self.parents(of: mounts.map(\.0.path)) { options += ["--perms", "0755", "--dir", directory] }
         for (mount, directory) in mounts {
             options += [mount.readOnly ? "--ro-bind" : "--bind", directory, mount.path]
         }
@@ -148,6 +149,15 @@ struct ProcessSandbox: Sendable {
             options += ["--setenv", name, value]
         }
         return options + ["--chdir", run.workingDirectory]
+    }
+
+    /// The directories above some paths, which bubblewrap would make for root alone; those above come first.
+    private static func parents(of paths: [String]) -> [String] {
+        let all = paths.flatMap { path -> [String] in
+            let parts = path.split(separator: "/")
+            return parts.indices.dropFirst().map { "/" + parts[..<$0].joined(separator: "/") }
+        }
+        return Set(all).filter { path in !hostDirectories.contains { path == $0 || path.hasPrefix($0 + "/") } }.sorted()
     }
 
     /// The same without bubblewrap: a shell sets the mounts up in a tmpfs and makes it the root directory.

@@ -8,7 +8,7 @@ struct AbortArguments: ParsableCommand {
         version: "pvmigrate \(version)"
     )
 
-    @OptionGroup var migration: MigrationArguments
+    @OptionGroup(title: SelectionArguments.title) var migration: MigrationArguments
     @OptionGroup(title: FileArguments.title) var files: FileArguments
     @OptionGroup(title: ConnectionArguments.title) var connection: ConnectionArguments
 

@@ -93,10 +93,10 @@ enum Check {
         return source
     }
 
-    static func image(_ text: String) throws(UsageError) -> String {
-        if text.isEmpty { throw UsageError("--rsync-image is empty") }
+    static func image(_ text: String, _ flag: String = "--rsync-image") throws(UsageError) -> String {
+        if text.isEmpty { throw UsageError("\(flag) is empty") }
         guard text.allSatisfy({ $0.isASCII && !$0.isWhitespace && $0 > " " }), !text.hasPrefix("-") else {
-            throw UsageError("--rsync-image \"\(text)\" is not the name of an image")
+            throw UsageError("\(flag) \"\(text)\" is not the name of an image")
         }
         return text
     }

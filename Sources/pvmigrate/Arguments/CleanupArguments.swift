@@ -12,7 +12,7 @@ struct CleanupArguments: ParsableCommand {
     @Option(help: ArgumentHelp("Keep those of the last days; 0 for none. Required.", valueName: "days"))
     var keepDays: Int?
 
-    @OptionGroup(title: "Which claims") var selection: SelectionArguments
+    @OptionGroup(title: SelectionArguments.title) var selection: SelectionArguments
 
     @Flag(help: "Show what would be freed, and change nothing.")
     var dryRun = false

@@ -24,6 +24,10 @@ struct Invocation: Sendable {
     struct Files: Sendable {
         var junit: ResultFile?
         var report: ResultFile?
+        /// Written while it goes on, too.
+        var metrics: ResultFile?
+
+        var all: [ResultFile] { [junit, report, metrics].compactMap(\.self) }
     }
 
     var options: Options

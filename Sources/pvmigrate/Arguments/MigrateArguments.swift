@@ -16,7 +16,7 @@ struct MigrateArguments: ParsableCommand {
     /// As the usage gives them.
     static let flags = "--source-sc <name> --dest-sc <name> [flags]"
 
-    @OptionGroup var migration: MigrationArguments
+    @OptionGroup(title: SelectionArguments.title) var migration: MigrationArguments
 
     @OptionGroup(title: "Copying") var copying: CopyArguments
 

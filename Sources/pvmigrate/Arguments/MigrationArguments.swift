@@ -4,6 +4,9 @@ import Migration
 
 /// Which claims a command is about; each flag but --selector may come several times.
 struct SelectionArguments: ParsableArguments {
+    /// Above these flags in a command's help.
+    static let title = "Which claims"
+
     @Option(
         name: [.customShort("n"), .customLong("namespace")],
         help: ArgumentHelp("Only the claims of these namespaces. (default: all)", valueName: "names")
@@ -58,7 +61,7 @@ struct MigrationArguments: ParsableArguments {
     )
     var destinationClass: String?
 
-    @OptionGroup(title: "Which claims") var selection: SelectionArguments
+    @OptionGroup var selection: SelectionArguments
 
     func checked() throws(UsageError) -> Options {
         let (sourceClass, destinationClass) = try Check.classNames(sourceClass, destinationClass)

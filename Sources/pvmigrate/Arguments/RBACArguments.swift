@@ -34,13 +34,7 @@ struct RBACArguments: ParsableCommand {
     @Flag(help: "Also what --update-claim-templates needs.")
     var updateClaimTemplates = false
 
-    @Flag(help: "Also what copies over the network need, where no node can mount both volumes of a claim.")
-    var networkCopy = false
-
-    @Flag(
-        help: "Also what movers need that stand ready before workloads stop, which saves some seconds of each outage."
-    )
-    var standingMovers = false
+    @OptionGroup var grants: GrantArguments
 
     @Flag(help: "Also what --retype needs.")
     var retype = false

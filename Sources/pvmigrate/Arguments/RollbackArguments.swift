@@ -10,7 +10,7 @@ struct RollbackArguments: ParsableCommand {
         version: "pvmigrate \(version)"
     )
 
-    @OptionGroup var migration: MigrationArguments
+    @OptionGroup(title: SelectionArguments.title) var migration: MigrationArguments
 
     @Flag(help: "Give up what was written since the migration.")
     var discardChanges = false

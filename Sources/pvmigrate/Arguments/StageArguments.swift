@@ -10,7 +10,7 @@ struct StageArguments: ParsableCommand {
         version: "pvmigrate \(version)"
     )
 
-    @OptionGroup var migration: MigrationArguments
+    @OptionGroup(title: SelectionArguments.title) var migration: MigrationArguments
     @OptionGroup(title: "Copying") var copying: CopyArguments
     @OptionGroup(title: "Preflight") var checks: PreflightArguments
 

@@ -24,7 +24,10 @@ struct StatusArguments: ParsableCommand {
     )
     var destinationClass: String?
 
-    @OptionGroup(title: "Which claims") var selection: SelectionArguments
+    @OptionGroup(title: SelectionArguments.title) var selection: SelectionArguments
+
+    @Flag(help: "Tell what changes until no run is at work, with the run's own log where it is a Job's pod.")
+    var follow = false
 
     @OptionGroup(title: ConnectionArguments.title) var connection: ConnectionArguments
 

@@ -10,8 +10,8 @@ struct TransferArguments: ParsableCommand {
         version: "pvmigrate \(version)"
     )
 
-    @OptionGroup var handover: HandoverArguments
-    @OptionGroup var objects: IncludeArguments
+    @OptionGroup(title: SelectionArguments.title) var handover: HandoverArguments
+    @OptionGroup(title: "Other objects") var objects: IncludeArguments
 
     @Flag(help: "Leave the workloads here stopped, as --ending move does anyway.")
     var leaveStopped = false
@@ -75,7 +75,7 @@ struct StageTransferArguments: ParsableCommand {
         version: "pvmigrate \(version)"
     )
 
-    @OptionGroup var handover: HandoverArguments
+    @OptionGroup(title: SelectionArguments.title) var handover: HandoverArguments
     @OptionGroup(title: "Copying") var copying: CopyArguments
     @OptionGroup(title: "Preflight") var checks: PreflightArguments
 
@@ -104,7 +104,7 @@ struct AbortTransferArguments: ParsableCommand {
         version: "pvmigrate \(version)"
     )
 
-    @OptionGroup var handover: HandoverArguments
+    @OptionGroup(title: SelectionArguments.title) var handover: HandoverArguments
     @OptionGroup(title: FileArguments.title) var files: FileArguments
     @OptionGroup(title: ConnectionArguments.title) var connection: ConnectionArguments
 

@@ -90,13 +90,13 @@ struct HTMLReport {
         let down = Timeline(milestones).claimsThatAreDown
         return Self.table(
             "Claims",
-            ["Claim", "Size", "Files", "Bytes", "Copy time", "Rate", "Outage", "Result"],
+            ["Claim", "Size", "Files", "Bytes", "Copy time", "Rate", "Outage", "Old storage", "Result"],
             claims.map { claim in
                 [
                     "\(claim.name)", claim.size.isEmpty ? "?" : claim.size, claim.files.map { "\($0)" } ?? Self.missing,
                     claim.bytes?.inBytes ?? Self.missing, claim.copyTime?.inWords ?? Self.missing,
                     Self.rate(claim.bytes, in: claim.copyTime),
-                    down.contains(claim.name) ? "not ended" : claim.outageInWords,
+                    down.contains(claim.name) ? "not ended" : claim.outageInWords, claim.oldStorageInWords,
                     claim.result.rawValue + (claim.reason.map { ": \($0)" } ?? ""),
                 ]
             },

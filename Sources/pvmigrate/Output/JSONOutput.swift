@@ -70,12 +70,20 @@ extension Outcome {
     }
 
     private static func json(_ claim: Report.Claim) -> JSON {
-        [
+        let (oldStorage, keptVolume): (String?, String?) =
+            switch claim.oldStorage {
+            case .freed: ("freed", nil)
+            case .kept(let volume): ("kept", volume)
+            case .retained: ("retained", nil)
+            case nil: (nil, nil)
+            }
+        return [
             "namespace": claim.name.namespace.map(JSON.string) ?? .null, "name": .string(claim.name.name),
             "size": .string(claim.size), "files": claim.files.map { .integer(Int64($0)) } ?? .null,
             "bytes": claim.bytes.map(JSON.integer) ?? .null,
             "bytesNotMoved": claim.bytesNotMoved.map(JSON.integer) ?? .null, "copySeconds": seconds(claim.copyTime),
             "stopSeconds": seconds(claim.stop), "outageSeconds": seconds(claim.outage),
+            "oldStorage": oldStorage.map(JSON.string) ?? .null, "keptVolume": keptVolume.map(JSON.string) ?? .null,
             "predictedOutageSeconds": seconds(claim.predictedOutage),
             "result": .string(claim.result.rawValue), "reason": claim.reason.map(JSON.string) ?? .null,
             "destination": claim.destination.map { name -> JSON in

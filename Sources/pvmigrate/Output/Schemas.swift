@@ -31,6 +31,12 @@ enum Schemas {
                 .init("copySeconds", .optional(.number)),
                 .init("stopSeconds", .optional(.number), "until the workload is asked to start again"),
                 .init("outageSeconds", .optional(.number), "until it is ready again"),
+                .init(
+                    "oldStorage",
+                    .optional(.oneOf(["freed", "kept", "retained"])),
+                    "of the volume that the claim has left; `retained` is its owner's"
+                ),
+                .init("keptVolume", .optional(.text)),
                 .init("predictedOutageSeconds", .optional(.number), "after the last pass of `--live`"),
                 .init("result", .oneOf(Report.Result.self)),
                 .init("reason", .optional(.text)),

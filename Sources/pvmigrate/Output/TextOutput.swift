@@ -54,13 +54,13 @@ extension Outcome {
 
     private static func table(_ claims: [Report.Claim]) -> Table {
         Table(
-            header: ["CLAIM", "SIZE", "FILES", "BYTES", "COPY TIME", "OUTAGE", "RESULT"],
+            header: ["CLAIM", "SIZE", "FILES", "BYTES", "COPY TIME", "OUTAGE", "OLD STORAGE", "RESULT"],
             rows: claims.map { claim in
                 [
                     claim.name.words(to: claim.destination ?? claim.name), claim.size.isEmpty ? "?" : claim.size,
                     claim.files.map { "\($0)" } ?? "-",
                     claim.bytesNotMoved.map { "0, not \($0.inBytes)" } ?? claim.bytes?.inBytes ?? "-",
-                    claim.copyTime?.inWords ?? "-", claim.outageInWords,
+                    claim.copyTime?.inWords ?? "-", claim.outageInWords, claim.oldStorageInWords,
                     claim.result.rawValue + (claim.reason.map { ": \($0)" } ?? ""),
                 ]
             }
@@ -76,6 +76,16 @@ extension ObjectName {
 }
 
 extension Report.Claim {
+    /// As tables give it: where the storage is that the claim has left.
+    var oldStorageInWords: String {
+        switch oldStorage {
+        case .freed: "freed"
+        case .kept(let volume): "kept: \(volume)"
+        case .retained: "its owner's"
+        case nil: "-"
+        }
+    }
+
     /// As tables give it: `7.2 s (5.0 s predicted)`.
     var outageInWords: String {
         let prediction = predictedOutage.map { "\($0.inWords) predicted" }

@@ -56,8 +56,9 @@ extension PlanArguments: Subcommand {
         if ["--help", "-h"].contains(command.first) { throw CleanExit.helpRequest(Self.self) }
         var invocation = try PlannedCommand.read(command)
         invocation.mode = .plan
-        guard invocation.files.junit == nil, invocation.files.report == nil else {
-            throw UsageError("--junit and --report tell of a run: give them to `pvmigrate apply`")
+        let files = invocation.files
+        guard files.junit == nil, files.report == nil, files.metrics == nil else {
+            throw UsageError("--junit, --report and --metrics tell of a run: give them to `pvmigrate apply`")
         }
         let format = invocation.connection.format
         guard format != .jsonl else { throw UsageError("a plan is one object: use --output json") }
