@@ -60,6 +60,9 @@ let package = Package(
             dependencies: [
                 "Migration", "Kubernetes",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                // Runs this computer's rsync.
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
         ),

@@ -18,7 +18,10 @@ public struct PodSpec: Decodable, Sendable, Equatable {
     }
 
     public struct Container: Decodable, Sendable, Equatable {
-        public struct VolumeUse: Decodable, Sendable, Equatable { public var name: String }
+        public struct VolumeUse: Decodable, Sendable, Equatable {
+            public var name: String
+            public var mountPath: String?
+        }
         public var volumeMounts: [VolumeUse]?
         public var volumeDevices: [VolumeUse]?
         public var securityContext: SecurityContext?

@@ -12,7 +12,7 @@ struct Abort: Sendable {
     func abort() async throws -> Report {
         var report = Report()
         await takeBack(try await Discover(context).discover(), into: &report)
-        guard context.options.handover == nil else { return report }
+        guard context.options.hasClasses else { return report }
         let back = context.asked(for: context.options.back(discardingChanges: false))
         do {
             await Abort(back).takeBack(try await Discover(back).discover(), into: &report)
@@ -25,12 +25,16 @@ struct Abort: Sendable {
 
     private func takeBack(_ discovery: Discovery, into report: inout Report) async {
         await Restore(context).startForgotten(discovery, into: &report)
-        for unit in discovery.units where unit.bearsTraces {
+        for found in discovery.units where found.bearsTraces {
+            var unit = found
             if let why = unit.reasonToStay {
                 journal.error(unit.title, "is left as it is: \(why)")
                 for state in unit.claims { report.add(state, of: Progress(unit: unit), .failed, reason: "\(why)") }
                 report.stopped += unit.workloads.filter(\.isMarked).map(\.title)
                 continue
+            }
+            if context.options.tree?.startsHalfFilled == true {
+                await journal.orWarn(unit.title) { try await TreeMarks(context).remove(from: &unit) }
             }
             let staging = unit.claims.compactMap(\.ownStaging)
             let began = journal.begin(Pipeline.wayBack, unit)
@@ -85,6 +89,7 @@ extension Unit {
 extension ClaimState {
     /// True where a run began with the claim and did not finish.
     fileprivate var bearsTraces: Bool {
-        !isReleased && otherMigration == nil && (seal != nil || isProtected || ownStaging != nil || hasRecord)
+        if transfer.method == .tree { return !isReleased && claim?.filling != nil }
+        return !isReleased && otherMigration == nil && (seal != nil || isProtected || ownStaging != nil || hasRecord)
     }
 }

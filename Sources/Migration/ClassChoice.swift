@@ -17,7 +17,7 @@ struct ClassChoice: Sendable, Equatable {
 
 extension Options {
     /// Selects the sources.
-    var sources: ClassChoice { ClassChoice(name: handover == nil ? sourceClass : nil) }
+    var sources: ClassChoice { ClassChoice(name: hasClasses ? sourceClass : nil) }
     /// Checks the destinations.
-    var destinations: ClassChoice { ClassChoice(name: handover == nil ? destinationClass : nil) }
+    var destinations: ClassChoice { ClassChoice(name: hasClasses ? destinationClass : nil) }
 }

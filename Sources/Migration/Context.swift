@@ -9,15 +9,24 @@ struct Context: Sendable {
     let findings = Findings()
     /// The recorder of Events; nil where none are wanted.
     let recorder: EventRecorder?
+    /// This computer, for copies to and from it; nil for all else.
+    let local: (any LocalEnd)?
 
-    init(ends: Ends, options: Options, limits: Limits = Limits(), journal: Journal) {
+    init(
+        ends: Ends,
+        options: Options,
+        limits: Limits = Limits(),
+        journal: Journal,
+        local: (any LocalEnd)? = nil
+    ) {
         (self.ends, self.options, self.limits, self.journal) = (ends, options, limits, journal)
+        self.local = local
         recorder = options.recordsEvents ? EventRecorder() : nil
     }
 
     /// Returns a context for other options, without findings.
     func asked(for options: Options) -> Context {
-        Context(ends: ends, options: options, limits: limits, journal: journal)
+        Context(ends: ends, options: options, limits: limits, journal: journal, local: local)
     }
 
     var source: Client { ends.source.client }

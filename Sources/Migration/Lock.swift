@@ -57,7 +57,7 @@ extension Options {
                 cluster: cluster,
                 storageClass: $0,
                 identity: identity,
-                classes: handover == nil ? "\(wayThere.source)/\(wayThere.destination)" : wayInWords
+                classes: hasClasses ? "\(wayThere.source)/\(wayThere.destination)" : wayInWords
             )
         }
     }

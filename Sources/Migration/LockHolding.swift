@@ -30,9 +30,10 @@ struct Locks: Sendable {
         return try await holding(locks[...], seen: [:], interruption, body)
     }
 
-    /// Returns the classes of a run. Those of a transfer are its claims', and those of volumes that it has begun with.
+    /// Returns the classes of a run. Those of a transfer, and of a copy to or from this computer, are its claims', and
+    /// those of volumes that it has begun with.
     private func storageClasses() async throws -> Set<String> {
-        guard let handover = options.handover else { return [options.sourceClass, options.destinationClass] }
+        guard !options.hasClasses else { return [options.sourceClass, options.destinationClass] }
         async let claims = SelectedObjects(source, options.selection).listReadable(PersistentVolumeClaim.self)
         async let volumes = source.list(PersistentVolume.self)
         // Claims without a class share a lock. A class of that name shares it, too, which does no harm.
@@ -44,7 +45,7 @@ struct Locks: Sendable {
                 return name.map { options.selection.whatLeavesOut($0) == nil } == true
             }
             .map { $0.spec.storageClassName ?? Self.classless }
-        let all = sources + sources.map { handover.storageClass(for: $0) }
+        let all = sources + (options.handover.map { handover in sources.map { handover.storageClass(for: $0) } } ?? [])
         return Set(all.compactMap { $0?.isEmpty == true ? Self.classless : $0 })
     }
     private static let classless = "no-class"

@@ -77,6 +77,10 @@ public enum Marks {
     /// Ours. On a claim for a moment, because any change of a claim makes the binder look at it again.
     public static let wake = "kurl.sh/pvcmigrate-wake"
 
+    /// Ours. On a claim from before the first byte of an upload until all was checked: what identifies the upload. Nothing
+    /// may be started on such a claim. Its owner can write it, so it only holds things back.
+    public static let filling = "kurl.sh/pvcmigrate-filling"
+
     /// Ours. On a source volume: the security context of its pods as JSON, where they all run as one user other than
     /// root.
     public static let owner = "kurl.sh/pvcmigrate-owner"
@@ -111,6 +115,8 @@ public enum Marks {
         public static let mover = "migrate"
         /// Ours, only in names.
         static let stand = "stand"
+        /// Ours, only in names.
+        static let look = "look"
         /// Ours.
         public static let server = "serve"
         public static let copy = "copy"
@@ -142,6 +148,9 @@ public enum Marks {
 
     /// Returns the name of a mover that stands, which others may run beside.
     static func standingName(of claim: String, uid: String) -> String { name(Kind.stand, claim, uid) }
+
+    /// Returns the name of the pod that looks at a claim before anything is stopped for a copy to or from this computer.
+    static func lookName(of claim: String, uid: String) -> String { name(Kind.look, claim, uid) }
 
     /// Returns the name of the pod that serves a mover its source volume.
     static func serverName(of claim: String, uid: String) -> String { name(Kind.server, claim, uid) }

@@ -9,12 +9,25 @@ public struct Migrator: Sendable {
     public static let lockNamespace = "default"
 
     /// - Parameter client: The client of the cluster, which is both ends.
-    public init(client: Client, options: Options, limits: Limits = Limits(), journal: Journal) {
-        self.init(ends: Ends(client), options: options, limits: limits, journal: journal)
+    /// - Parameter local: This computer, for copies to and from it.
+    public init(
+        client: Client,
+        options: Options,
+        limits: Limits = Limits(),
+        journal: Journal,
+        local: (any LocalEnd)? = nil
+    ) {
+        self.init(ends: Ends(client), options: options, limits: limits, journal: journal, local: local)
     }
 
-    public init(ends: Ends, options: Options, limits: Limits = Limits(), journal: Journal) {
-        context = Context(ends: ends, options: options, limits: limits, journal: journal)
+    public init(
+        ends: Ends,
+        options: Options,
+        limits: Limits = Limits(),
+        journal: Journal,
+        local: (any LocalEnd)? = nil
+    ) {
+        context = Context(ends: ends, options: options, limits: limits, journal: journal, local: local)
     }
 
     /// Runs work while no other run migrates from or to one of the two classes.

@@ -26,6 +26,8 @@ public struct Options: Sendable {
     public var goal = Goal.migrate
     /// The transfer to another namespace; nil where claims keep their names. Its claims are of any class.
     public var handover: Handover?
+    /// The copy between claims and directories on this computer; nil for all else. Its claims are of any class.
+    public var tree: LocalTree?
     /// The chosen claims; all of the source class by default.
     public var selection = Selection()
     /// The size of destination volumes as a share of the source volumes' capacity; nil for the same size.
@@ -79,6 +81,9 @@ public struct Options: Sendable {
         self.sourceClass = sourceClass
         self.destinationClass = destinationClass
     }
+
+    /// True where claims are chosen by a class, and go to another.
+    var hasClasses: Bool { handover == nil && tree == nil }
 
     /// True where volumes are to become smaller. Only the kubelets can then tell whether the data fits.
     var makesSmaller: Bool { destinationSize.map { $0.value < 100 } ?? false }

@@ -150,6 +150,7 @@ public enum Permissions {
 
     /// Returns the permissions that a run of these options needs, whatever it finds.
     public static func needed(for options: Options) -> [Permission] {
+        if let tree = options.tree { return ofTree(tree.direction, recordsEvents: options.recordsEvents) }
         let atTarget = options.handover.map(ofTransfer) ?? []
         return atTarget
             + all.filter {
@@ -164,6 +165,26 @@ public enum Permissions {
                 case .keda, .networkCopy, .custom, .owners, .commands: false
                 }
             }
+    }
+
+    /// Returns the permissions that a copy to or from this computer needs. Nothing is made for it but movers.
+    private static func ofTree(_ direction: LocalTree.Direction, recordsEvents: Bool) -> [Permission] {
+        let dropped: [APIResource: Set<String>] = [
+            .volumes: ["watch", "delete"],
+            .claims: direction == .upload ? ["create", "delete"] : ["create", "delete", "patch"],
+        ]
+        return all.compactMap { permission in
+            switch permission.purpose {
+            case .commands: break
+            case .always where permission.subresource != "log" && permission.resource != VolumeAttributesClass.resource:
+                break
+            case .story where recordsEvents: break
+            default: return nil
+            }
+            var permission = permission
+            permission.verbs.removeAll { dropped[permission.resource]?.contains($0) == true }
+            return permission
+        }
     }
 
     /// Returns the permissions that a transfer needs for its other namespace.
@@ -266,11 +287,13 @@ public enum Permissions {
         account: ObjectName = ObjectName("pvmigrate", in: Migrator.lockNamespace)
     ) -> String {
         // Permissions that depend on the findings are granted too.
+        let ofTree = options.tree.map { _ in needed(for: options) } ?? []
         let granted =
-            (options.handover.map(ofTransfer) ?? []) + (options.handover.map(ofIncluded) ?? [])
+            (options.handover.map(ofTransfer) ?? []) + (options.handover.map(ofIncluded) ?? []) + ofTree
             + all.filter { permission in
                 switch permission.purpose {
                 case .keda, .owners: true
+                case _ where options.tree != nil: false
                 case .networkCopy: copiesOverNetwork
                 case .commands: runsCommands
                 case .retype: retypes
@@ -310,7 +333,7 @@ public enum Permissions {
         var lines = [
             "Whoever can act as this ServiceAccount can do more than the rules seem to say:",
             "- create pods in \(places): read each Secret and act as each ServiceAccount there",
-            "- patch and delete persistentvolumes: free the storage of any claim of the cluster, or take it over",
+            "- patch\(options.tree == nil ? " and delete" : "") persistentvolumes: free the storage of any claim of the cluster, or take it over",
         ]
         if granted.contains(where: { $0.title == "nodes/proxy" }) {
             lines.append("- get nodes/proxy: run commands in any container of any node")

@@ -160,6 +160,26 @@ extension Pipeline {
         )
     }
 
+    /// Returns a pipeline that copies between claims and directories on this computer.
+    public static func tree(_ direction: LocalTree.Direction) -> Pipeline {
+        let isUpload = direction == .upload
+        return Pipeline(
+            title: isUpload ? "Upload" : "Download",
+            whileRunning: [.noteNodes],
+            stopped: [
+                .quiesce,
+                .lookAtTrees(
+                    isUpload ? "looks at what the claims hold, then marks them as begun" : "looks at both ends"
+                ),
+                .copyTrees,
+            ],
+            finishing: [.conclude],
+            onNewVolumes: [.restartOnTrees],
+            result: isUpload ? .uploaded : .downloaded,
+            method: .tree
+        )
+    }
+
     /// The work before the units, over everything.
     public static let first: [(name: String, summary: String)] = [
         ("discover", "lists volumes, claims, pods and workloads, recognises half-done runs, builds the units"),
@@ -183,7 +203,9 @@ extension Options {
     public var pipeline: Pipeline {
         switch goal {
         case .migrate:
-            if let handover {
+            if let tree {
+                .tree(tree.direction)
+            } else if let handover {
                 handover.handsVolumesOver ? .move : .copy(leavesStopped: handover.leavesStopped)
             } else {
                 isLive ? .live : .migration
@@ -268,6 +290,30 @@ extension Step {
         name: "release",
         summary: "gives all volumes the reclaim policy that the source volumes had"
     ) { [Release($0)] }
+
+    fileprivate static let noteNodes = Step(
+        name: "note nodes",
+        summary: "notes on which node a volume is that is a node's own directory"
+    ) { [NoteNodes($0)] }
+
+    fileprivate static func lookAtTrees(_ summary: String) -> Step {
+        Step(name: "look", summary: summary) { [LookAtTrees($0)] }
+    }
+
+    fileprivate static let copyTrees = Step(
+        name: "copy",
+        summary: "copies with this computer's rsync, then checks that nothing is left to transfer"
+    ) { [CopyTrees($0)] }
+
+    fileprivate static let conclude = Step(
+        name: "conclude",
+        summary: "removes the marks"
+    ) { [Conclude($0)] }
+
+    fileprivate static let restartOnTrees = Step(
+        name: "restore",
+        summary: "gives the workloads their scale back and waits until they are ready"
+    ) { [Restore($0)] }
 
     fileprivate static let sealAnew = Step(
         name: "seal",

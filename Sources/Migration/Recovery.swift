@@ -16,6 +16,7 @@ struct Recovery: Sendable {
     private let sealing: Sealing
     private let restore: Restore
     private let copiedMarks: CopiedMarks
+    private let treeMarks: TreeMarks
 
     init(_ context: Context) {
         (self.context, pipeline) = (context, context.options.pipeline)
@@ -30,6 +31,7 @@ struct Recovery: Sendable {
         sealing = Sealing(context)
         restore = Restore(context)
         copiedMarks = CopiedMarks(context)
+        treeMarks = TreeMarks(context)
     }
 
     /// A unit after it was brought to a safe state.
@@ -193,6 +195,7 @@ struct Recovery: Sendable {
     ///
     /// A bound staging claim is kept, so that the next run copies only the difference. That of a rollback is not kept.
     private func goBack(_ start: ClaimState, keepingStaging: Bool) async throws -> ClaimState {
+        if start.transfer.method == .tree { return try await treeMarks.removeNode(from: start) }
         guard start.otherMigration == nil else { return start }
         var state = start
         guard state.seal == nil else { return state }

@@ -14,6 +14,9 @@ public struct Report: Sendable {
         case copied
         /// The claim was given to another namespace.
         case moved
+        /// The claim has what a directory on this computer has, or the other way round.
+        case uploaded
+        case downloaded
         case failed
         /// The claim was brought back to its state before a run that did not finish.
         case takenBack = "taken-back"

@@ -156,7 +156,7 @@ extension Discovery {
         guard count > 0 else {
             return options.pipeline.goesToKept
                 ? "no volume of the StorageClass \(options.destinationClass) is kept for a claim"
-                : options.handover == nil
+                : options.hasClasses
                     ? "there are no claims of the StorageClass \(options.sourceClass)"
                     : "there are no claims in the namespace \(options.selection.namespaces.sorted().joined(separator: ", "))"
         }
@@ -164,7 +164,7 @@ extension Discovery {
         let what =
             options.pipeline.goesToKept
             ? "\(claims) with a kept volume of the StorageClass \(options.destinationClass)"
-            : options.handover == nil ? "\(claims) of the StorageClass \(options.sourceClass)" : claims
+            : options.hasClasses ? "\(claims) of the StorageClass \(options.sourceClass)" : claims
         let filters = leftOut.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
         return "of \(what) none is chosen: \(filters.joined(separator: ", "))"
     }

@@ -10,7 +10,7 @@ import Migration
 
 /// One run: from the kubeconfig to the last line.
 struct Command: Sendable {
-    let invocation: Invocation
+    private(set) var invocation: Invocation
     let surroundings: Surroundings
     let interruption: Interruption
     let log: Log
@@ -96,35 +96,7 @@ struct Command: Sendable {
         do {
             let found = try invocation.connection.configuration(in: surroundings)
             configuration = found
-            let migrator = try migrator(on: found)
-            let discovered: Discovery
-            do {
-                discovered = try await interruption.cancelling { try await migrator.discover() }
-            } catch let error as APIError where error.reason == .forbidden {
-                // Whoever may not look is told everything that is missing, not only the first of it.
-                let missing = await migrator.checkPermissions()
-                // Where not even that may be asked, the first refusal says most.
-                guard let refusal = refusal(missing, Discovery()), !missing.contains(where: \.isUnanswered) else {
-                    throw error
-                }
-                return refusal
-            }
-            discovery = discovered
-            planned(discovered)
-            for note in discovered.notes { log.note(.warning, note.resource, note.message) }
-            try await checkPlan(migrator, discovered)
-            switch invocation.mode {
-            case .plan: return plan(discovered)
-            case .preflight: return await preflight(migrator, discovered, proceeds: false) ?? passed(discovered)
-            case .abort: return try await abort(migrator, discovered)
-            case .migrate(let afterPreflight):
-                if let refusal = try await answer(discovered) { return refusal }
-                let refusal =
-                    afterPreflight
-                    ? await preflight(migrator, discovered, proceeds: true) : refusal(obstacles(discovered), discovered)
-                if let refusal { return refusal }
-                return try await migrate(migrator, discovered)
-            }
+            return try await outcome(on: found, &discovery)
         } catch let error as UnreadableSelector {
             throw error
         } catch let deviation as Deviation {
@@ -141,15 +113,57 @@ struct Command: Sendable {
         }
     }
 
+    private func outcome(on found: Configuration, _ discovery: inout Discovery?) async throws -> Outcome {
+        var command = self
+        let client = try surroundings.client(found, invocation.connection, log: log)
+        if let tree = invocation.tree {
+            let resolved = try await interruption.cancelling { try await tree.resolved(client) }
+            if let refusal = refusal(resolved.obstacles, Discovery()) { return refusal }
+            command.invocation.options.take(resolved.tree)
+        }
+        return try await command.outcome(by: command.migrator(client), &discovery)
+    }
+
+    private func outcome(by migrator: Migrator, _ discovery: inout Discovery?) async throws -> Outcome {
+        let discovered: Discovery
+        do {
+            discovered = try await interruption.cancelling { try await migrator.discover() }
+        } catch let error as APIError where error.reason == .forbidden {
+            // Whoever may not look is told everything that is missing, not only the first of it.
+            let missing = await migrator.checkPermissions()
+            // Where not even that may be asked, the first refusal says most.
+            guard let refusal = refusal(missing, Discovery()), !missing.contains(where: \.isUnanswered) else {
+                throw error
+            }
+            return refusal
+        }
+        discovery = discovered
+        planned(discovered)
+        for note in discovered.notes { log.note(.warning, note.resource, note.message) }
+        try await checkPlan(migrator, discovered)
+        switch invocation.mode {
+        case .plan: return plan(discovered)
+        case .preflight: return await preflight(migrator, discovered, proceeds: false) ?? passed(discovered)
+        case .abort: return try await abort(migrator, discovered)
+        case .migrate(let afterPreflight):
+            if let refusal = try await answer(discovered) { return refusal }
+            let refusal =
+                afterPreflight
+                ? await preflight(migrator, discovered, proceeds: true) : refusal(obstacles(discovered), discovered)
+            if let refusal { return refusal }
+            return try await migrate(migrator, discovered)
+        }
+    }
+
     private func planned(_ discovery: Discovery) {
         events.planned(discovery, log.elapsed)
         display.planned(discovery)
         metrics?.planned(discovery)
     }
 
-    private func migrator(on configuration: Configuration) throws -> Migrator {
+    private func migrator(_ client: Client) -> Migrator {
         Migrator(
-            client: try surroundings.client(configuration, invocation.connection, log: log),
+            client: client,
             options: options,
             journal: Journal(
                 time: surroundings.time,
@@ -165,7 +179,10 @@ struct Command: Sendable {
                     display.note($0, $1)
                     metrics?.note($0, $1)
                 }
-            )
+            ),
+            local: invocation.tree.map { _ in
+                LocalComputer(environment: surroundings.environment, time: surroundings.time)
+            }
         )
     }
 
@@ -248,57 +265,6 @@ struct Command: Sendable {
                 + (notes > 0 ? "; \(notes.of("object")) left alone, see above" : "") + leftStopped(discovery),
             discovery: discovery
         )
-    }
-
-    /// Without the destination nothing can be done, preflight or not; and a workload whose mark can't be read could be
-    /// stopped but not started again.
-    private func obstacles(_ discovery: Discovery) -> [Obstacle] {
-        // A rollback makes no new volumes, and a class that was deleted has none to make.
-        var names = options.pipeline.goesToKept ? [] : [options.destinationClass]
-        // Each claim of a transfer has its own classes.
-        if options.handover != nil {
-            names = []
-        } else if !options.skipSourceValidation {
-            names.insert(options.sourceClass, at: 0)
-        }
-        let missing = names.filter { discovery.storageClass($0) == nil }.map {
-            Obstacle(
-                namespace: nil,
-                resource: "StorageClass \($0)",
-                message: "does not exist" + discovery.classes.map(\.metadata.name).didYouMean($0)
-            )
-        }
-        return missing + discovery.unmatched + unreadableScales(discovery)
-    }
-
-    private func unreadableScales(_ discovery: Discovery) -> [Obstacle] {
-        discovery.forgotten.compactMap { workload in
-            do {
-                _ = try workload.markedScale()
-                return nil
-            } catch {
-                return Obstacle(
-                    namespace: workload.name.namespace,
-                    resource: workload.title,
-                    message: "\(error); correct or remove it"
-                )
-            }
-        }
-    }
-
-    private func unreadableAccessModes(_ discovery: Discovery) -> [Obstacle] {
-        discovery.units.flatMap(\.claims).compactMap { state in
-            do {
-                _ = try state.accessModes()
-                return nil
-            } catch {
-                return Obstacle(
-                    namespace: state.name.namespace,
-                    resource: "PersistentVolumeClaim \(state.name)",
-                    message: "\(error)"
-                )
-            }
-        }
     }
 
     /// The end of a message, where an earlier run has left workloads at zero.

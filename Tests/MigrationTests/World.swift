@@ -384,6 +384,7 @@ struct World: Sendable {
         meddler: Meddler? = nil,
         watch: (@Sendable (ObjectName, CopyProgress) -> Void)? = nil,
         through door: (any Transport) -> any Transport = { $0 },
+        local: ModelTree? = nil,
         work: @escaping @Sendable (Migrator, Interruption) async throws -> Report = {
             await $0.migrate(try await $0.discover(), interruption: $1)
         }
@@ -412,7 +413,8 @@ struct World: Sendable {
             watch: watch
         )
         let client = Client(transport: door(simulator), time: time.source)
-        let migrator = Migrator(client: client, options: options, journal: journal)
+        local?.connect(to: simulator)
+        let migrator = Migrator(client: client, options: options, journal: journal, local: local)
         var run = Run(messages: [], world: self, requests: 0)
         do {
             // Where it fails, the cluster is not as it was all the same.

@@ -117,7 +117,7 @@ struct RollbackCommandTests {
             planned["options"]
                 == [
                     "sourceStorageClass": "slow", "destinationStorageClass": "fast", "namespace": .null,
-                    "selection": .null, "toNamespace": .null, "ending": .null,
+                    "selection": .null, "toNamespace": .null, "directory": .null, "ending": .null,
                 ]
         )
         let object = try Self.object(try shop.rollback("--output=json", "--namespace=shop"))
@@ -126,7 +126,7 @@ struct RollbackCommandTests {
             object["options"]
                 == [
                     "sourceStorageClass": "slow", "destinationStorageClass": "fast", "namespace": "shop",
-                    "selection": .null, "toNamespace": .null, "ending": .null,
+                    "selection": .null, "toNamespace": .null, "directory": .null, "ending": .null,
                 ]
         )
         let claim = try #require(object["claims"]?.array?.first)

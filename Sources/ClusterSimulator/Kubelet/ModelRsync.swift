@@ -81,6 +81,9 @@ struct ModelRsync: Sendable {
         for argument in arguments {
             if argument == "--version" {
                 return .end(output: "rsync  version 3.5.0  protocol version 32\n", code: 0)
+            } else if argument == "--server" {
+                // What it does it is told as data, and whoever does so has to move the files.
+                return .end(output: "", code: 0)
             } else if argument.hasPrefix("--") {
                 let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1).map(String.init)
                 guard let name = parts.first, known.contains(name) else {

@@ -213,6 +213,7 @@ struct Inventory: Sendable {
         let goTools = Set(volumes.values.compactMap { GoMarks($0)?.claim }.filter { claims[$0] == nil })
         return workload.claimNames.allSatisfy { name in
             let name = ObjectName(name, in: workload.name.namespace)
+            if claims[name]?.filling != nil { return false }
             if sealed.contains(name) || lost.contains(name) || goTools.contains(name) { return false }
             let state = state(of: name, seal: nil, destination: nil, nil)
             // Nothing is started without proof, and an unproven claim may be a staging claim of the Go tool.

@@ -34,7 +34,7 @@ struct Recognition {
             if options.pipeline.goesToKept { addKept(kept) }
         } else if options.pipeline.goesToKept {
             return
-        } else if options.handover == nil, let marks = GoMarks(volume), options.destinations.admits(volume),
+        } else if options.hasClasses, let marks = GoMarks(volume), options.destinations.admits(volume),
             options.selection.whatLeavesOut(marks.claim) == nil, addGoTools(marks)
         {
             return
@@ -104,7 +104,7 @@ struct Recognition {
         case .none(let note):
             if let state = inventory.lostClaim(of: volume, options) {
                 lost.append(state)
-            } else if options.handover == nil {
+            } else if options.hasClasses {
                 notes.append(note)
             }
         }

@@ -54,10 +54,13 @@ enum CopyScript {
     /// not delete it.
     static let stamp = ".pvmigrate-unsettled-4f9c1d7ab2e6"
 
-    /// Returns true where a container could not start because its image has no shell, in the words of runc and of crun.
-    static func lacksShell(_ words: String) -> Bool {
-        words.contains("executable file not found in $PATH") && words.contains("exec: \"sh\"")
-            || words.contains("executable file `sh` not found")
+    /// Returns true where a container could not start because its image has no shell.
+    static func lacksShell(_ words: String) -> Bool { lacks("sh", words) }
+
+    /// Returns true where something could not be run because the image has no such program, in the words of runc and of crun.
+    static func lacks(_ program: String, _ words: String) -> Bool {
+        words.contains("executable file not found in $PATH") && words.contains("exec: \"\(program)\"")
+            || words.contains("executable file `\(program)` not found")
     }
 
     static let text = MoverScript.text(PackageResources.copy_sh)

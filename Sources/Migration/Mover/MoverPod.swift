@@ -20,9 +20,8 @@ struct MoverPod {
         case stand
         /// Keeps the claims mounted beside the workload, where it can't be told commands, after a pass, if there is to be one.
         case hold(passes: Bool)
-
-        /// True where it stands beside the workload, and other movers may run beside it.
-        var stands: Bool { [.stand, .hold(passes: true), .hold(passes: false)].contains(self) }
+        /// Stands with the claim alone, for a copy to or from this computer. With `looks` it only reads.
+        case tree(LocalTree.Direction, looks: Bool)
     }
 
     static let copyContainer = "copy"
@@ -86,12 +85,7 @@ struct MoverPod {
             "securityContext": owner?.podContext ?? Self.podSecurityContext,
             "terminationGracePeriodSeconds": 1, "activeDeadlineSeconds": .integer(Int64(deadline)),
             "containers": [lastContainer],
-            "volumes": .array(
-                (task == .nothing ? [] : [sourceVolume])
-                    + [["name": "dest", "persistentVolumeClaim": ["claimName": .string(stagingClaim)]]]
-                    // The words and ends of commands.
-                    + (task == .stand ? [["name": "work", "emptyDir": [:]]] : [])
-            ),
+            "volumes": .array(volumes.map(volume)),
         ]
         if task == .copy, checks { spec["initContainers"] = [copying(content.copyingCommand)] }
         if task == .hold(passes: true) { spec["initContainers"] = [copying(passCommand)] }
@@ -111,12 +105,23 @@ struct MoverPod {
         return template?.applied(to: pod) ?? pod
     }
 
-    private var sourceVolume: JSON {
-        server?.moverKeys
-            ?? [
-                "name": "source",
-                "persistentVolumeClaim": ["claimName": .string(standIn?.claim.metadata.name ?? sourceClaim)],
-            ]
+    /// The names of its volumes. That of the words and ends of commands is `work`.
+    private var volumes: [String] {
+        let source = server == nil ? "source" : SourceServer.keys
+        return switch task {
+        case .copy, .pass, .compare, .hold: [source, "dest"]
+        case .nothing: ["dest"]
+        case .stand: [source, "dest", "work"]
+        case .tree(let direction, _): [TreeFlags.mount(direction), "work"]
+        }
+    }
+
+    private func volume(_ name: String) -> JSON {
+        if name == "work" { return ["name": "work", "emptyDir": [:]] }
+        if name == SourceServer.keys, let server { return server.moverKeys }
+        var claim = name == "dest" ? stagingClaim : standIn?.claim.metadata.name ?? sourceClaim
+        if case .tree = task { claim = sourceClaim }
+        return ["name": .string(name), "persistentVolumeClaim": ["claimName": .string(claim)]]
     }
 
     private var lastContainer: JSON {
@@ -127,6 +132,12 @@ struct MoverPod {
         case .compare: container(Self.checkContainer, content.comparingCommand, readOnly: Self.volumes)
         case .nothing: container(Self.checkContainer, content.tryingCommand, readOnly: [])
         case .stand: copying(CopyScript.standing)
+        case .tree(let direction, let looks):
+            container(
+                Self.copyContainer,
+                CopyScript.standing,
+                readOnly: direction == .download || looks ? [TreeFlags.mount(direction)] : []
+            )
         case .hold:
             container(
                 Self.holdContainer,
@@ -145,7 +156,7 @@ struct MoverPod {
     /// The name of the container that runs first.
     var nameOfFirstContainer: String {
         switch task {
-        case .copy, .pass, .stand, .hold(passes: true): Self.copyContainer
+        case .copy, .pass, .stand, .tree, .hold(passes: true): Self.copyContainer
         case .hold(passes: false): Self.holdContainer
         case .compare, .nothing: Self.checkContainer
         }
@@ -158,7 +169,7 @@ struct MoverPod {
             case .copy: "copying"
             case .pass: "copying while it is in use"
             case .compare: "comparing"
-            case .nothing, .stand, .hold: "running"
+            case .nothing, .stand, .tree, .hold: "running"
             }
         return what + " on node \(started.spec.nodeName ?? "?")" + (owner.map { " as \($0.inWords)" } ?? "")
     }
@@ -172,11 +183,7 @@ struct MoverPod {
             name,
             image: image,
             command,
-            content.volumes(
-                (task == .nothing ? [] : [server == nil ? "source" : SourceServer.keys]) + ["dest"]
-                    + (task == .stand ? ["work"] : []),
-                readOnly: readOnly
-            ),
+            content.volumes(volumes, readOnly: readOnly),
             isRoot: owner == nil
         )
     }

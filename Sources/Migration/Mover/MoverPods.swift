@@ -29,7 +29,8 @@ struct MoverPods: Sendable {
         }
     }
 
-    private func removeLeftover(_ name: ObjectName, except own: Pod?) async throws {
+    /// Removes a pod of a copy that has a name.
+    func removeLeftover(_ name: ObjectName, except own: Pod? = nil) async throws {
         guard let leftover = try await client.find(Pod.self, name), leftover.metadata.uid != own?.metadata.uid else {
             return
         }

@@ -238,11 +238,9 @@ struct Movers: Sendable {
         _ server: SourceServer? = nil,
         task: MoverPod.Task
     ) -> MoverPod? {
-        guard let claim = state.sourceClaim, let name = state.moverName, let holder = state.standingName else {
-            return nil
-        }
+        guard let claim = state.sourceClaim, let name = task.podName(for: state) else { return nil }
         return MoverPod(
-            name: task.stands ? holder : name,
+            name: name,
             sourceClaim: state.name.name,
             sourceUID: claim.metadata.uid,
             standIn: state.memory.standIn,
@@ -300,7 +298,7 @@ struct Movers: Sendable {
         switch mover.task {
         // What only compares shows nothing.
         case .compare: last = try await pods.awaitEnd(of: pod)
-        case .copy, .pass, .nothing, .stand, .hold:
+        case .copy, .pass, .nothing, .stand, .hold, .tree:
             last = try await output.showing(pod, of: state, mover.content) { try await pods.awaitEnd(of: pod) }
         }
         guard let last else { return (started, .again(Self.lost(started))) }
@@ -322,11 +320,22 @@ extension ClaimState {
     /// The names of the pods of its copies; none where the source claim is gone.
     var namesOfMovers: [ObjectName] { [moverName, standingName, nameOfPod(Marks.serverName)].compactMap(\.self) }
 
-    private func nameOfPod(_ name: (_ claim: String, _ uid: String) -> String) -> ObjectName? {
+    fileprivate func nameOfPod(_ name: (_ claim: String, _ uid: String) -> String) -> ObjectName? {
         guard let uid = sourceClaim?.metadata.uid else { return nil }
         return ObjectName(name(self.name.name, uid), in: self.name.namespace)
     }
 
     /// The time in seconds that a pod of its copy may run: a day, and a second for each mebibyte.
     var deadline: Int { 86_400 + Int((size?.bytes ?? 0) >> 20) }
+}
+
+extension MoverPod.Task {
+    /// Returns the name of the pod that does it for a claim; nil where the source claim is gone.
+    func podName(for state: ClaimState) -> ObjectName? {
+        switch self {
+        case .copy, .pass, .compare, .nothing: state.moverName
+        case .stand, .hold, .tree(_, looks: false): state.standingName
+        case .tree(_, looks: true): state.nameOfPod(Marks.lookName)
+        }
+    }
 }

@@ -93,7 +93,7 @@ struct StandingMovers: Sendable {
             let check = try await perform(.check, of: state, content, by: &mover)
             let (title, namespace) = (mover.pod.title, mover.pod.metadata.namespace)
             return try judge.judgeCopy(result.statistics, checked: check, content, at: title, in: namespace)
-        case .nothing, .stand, .hold: throw Refusal("this is no work")
+        case .nothing, .stand, .hold, .tree: throw Refusal("this is no work")
         }
     }
 
@@ -203,19 +203,37 @@ struct StandingMovers: Sendable {
 
     /// - Returns: The output of the telling command, which must not fail.
     private func say(_ number: Int, _ call: String?, to mover: StandingMover) async throws -> Data {
+        let said = try await run(CopyScript.telling(number, call), beside: mover)
+        guard said.code == 0 else {
+            throw Refusal("\(mover.pod.title) can't be told anything (exit code \(said.code)): \(said.complaint)")
+        }
+        return said.output
+    }
+
+    /// What a command beside a mover's first process has written, and its exit code.
+    struct Said: Sendable {
+        var code: Int
+        var output: Data
+        var errors: Data
+
+        var complaint: String {
+            String(decoding: errors, as: UTF8.self).split(whereSeparator: \.isNewline).joined(separator: "; ")
+                .shortened(to: 300)
+        }
+    }
+
+    /// Runs a command in a mover's container, beside its first process.
+    ///
+    /// - Throws: `APIError`; `Refusal` where it writes too much.
+    func run(_ command: [String], beside mover: StandingMover) async throws -> Said {
         let session = try await client.exec(
             in: mover.pod.name,
             container: MoverPod.copyContainer,
-            command: CopyScript.telling(number, call)
+            command: command
         )
         async let errors = Self.all(session.stderr)
-        let (answer, words) = try await (Self.all(session.stdout), errors)
-        let code = try await session.exitCode()
-        guard code == 0 else {
-            let why = String(decoding: words, as: UTF8.self).split(whereSeparator: \.isNewline).joined(separator: "; ")
-            throw Refusal("\(mover.pod.title) can't be told anything (exit code \(code)): \(why.shortened(to: 300))")
-        }
-        return answer
+        let (output, words) = try await (Self.all(session.stdout), errors)
+        return Said(code: try await session.exitCode(), output: output, errors: words)
     }
 
     private static func all(_ output: ExecSession.Output) async throws -> Data {

@@ -24,7 +24,7 @@ struct Advice: Sendable {
 
     /// Gives the advice. It stops nothing.
     func give(_ discovery: Discovery) async throws {
-        guard options.pipeline.method != .kept, options.handover == nil else { return }
+        guard options.pipeline.method != .kept, options.hasClasses else { return }
         for text in options.ways(discovery, try await attributesClasses()) {
             journal.info("StorageClass \(options.destinationClass)", text)
         }

@@ -8,7 +8,7 @@ struct SnapshotWarning: Sendable {
 
     init(_ context: Context) {
         // A retype and a transfer free nothing.
-        keepsAll = context.options.keepSource || context.options.pipeline.retypes || context.options.handover != nil
+        keepsAll = context.options.keepSource || context.options.pipeline.retypes || !context.options.hasClasses
         journal = context.journal
         lists = SelectedObjects(context.source, context.options.selection)
     }

@@ -10,6 +10,8 @@ public struct Check: Sendable {
     /// True where the check creates objects for a moment. It runs after all others, because its objects take from their
     /// quotas, and handles an interruption itself; the others are cancelled.
     var createsObjects = false
+    /// True where only copies to and from this computer need it.
+    var isOfTrees = false
     /// Finds the obstacles of the migration. It throws where it cannot be carried out.
     let run: @Sendable (Context, Discovery, Interruption) async throws -> [Obstacle]
 }
@@ -89,6 +91,14 @@ public struct Preflight: Sendable {
             try await NetworkCheck(context).obstacles(discovery, interruption)
         },
         Check(
+            name: "local trees",
+            summary: "in an upload or download, what is written to may be, and a mover answers",
+            createsObjects: true,
+            isOfTrees: true
+        ) { context, discovery, interruption in
+            try await TreeCheck(context).obstacles(discovery, interruption)
+        },
+        Check(
             name: "default class",
             summary: "with --set-defaults, no third class is the default one"
         ) { context, discovery, _ in discovery.thirdDefaults(context.options) },
@@ -110,8 +120,10 @@ public struct Preflight: Sendable {
         let options = context.options
         let hasDestination = discovery.destination(options) != nil || options.handover != nil
         let checks = Preflight.checks.filter {
+            guard !$0.isOfTrees else { return options.tree != nil }
             // A rollback and a retype make no new volumes.
-            ($0.runsWithoutDestination || hasDestination) && !($0.createsObjects && options.pipeline.method != .copy)
+            return ($0.runsWithoutDestination || hasDestination)
+                && !($0.createsObjects && options.pipeline.method != .copy)
         }
         var found: Set<Obstacle> = []
         for round in [checks.filter { !$0.createsObjects }, checks.filter(\.createsObjects)] {

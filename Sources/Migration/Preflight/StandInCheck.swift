@@ -15,7 +15,7 @@ struct StandInCheck: Sendable {
     func obstacles(_ discovery: Discovery) async throws -> [Obstacle] {
         guard options.makesPasses, options.copyFrom == .snapshot || options.copyFrom == .clone else { return [] }
         // A transfer has no source class.
-        guard options.handover == nil else { return [] }
+        guard options.hasClasses else { return [] }
         let states = discovery.units.flatMap(\.claims).filter { $0.seal == nil }
         guard !states.isEmpty else { return [] }
         guard let sourceClass = discovery.storageClass(options.sourceClass) else {

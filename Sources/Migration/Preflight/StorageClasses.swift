@@ -4,7 +4,7 @@ extension Discovery {
     /// Checks that source and destination class exist and differ.
     func missingClasses(_ options: Options) -> [Obstacle] {
         // Each claim of a transfer has its own.
-        if options.handover != nil { return [] }
+        guard options.hasClasses else { return [] }
         if options.sourceClass == options.destinationClass {
             return [
                 Obstacle(

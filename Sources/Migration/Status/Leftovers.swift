@@ -76,7 +76,8 @@ struct Leftovers {
             case Marks.Kind.server where !uidsUnderWay.contains(pod.metadata.annotation(Marks.sourceUID)):
                 add(pod, "serves the volume of \(claim), whose migration is not under way (\(pod.phase)); delete it")
             case Marks.Kind.mover where !movers.contains(pod.metadata.uid):
-                guard survey.includes(claim, scope) else { continue }
+                // That of a copy to or from this computer ends by itself.
+                guard survey.includes(claim, scope), survey.inventory.claims[claim]?.filling == nil else { continue }
                 add(pod, "is a mover of \(claim), whose migration is not under way (\(pod.phase)); delete it")
             default: break
             }

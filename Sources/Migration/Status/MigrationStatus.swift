@@ -23,6 +23,8 @@ public struct MigrationStatus: Sendable {
             case rebound
             /// A swap of the Go tool, or one with an unreadable seal, was cut off, and no rerun can finish it.
             case cutOff = "cut-off"
+            /// An upload into the claim has begun and not finished.
+            case halfFilled = "half-filled"
         }
 
         public var name: ObjectName

@@ -20,8 +20,9 @@ extension MigrationStatus {
         let states = survey.states(scope)
         let begun = states.map { ClaimInWords(state: $0, mover: survey.mover(of: $0)).claimInStatus }
         let cutOff = survey.cutOff(besides: states, scope)
-        claims = (begun + cutOff).filter(scope.includes).sorted { $0.name < $1.name }
-        workloads = survey.stopped(begun: begun, cutOff: cutOff, scope)
+        let halfFilled = survey.halfFilled(scope)
+        claims = (begun + cutOff + halfFilled).filter(scope.includes).sorted { $0.name < $1.name }
+        workloads = survey.stopped(begun: begun, cutOff: cutOff + halfFilled, scope)
         kept = survey.kept(besides: states, scope)
         let allLocks = survey.locks(scope)
         locks = allLocks.filter { $0.seemsAlive || isOpen }
@@ -144,6 +145,24 @@ extension Survey {
             let isUnreadable = volume.metadata.annotation(Marks.manifest) != nil && Seal(of: volume) == nil
             guard isUnreadable || volume.isSuperseded(by: claim) else { return nil }
             return MigrationStatus.Claim(cutOffAt: volume, of: name, claim: claim)
+        }
+    }
+
+    /// Returns the claims that an upload has begun with and not finished.
+    fileprivate func halfFilled(_ scope: MigrationStatus.Scope) -> [MigrationStatus.Claim] {
+        claims.filter { includes($0.name, scope) }.compactMap { claim in
+            guard let words = claim.filling else { return nil }
+            var told = MigrationStatus.Claim(
+                name: claim.name,
+                stage: .halfFilled,
+                state: "it is only half filled: an upload has begun (\(words.shortened(to: 300))), and not finished",
+                next: "leaves it alone; run that upload again to finish it, or do without it: "
+                    + pasteable("pvmigrate abort upload --as-it-is --pvc \(claim.name)", names: ["\(claim.name)"])
+            )
+            told.isBlocked = true
+            told.sourceClass = claim.storageClassName
+            told.sourceVolume = claim.spec.volumeName
+            return told
         }
     }
 

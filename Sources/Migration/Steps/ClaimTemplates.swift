@@ -123,7 +123,7 @@ struct ClaimTemplates: Sendable {
 extension Workload {
     /// Returns the note on a StatefulSet whose next replicas would get claims of the old class.
     func noteOfTemplates(_ options: Options, defaultClass: String?) -> Obstacle? {
-        guard !options.updatesClaimTemplates, options.handover == nil else { return nil }
+        guard !options.updatesClaimTemplates, options.hasClasses else { return nil }
         let named = templateClasses.filter { $0.value == options.sourceClass }.keys.sorted()
         if let first = named.first {
             return Obstacle(

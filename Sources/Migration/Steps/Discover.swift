@@ -90,6 +90,17 @@ struct Discover: Sendable {
         let retype = RetypeCheck(options: options, classes: classes)
         for (id, problems) in retype.obstacles(of: states) { obstacles[id, default: []] += problems }
         discovery.notes += retype.notes(of: states) + Targets.notes(of: states, options)
+        if options.tree != nil {
+            for state in states where obstacles[state.id] == nil {
+                guard case .blocked(let why) = state.next else { continue }
+                let obstacle = Obstacle(
+                    namespace: state.name.namespace,
+                    resource: state.title,
+                    message: why.description
+                )
+                obstacles[state.id] = [obstacle]
+            }
+        }
         let usage = try await usage.find(of: states, in: inventory, scalers)
         obstacles.merge(usage.obstacles) { $0 + $1 }
         discovery.notes += usage.cuts
@@ -112,6 +123,9 @@ struct Discover: Sendable {
             discovery.units[index].nameLimbo(in: inventory)
             discovery.notes += discovery.units[index].notesOfManagers
             discovery.units[index].obstacles += discovery.units[index].unstoppable(options)
+            if options.tree == nil {
+                discovery.units[index].obstacles += discovery.units[index].halfFilled(in: inventory)
+            }
         }
         try await nodes.nameRoutes(of: &discovery, in: inventory)
         try await nodeCheck.nameMisplacements(of: &discovery, in: inventory)

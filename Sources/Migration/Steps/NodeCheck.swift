@@ -14,7 +14,7 @@ struct NodeCheck: Sendable {
     /// Adds an obstacle to each unit with a pod that could run nowhere with new volumes, as far as that is known before
     /// they are made. Volumes of an earlier run do not count: one at the wrong place is removed in the unit's turn.
     func nameMisplacements(of discovery: inout Discovery, in inventory: Inventory) async throws {
-        guard !options.pipeline.retypes, options.handover == nil else { return }
+        guard !options.pipeline.retypes, options.hasClasses else { return }
         let storageClass = discovery.classOfNewVolumes(options)
         func destination(of state: ClaimState) -> DestinationSites.Destination {
             guard let volume = state.destination else { return state.staging == nil ? .new : .any }
@@ -52,7 +52,7 @@ struct NodeCheck: Sendable {
     /// - Parameter isStopped: True where the workload waits meanwhile. Nodes are not listed anew then.
     func check(_ progress: inout Progress, isStopped: Bool) async throws {
         // The storage of a retype stays where it is, and other pods use that of a transfer.
-        guard !options.pipeline.retypes, options.handover == nil else { return }
+        guard !options.pipeline.retypes, options.hasClasses else { return }
         let unit = progress.unit
         let storageClass = findings.all.destinationClass
         func destination(of state: ClaimState) -> DestinationSites.Destination {

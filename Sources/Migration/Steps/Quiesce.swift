@@ -33,7 +33,8 @@ struct Quiesce: UnitAction {
     func perform(_ progress: inout Progress) async throws {
         guard progress.needsQuiet else { return }
         try await nodes.check(&progress, isStopped: !progress.unit.isRunning)
-        _ = try await progress.unit.claims.filter { !$0.isPastReturn }.allAtOnce { state in
+        _ = try await progress.unit.claims.filter { !$0.isPastReturn && $0.transfer.method != .tree }.allAtOnce {
+            state in
             if let why = try await successor.hindrance(of: state) { throw Failure(place: state.title, reason: why) }
         }
         if progress.unit.isRunning { try await detachment.noteAttachments(of: progress.unit) }

@@ -124,7 +124,7 @@ struct Release: UnitAction {
 
     /// Waits until the storage of the source volumes is freed. A late one is a warning.
     func awaitFreedStorage(_ progress: Progress) async throws {
-        for state in progress.unit.claims where state.transfer.isInPlace {
+        for state in progress.unit.claims where state.transfer.isInPlace && state.transfer.method != .tree {
             guard let volume = state.source, volume.reclaimPolicy == .delete, state.isReleased else { continue }
             do {
                 try await sourceVolumes.awaitFreed(volume)

@@ -17,6 +17,7 @@ struct Restore: UnitAction {
     private let workloads: Workloads
     private let copiedMarks: CopiedMarks
     private let forbidden: ForbiddenPods
+    private let halfFilled: HalfFilled
     private var time: TimeSource { source.time }
 
     init(_ context: Context) {
@@ -26,6 +27,7 @@ struct Restore: UnitAction {
         workloads = Workloads(context)
         copiedMarks = CopiedMarks(context)
         forbidden = ForbiddenPods(context)
+        halfFilled = HalfFilled(context)
     }
 
     func perform(_ progress: inout Progress) async throws {
@@ -89,6 +91,10 @@ struct Restore: UnitAction {
             current.record = workload.record
         }
         let wasStopped = current.replicas == 0
+        if wasStopped {
+            current.claimNames.formUnion(workload.claimNames)
+            try await halfFilled.check(current)
+        }
         let started = try await workloads.change(current) { try await workloads.start($0) }
         if let started, started.replicas > 0 {
             journal.info(

@@ -113,7 +113,7 @@ public struct ClaimState: Identifiable, Sendable, Equatable {
     /// The VolumeAttributesClass that the claim keeps: that of the driver which it stays with.
     var attributesClass: String? {
         switch transfer.method {
-        case .retype, .handOver: claim?.spec.volumeAttributesClassName
+        case .retype, .handOver, .tree: claim?.spec.volumeAttributesClassName
         case .kept: givenDestination?.spec.volumeAttributesClassName
         case .copy:
             source?.spec.csi.map { $0.driver == transfer.provisioner } == true

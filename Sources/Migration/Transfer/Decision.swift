@@ -91,6 +91,7 @@ extension ClaimState {
     /// The next action, decided only from the plan, the observation and the memory of this process.
     public var next: Action {
         if isReleased { return .done }
+        if transfer.method == .tree { return ofTree }
         if let seal, let destination { return afterSeal(seal, destination) }
         return beforeSeal
     }
@@ -102,6 +103,7 @@ extension ClaimState {
         }
         if isLost { return .blocked(Refusal("somebody deleted the claim, and another one has its name")) }
         if let otherMigration { return .blocked(otherMigration) }
+        if let why = claim.whyHalfFilled { return .blocked(why) }
         guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == .bound else {
             return .blocked(Refusal("the claim is \(claim.phase) and has no volume of its own"))
         }
@@ -114,6 +116,29 @@ extension ClaimState {
         if transfer.method == .retype { return retyping(source) }
         if let action = stagingAction { return action }
         return copied && staging?.phase == .bound ? .seal : .copy
+    }
+
+    /// The next action of a copy to or from this computer. Nothing but a mark is left to do when all is copied.
+    private var ofTree: Action {
+        guard let claim else { return .blocked(Refusal("the claim was deleted by somebody")) }
+        guard !claim.metadata.isTerminating else {
+            return .blocked(Refusal("the claim is being deleted (since \(claim.metadata.deletionTimestamp ?? ""))"))
+        }
+        guard transfer.id.hasPrefix("\(claim.metadata.uid) ") else {
+            return .blocked(Refusal("another claim has its name now"))
+        }
+        guard let source, source.spec.claimRef?.uid == claim.metadata.uid, claim.phase == .bound else {
+            return .blocked(
+                Refusal("the claim is \(claim.phase) and has no volume; start its workload once, so that it gets one")
+            )
+        }
+        if seal != nil || observation.staleSeal != nil || isProtected || staging != nil {
+            return .blocked(
+                Refusal("a migration of it is under way: finish that, or take it back; pvmigrate status says how")
+            )
+        }
+        if isBlock { return .blocked(Refusal("it is a block volume, which holds no files")) }
+        return copied ? .release(.dropMarks) : .copy
     }
 
     /// The next action of a retype before its new volume object exists.

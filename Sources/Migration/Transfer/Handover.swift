@@ -53,7 +53,8 @@ extension Options {
 
     /// Returns the class that is asked for the destination of a claim.
     func storageClass(for source: String?) -> String? {
-        handover.map { $0.storageClass(for: source) } ?? destinationClass
+        guard tree == nil else { return nil }
+        return handover.map { $0.storageClass(for: source) } ?? destinationClass
     }
 
     /// Returns true where a seal is of a transfer that is asked for.
@@ -61,12 +62,18 @@ extension Options {
 
     /// The names of both classes; of a transfer, those of the namespaces.
     public var endsInWords: (source: String, destination: String) {
+        if let tree {
+            let only = tree.parts.count == 1 ? tree.parts.keys.first : nil
+            let claims = only.map { "\($0)" } ?? "\(tree.parts.count) claims"
+            return tree.direction == .upload ? (tree.directory, claims) : (claims, tree.directory)
+        }
         guard let handover else { return (sourceClass, destinationClass) }
         return (selection.namespaces.sorted().joined(separator: ", "), handover.namespace)
     }
 
     /// The classes, for messages: `from StorageClass slow to fast`; of a transfer, the namespaces.
     var wayInWords: String {
-        "from \(handover == nil ? "StorageClass" : "the namespace") \(endsInWords.source) to \(endsInWords.destination)"
+        let kind = hasClasses ? "StorageClass " : handover == nil ? "" : "the namespace "
+        return "from \(kind)\(endsInWords.source) to \(endsInWords.destination)"
     }
 }

@@ -138,7 +138,7 @@ extension PodObject {
         guard let claim = metadata.annotation(Marks.claim), let uid = uid(claim) else { return false }
         switch metadata.annotation(Marks.kind) {
         case Marks.Kind.mover:
-            let names = [Marks.moverName(of: claim, uid: uid), Marks.standingName(of: claim, uid: uid)]
+            let names = [Marks.moverName, Marks.standingName, Marks.lookName].map { $0(claim, uid) }
             return names.contains(metadata.name)
         case Marks.Kind.server: return metadata.name == Marks.serverName(of: claim, uid: uid)
         default: return false

@@ -25,9 +25,11 @@ public struct Transfer: Identifiable, Sendable, Equatable {
         case retype
         /// The source volume itself gets another claim.
         case handOver = "hand-over"
+        /// The claim stays, and is copied to or from this computer.
+        case tree = "local-tree"
 
-        /// True where the storage stays, and nothing is copied.
-        var keepsStorage: Bool { self == .retype || self == .handOver }
+        /// True where the storage stays, and no other volume takes its place.
+        var keepsStorage: Bool { self == .retype || self == .handOver || self == .tree }
     }
 
     /// The identity of the transfer: the source's UID and the destination's name. It is the key of every dictionary.

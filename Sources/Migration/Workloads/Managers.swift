@@ -199,6 +199,7 @@ extension PersistentVolumeClaim {
     /// Returns the note on a claim that is made from a manifest. A claim's class cannot be changed, so a manifest that
     /// names the old class is refused from then on.
     private func noteOfMaker(_ options: Options) -> String? {
+        guard options.tree == nil else { return nil }
         let argo = "argocd.argoproj.io/"
         let maker: String
         if let release = metadata.annotation("meta.helm.sh/release-name") {

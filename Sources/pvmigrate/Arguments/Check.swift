@@ -35,6 +35,25 @@ enum Check {
         return ObjectName(parts[1], in: parts[0])
     }
 
+    /// `NAMESPACE/NAME`
+    static func statefulSet(_ text: String, _ flag: String) throws(UsageError) -> ObjectName {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 2, isName(parts[0], limit: 63, dots: false), isName(parts[1], limit: 253, dots: true)
+        else {
+            throw UsageError("\(flag) \"\(text)\" is not a StatefulSet's NAMESPACE/NAME")
+        }
+        return ObjectName(parts[1], in: parts[0])
+    }
+
+    /// A directory as an absolute path.
+    static func directory(_ path: String) throws(UsageError) -> String {
+        do {
+            return try Folder.absolute(path)
+        } catch {
+            throw UsageError("the directory \"\(path)\" can't be used: \(error)")
+        }
+    }
+
     /// Names that are separated by commas, or given one by one.
     static func namespaces(_ lists: [String], _ flag: String) throws(UsageError) -> Set<String> {
         if lists.contains("") { throw UsageError("\(flag) is empty; leave it out for all namespaces") }

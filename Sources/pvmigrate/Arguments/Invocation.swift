@@ -40,4 +40,6 @@ struct Invocation: Sendable {
     var timeout: Duration?
     /// Whether a person who can be asked shall be, since something is given up that can't be had back.
     var asksFirst = false
+    /// What is to be copied to or from this computer; nil for all else.
+    var tree: TreeRequest?
 }

@@ -36,6 +36,12 @@ struct RBACArguments: ParsableCommand {
 
     @OptionGroup var grants: GrantArguments
 
+    @Flag(help: "What `pvmigrate upload` needs, and nothing else.")
+    var upload = false
+
+    @Flag(help: "What `pvmigrate download` needs, and nothing else.")
+    var download = false
+
     @Flag(help: "Also what --retype needs.")
     var retype = false
 
@@ -62,6 +68,10 @@ struct RBACArguments: ParsableCommand {
             options.handover = handover
         } else if createNamespace || !objects.include.isEmpty || objects.overwrite || !waitFor.isEmpty {
             throw UsageError("--create-namespace, --include, --overwrite and --wait-for are for --to-namespace")
+        }
+        if upload || download {
+            guard options.handover == nil else { throw UsageError("--to-namespace is for transfers only") }
+            options.tree = LocalTree(upload ? .upload : .download, directory: "", parts: [:])
         }
         options.setDefaults = setDefaults
         options.updatesClaimTemplates = updateClaimTemplates

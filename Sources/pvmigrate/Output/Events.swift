@@ -116,6 +116,7 @@ extension Invocation {
     fileprivate var command: String {
         if mode == .abort { return "abort" }
         return switch options.goal {
+        case .migrate where options.tree != nil: options.tree?.direction.rawValue ?? ""
         case .migrate: options.handover == nil ? "migrate" : "transfer"
         case .stage: "stage"
         case .rollback: "rollback"

@@ -51,6 +51,8 @@ struct HTMLReport {
         case .retyped: "Retyped"
         case .copied: "Copied"
         case .moved: "Moved"
+        case .uploaded: "Uploaded"
+        case .downloaded: "Downloaded"
         case .aborted: "Taken back"
         case .failed: "Failed"
         case .interrupted: "Interrupted"

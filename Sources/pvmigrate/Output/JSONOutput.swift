@@ -25,11 +25,12 @@ extension Outcome {
     static func json(_ options: Options) -> JSON {
         let handover = options.handover
         return [
-            "sourceStorageClass": handover == nil ? .string(options.wayThere.source) : .null,
-            "destinationStorageClass": handover == nil
+            "sourceStorageClass": handover == nil && options.tree == nil ? .string(options.wayThere.source) : .null,
+            "destinationStorageClass": handover == nil && options.tree == nil
                 ? .string(options.wayThere.destination) : handover?.storageClass.map(JSON.string) ?? .null,
             "namespace": options.selection.namespacesAsJSON, "selection": options.selection.othersAsJSON,
             "toNamespace": handover.map { .string($0.namespace) } ?? .null,
+            "directory": options.tree.map { .string($0.directory) } ?? .null,
             "ending": handover.map { .string($0.ending.rawValue) } ?? .null,
         ]
     }

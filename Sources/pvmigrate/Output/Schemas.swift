@@ -55,10 +55,11 @@ enum Schemas {
     private static let options = Shape.Member(
         "options",
         .object([
-            .init("sourceStorageClass", .optional(.text), "null for a transfer: each claim has its own"),
+            .init("sourceStorageClass", .optional(.text), "null for a transfer, an upload and a download"),
             .init("destinationStorageClass", .optional(.text), "null for a transfer where each claim keeps its own"),
             namespaces, selection,
             .init("toNamespace", .optional(.text), "where a transfer brings the claims; null without one"),
+            .init("directory", .optional(.text), "of an upload or download, on this computer; null for all else"),
             .init(
                 "ending",
                 .optional(.oneOf(Transfer.Ending.ofHandovers.map(\.rawValue))),

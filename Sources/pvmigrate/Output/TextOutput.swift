@@ -101,6 +101,7 @@ extension Transfer.Method {
         case .kept: "kept volume"
         case .retype: "retype, no copy"
         case .handOver: "the volume itself"
+        case .tree: "local directory"
         }
     }
 }
