@@ -19,6 +19,10 @@ final class ModelTree: LocalEnd {
     private let codes = Mutex<[Int]>([])
     private let started = Mutex<[[String]]>([])
     let isRoot = true
+    /// Both sides end well, and only half is there.
+    static let lies = 998
+    /// The other side ends with a failure, which this one does not see.
+    static let failsThere = 999
 
     init(_ directories: [String: Content], volumes: [String: String]) {
         self.directories = Mutex(directories)
@@ -70,8 +74,16 @@ final class ModelTree: LocalEnd {
             let half = isDry ? [] : Array(wanted.prefix((wanted.count + 1) / 2))
             await move(half, isUpload, directory, volume, simulator)
             let remoteCode = try await session.exitCode()
-            guard code == 0 else { return RsyncEnd(code: code, errors: "", remoteCode: remoteCode, remoteFailure: nil) }
-            if !isDry { await move(wanted, isUpload, directory, volume, simulator) }
+            guard code == 0 || code == Self.lies else {
+                let isThere = code == Self.failsThere
+                return RsyncEnd(
+                    code: isThere ? 0 : code,
+                    errors: "",
+                    remoteCode: isThere ? 12 : remoteCode,
+                    remoteFailure: nil
+                )
+            }
+            if !isDry, code != Self.lies { await move(wanted, isUpload, directory, volume, simulator) }
             onLine("Number of files: \(from.count)")
             return RsyncEnd(code: 0, errors: "", remoteCode: remoteCode, remoteFailure: nil)
         } catch let error as APIError {

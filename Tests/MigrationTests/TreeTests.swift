@@ -215,6 +215,20 @@ struct TreeTests {
         )
     }
 
+    @Test("that a stream has ended is not believed", arguments: [ModelTree.lies, ModelTree.failsThere])
+    func lies(code: Int) {
+        let scene = TreeScene(.upload)
+        let computer = scene.computer()
+        computer.fail(with: code)
+        let run = scene.run(nil, computer)
+        #expect(run.report?.succeeded == true, "\(run.messages)")
+        #expect(run.world.shortcomings(of: scene, computer) == [])
+        #expect(
+            run.messages.count { $0.contains("the copy is repeated from where it stopped") } == 1,
+            "\(run.messages)"
+        )
+    }
+
     @Test("another selection does not start a workload of which a claim is only half filled")
     func selection() {
         let scene = TreeScene(.upload)
