@@ -137,7 +137,9 @@ struct TreeCopy: Sendable {
         }
         let tail = MoverExit.complaints(in: end.errors).joined(separator: "\n    ")
         let details = tail.isEmpty ? "" : ". It says:\n    \(tail)"
-        if let error = end.remoteFailure {
+        // Where the one here has failed by itself, the other one's failure is only its consequence.
+        if let error = end.remoteFailure, error is APIError || error is Refusal || end.code == 0 {
+            if error is Refusal { throw Failure(place: state.title, reason: "\(error)") }
             if CopyScript.lacks("rsync", "\(error)") {
                 throw Failure(
                     place: state.title,
@@ -149,9 +151,12 @@ struct TreeCopy: Sendable {
             }
             return "\(error)\(details)"
         }
+        guard end.code != 0 else {
+            return "the rsync of its mover ended with exit code \(end.remoteCode.map { "\($0)" } ?? "?")\(details)"
+        }
         let exit = MoverExit(rsync: end.code)
         let why = "rsync ended with exit code \(end.code), \(exit.meaning)\(details)"
-        let isCut = exit.isWorthRepeating || end.code == 255 || end.code == 0
+        let isCut = exit.isWorthRepeating || end.code == 255
         guard isCut else { throw Failure(place: state.title, reason: why) }
         return why
     }
