@@ -18,7 +18,8 @@ enum GoSpelling {
         "delete-pv-timeout", "kubeconfig", "context", "output", "pvc", "keep-days", "selector", "exclude",
         "exclude-namespace", "dest-size", "pause", "parallel", "junit", "report",
         "max-outage", "copy-from", "qps", "parallel-per-node", "streams", "bandwidth-limit", "verify", "stop-timeout",
-        "accept", "to-namespace", "class", "ending", "include", "wait-for", "cluster", "user", "server", "token-file", "as",
+        "accept", "to-namespace", "class", "ending", "include", "wait-for", "cluster", "user", "server", "token-file",
+        "as",
         "as-group", "request-timeout", "timeout", "image", "metrics",
     ]
     /// The flags that have one letter, too, as kubectl has it.

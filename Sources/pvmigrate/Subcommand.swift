@@ -32,7 +32,8 @@ enum Subcommands {
             StageArguments.self, TransferArguments.self, StageTransferArguments.self, AbortTransferArguments.self,
             UploadArguments.self, DownloadArguments.self, AbortUploadArguments.self, AbortDownloadArguments.self,
             PlanArguments.self, ApplyArguments.self, StatusArguments.self, AbortArguments.self, RollbackArguments.self,
-            CleanupArguments.self, RBACArguments.self, JobArguments.self, VersionArguments.self, CompletionArguments.self,
+            CleanupArguments.self, RBACArguments.self, JobArguments.self, VersionArguments.self,
+            CompletionArguments.self,
         ]
     }
 

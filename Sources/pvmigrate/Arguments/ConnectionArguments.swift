@@ -13,8 +13,8 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 struct ConnectionArguments: ParsableArguments {
     /// The names of its flags, which no plan holds.
     static let names: Set<String> = [
-        "kubeconfig", "context", "cluster", "user", "server", "insecure-skip-tls-verify", "token-file", "as", "as-group",
-        "request-timeout", "qps", "output", "verbose",
+        "kubeconfig", "context", "cluster", "user", "server", "insecure-skip-tls-verify", "token-file", "as",
+        "as-group", "request-timeout", "qps", "output", "verbose",
     ]
 
     /// Above these flags in a command's help.
