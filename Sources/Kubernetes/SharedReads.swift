@@ -20,14 +20,17 @@ final class SharedReads: Sendable {
         (self.seesAll, self.starts) = (seesAll, starts)
     }
 
-    /// The watch of a kind.
+    /// The watch of a kind, or of those of its objects that a field selector takes.
     func feed<Object: KubernetesObject>(
         of resource: APIResource,
         in namespace: String?,
+        field: String? = nil,
         for client: Client
     ) throws(APIError) -> Feed<Object> {
         let scope = seesAll ? nil : namespace
-        return theOne(of: try resource.path(namespace: scope)) { Feed<Object>(resource, in: scope, client, starts) }
+        return theOne(of: try resource.path(namespace: scope) + (field.map { "?\($0)" } ?? "")) {
+            Feed<Object>(resource, in: scope, field: field, client, starts)
+        }
     }
 
     /// Lists all objects of a kind, as soon as the list that is being read for others has come; then once for all that

@@ -58,6 +58,7 @@ final class Feed<Object: KubernetesObject>: Sendable {
 
     private let resource: APIResource
     private let namespace: String?
+    private let field: String?
     private let client: Client
     private let starts: AsyncStream<@Sendable () async -> Void>.Continuation
     private let state = Mutex(State())
@@ -65,10 +66,12 @@ final class Feed<Object: KubernetesObject>: Sendable {
     init(
         _ resource: APIResource,
         in namespace: String?,
+        field: String?,
         _ client: Client,
         _ starts: AsyncStream<@Sendable () async -> Void>.Continuation
     ) {
-        (self.resource, self.namespace, self.client, self.starts) = (resource, namespace, client, starts)
+        (self.resource, self.namespace, self.field) = (resource, namespace, field)
+        (self.client, self.starts) = (client, starts)
     }
 
     func listen(
@@ -108,7 +111,13 @@ final class Feed<Object: KubernetesObject>: Sendable {
         var backoff = Backoff()
         do {
             while true {
-                let reached = try await client.watch(Object.self, of: resource, in: namespace, from: version) {
+                let reached = try await client.watch(
+                    Object.self,
+                    of: resource,
+                    in: namespace,
+                    field: field,
+                    from: version
+                ) {
                     tell(.change($0))
                     return true
                 }

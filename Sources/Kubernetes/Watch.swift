@@ -34,7 +34,7 @@ extension Client {
     ///   - resource: their kind, where the type stands for several.
     ///   - namespace: nil for all namespaces.
     ///   - name: watches only the object of this name.
-    ///   - field: watches only the objects that this field selector takes; the watch is then not shared.
+    ///   - field: watches only the objects that this field selector takes.
     ///   - concerns: which objects matter, by what never changes of one; `check` sees no others.
     ///   - limit: how long to wait.
     ///   - what: what is waited for, as in "waited 5 s for …".
@@ -55,8 +55,7 @@ extension Client {
         let end = time.now() + limit
         let field = selector ?? name.map { "metadata.name=\($0)" }
         var backoff = Backoff()
-        var feed: Feed<Object>? =
-            selector == nil ? try sharedReads?.feed(of: resource, in: namespace, for: self) : nil
+        var feed: Feed<Object>? = try sharedReads?.feed(of: resource, in: namespace, field: selector, for: self)
         // From before the list on, so that no change is missed between the two.
         let listener = feed?.listen(in: namespace, named: name, where: concerns)
         defer { listener?.end() }

@@ -89,7 +89,9 @@ extension Unit {
 extension ClaimState {
     /// True where a run began with the claim and did not finish.
     fileprivate var bearsTraces: Bool {
-        if transfer.method == .tree { return !isReleased && claim?.filling != nil }
+        if transfer.method == .tree {
+            return !isReleased && (claim?.filling != nil || source?.metadata.annotation(Marks.tree) != nil)
+        }
         return !isReleased && otherMigration == nil && (seal != nil || isProtected || ownStaging != nil || hasRecord)
     }
 }

@@ -81,6 +81,10 @@ public enum Marks {
     /// may be started on such a claim. Its owner can write it, so it only holds things back.
     public static let filling = "kurl.sh/pvcmigrate-filling"
 
+    /// Ours. On the volume of a claim that is copied to or from a computer, from before its workload is stopped until all
+    /// is done: the direction. Another run does not take the workload for one that was forgotten.
+    static let tree = "kurl.sh/pvcmigrate-tree"
+
     /// Ours. On a source volume: the security context of its pods as JSON, where they all run as one user other than
     /// root.
     public static let owner = "kurl.sh/pvcmigrate-owner"
@@ -106,7 +110,7 @@ public enum Marks {
     static let onVolumes = [
         sourceNode, sourceNamespace, sourceClaim, reclaimPolicy, sourceUID, stagingUID, copyUID, snapshotUID, users,
         manifest, ending, targetNamespace, target, deleting, kept, successor, keptFor, owner, size, unflushed,
-        retypedFrom, retypedTo,
+        retypedFrom, retypedTo, tree,
     ]
 
     /// The values of `kind`.

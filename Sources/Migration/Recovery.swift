@@ -195,7 +195,7 @@ struct Recovery: Sendable {
     ///
     /// A bound staging claim is kept, so that the next run copies only the difference. That of a rollback is not kept.
     private func goBack(_ start: ClaimState, keepingStaging: Bool) async throws -> ClaimState {
-        if start.transfer.method == .tree { return try await treeMarks.removeNode(from: start) }
+        if start.transfer.method == .tree { return try await treeMarks.removeFromVolume(of: start) }
         guard start.otherMigration == nil else { return start }
         var state = start
         guard state.seal == nil else { return state }

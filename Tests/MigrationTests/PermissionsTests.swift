@@ -138,7 +138,7 @@ struct PermissionsTests {
                   verbs: ["get", "watch", "patch"]
                 - apiGroups: [""]
                   resources: ["events"]
-                  verbs: ["list"]
+                  verbs: ["list", "watch"]
                 - apiGroups: [""]
                   resources: ["resourcequotas"]
                   verbs: ["list"]

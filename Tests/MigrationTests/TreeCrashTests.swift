@@ -45,6 +45,33 @@ struct TreeCrashTests {
         }
     }
 
+    @Test(
+        "at any request: a run of other classes leaves the workload alone that a copy has stopped",
+        arguments: LocalTree.Direction.allCases
+    )
+    func others(direction: LocalTree.Direction) {
+        let scene = TreeScene(direction)
+        let recording = Recording(from: CrashPoint(world: scene.world, crashes: []), seed: 5)
+        _ = scene.run(seed: 5, observer: recording.observer)
+        var isConcluded = false
+        var stopped = 0
+        for index in recording.distinct {
+            let point = recording[index]
+            let volumes = point.world.cluster.list(.persistentVolumes)
+            let isBegun = volumes.contains { $0[path: ["metadata", "annotations", Marks.tree]] != nil }
+            if stopped > 0, !isBegun { isConcluded = true }
+            // Once all is copied anybody may start it.
+            guard point.world.scale(of: "db") == 0, !isConcluded else { continue }
+            stopped += 1
+            let run = point.world.migrate(Options(sourceClass: "a", destinationClass: "b"))
+            guard run.world.scale(of: "db") == 0, run.report?.succeeded == true else {
+                Issue.record("\(point.name): \(run.report?.failures ?? [])\n\(run.messages.joined(separator: "\n"))")
+                return
+            }
+        }
+        #expect(stopped > 5 && isConcluded)
+    }
+
     @Test("at any request: an abort starts what may run, and leaves stopped what is half filled")
     func aborts() {
         let scene = TreeScene(.upload)

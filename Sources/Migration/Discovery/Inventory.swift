@@ -216,6 +216,7 @@ struct Inventory: Sendable {
             if claims[name]?.filling != nil { return false }
             if sealed.contains(name) || lost.contains(name) || goTools.contains(name) { return false }
             let state = state(of: name, seal: nil, destination: nil, nil)
+            if state.source?.metadata.annotation(Marks.tree) != nil { return false }
             // Nothing is started without proof, and an unproven claim may be a staging claim of the Go tool.
             return state.claim == nil || state.staging == nil && !state.isProtected && seemingStaging(of: state) == nil
         }

@@ -7,8 +7,9 @@ extension Survey {
     /// stands in for the class.
     func commands(finishing status: MigrationStatus, _ scope: MigrationStatus.Scope) -> [String] {
         let transfers = status.claims.compactMap(\.transferCommand)
-        var runs = status.claims.filter { ![.cutOff, .halfFilled].contains($0.stage) && $0.transferCommand == nil }.map
-        {
+        var runs = status.claims.filter {
+            ![.cutOff, .halfFilled, .treeBegun].contains($0.stage) && $0.transferCommand == nil
+        }.map {
             Run(
                 isRollback: $0.isRollback,
                 isRetype: $0.isRetype,

@@ -25,6 +25,8 @@ public struct MigrationStatus: Sendable {
             case cutOff = "cut-off"
             /// An upload into the claim has begun and not finished.
             case halfFilled = "half-filled"
+            /// A copy of the claim to or from a computer has begun and not ended.
+            case treeBegun = "tree-begun"
         }
 
         public var name: ObjectName

@@ -20,9 +20,9 @@ extension MigrationStatus {
         let states = survey.states(scope)
         let begun = states.map { ClaimInWords(state: $0, mover: survey.mover(of: $0)).claimInStatus }
         let cutOff = survey.cutOff(besides: states, scope)
-        let halfFilled = survey.halfFilled(scope)
-        claims = (begun + cutOff + halfFilled).filter(scope.includes).sorted { $0.name < $1.name }
-        workloads = survey.stopped(begun: begun, cutOff: cutOff + halfFilled, scope)
+        let copied = survey.copiedToOrFromComputers(scope)
+        claims = (begun + cutOff + copied).filter(scope.includes).sorted { $0.name < $1.name }
+        workloads = survey.stopped(begun: begun, cutOff: cutOff + copied, scope)
         kept = survey.kept(besides: states, scope)
         let allLocks = survey.locks(scope)
         locks = allLocks.filter { $0.seemsAlive || isOpen }
@@ -148,10 +148,17 @@ extension Survey {
         }
     }
 
-    /// Returns the claims that an upload has begun with and not finished.
-    fileprivate func halfFilled(_ scope: MigrationStatus.Scope) -> [MigrationStatus.Claim] {
-        claims.filter { includes($0.name, scope) }.compactMap { claim in
-            guard let words = claim.filling else { return nil }
+    /// Returns the claims that a copy to or from a computer has begun with and not finished.
+    fileprivate func copiedToOrFromComputers(_ scope: MigrationStatus.Scope) -> [MigrationStatus.Claim] {
+        let directions = Dictionary(
+            volumes.compactMap { volume in volume.metadata.annotation(Marks.tree).map { (volume.metadata.name, $0) } },
+            uniquingKeysWith: { $1 }
+        )
+        return claims.filter { includes($0.name, scope) }.compactMap { claim in
+            guard let words = claim.filling else {
+                let direction = claim.spec.volumeName.flatMap { directions[$0] }.flatMap(LocalTree.Direction.init)
+                return direction.map { MigrationStatus.Claim(claim, begunBy: $0) }
+            }
             var told = MigrationStatus.Claim(
                 name: claim.name,
                 stage: .halfFilled,
@@ -298,5 +305,21 @@ extension MigrationStatus.Stopped {
             isBlocked = true
         }
         if workload.metadata.annotation(Marks.whenScaled) != nil { state += ", and lets it delete its claims again" }
+    }
+}
+
+extension MigrationStatus.Claim {
+    /// A claim that a copy to or from a computer has begun with, and not written to.
+    fileprivate init(_ claim: PersistentVolumeClaim, begunBy direction: LocalTree.Direction) {
+        let command = "pvmigrate abort \(direction.rawValue) --pvc \(claim.name)"
+        self.init(
+            name: claim.name,
+            stage: .treeBegun,
+            state: "\(direction == .upload ? "an" : "a") \(direction.rawValue) has begun with it, and not ended",
+            next: "leaves it alone; run that \(direction.rawValue) again to finish it, or take it back: "
+                + pasteable(command, names: ["\(claim.name)"])
+        )
+        isBlocked = true
+        (sourceClass, sourceVolume) = (claim.storageClassName, claim.spec.volumeName)
     }
 }

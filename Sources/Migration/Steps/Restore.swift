@@ -18,6 +18,7 @@ struct Restore: UnitAction {
     private let copiedMarks: CopiedMarks
     private let forbidden: ForbiddenPods
     private let halfFilled: HalfFilled
+    private let trees: TreesUnderWay
     private var time: TimeSource { source.time }
 
     init(_ context: Context) {
@@ -28,6 +29,7 @@ struct Restore: UnitAction {
         copiedMarks = CopiedMarks(context)
         forbidden = ForbiddenPods(context)
         halfFilled = HalfFilled(context)
+        trees = TreesUnderWay(context)
     }
 
     func perform(_ progress: inout Progress) async throws {
@@ -69,6 +71,8 @@ struct Restore: UnitAction {
     func startForgotten(_ discovery: Discovery, into report: inout Report) async {
         for workload in discovery.forgotten {
             do {
+                // Another run may have stopped it since it was listed.
+                guard try await !trees.concern(workload) else { continue }
                 journal.info(workload.title, "was stopped by an earlier run")
                 _ = try await start(workload)
             } catch {

@@ -19,7 +19,7 @@ struct TreeMarks: Sendable {
 
     /// Takes off a claim's mark and its volume's.
     func remove(from state: ClaimState) async throws -> ClaimState {
-        try await removeNode(from: try await halfFilled.mark(state, nil))
+        try await removeFromVolume(of: try await halfFilled.mark(state, nil))
     }
 
     /// Takes off the marks of a unit's claims, whatever they hold.
@@ -27,21 +27,45 @@ struct TreeMarks: Sendable {
         for index in unit.claims.indices { unit.claims[index] = try await remove(from: unit.claims[index]) }
     }
 
-    /// Writes down the node of a volume that is a node's own directory.
-    func note(_ node: String, on state: ClaimState) async throws -> ClaimState {
+    /// Writes down on a claim's volume that a copy begins, and its node where it is a node's own directory.
+    ///
+    /// - Parameter node: The node; nil where it is known, or any will do.
+    func note(_ direction: LocalTree.Direction, node: String?, on state: ClaimState) async throws -> ClaimState {
         guard let source = state.source else { return state }
+        var marks: [String: JSON] = [Marks.tree: .string(direction.rawValue)]
+        marks[Marks.sourceNode] = node.map(JSON.string)
         var state = state
-        state.source = try await volumes.annotate(source, [Marks.sourceNode: .string(node)])
+        state.source = try await volumes.annotate(source, marks)
         return state
     }
 
     /// Takes that off again. A claim that is only half filled keeps it for the next run.
-    func removeNode(from state: ClaimState) async throws -> ClaimState {
-        guard state.claim?.filling == nil, let source = state.source, source.isOfOneNodeUnsaid,
-            source.metadata.annotation(Marks.sourceNode) != nil
-        else { return state }
+    func removeFromVolume(of state: ClaimState) async throws -> ClaimState {
+        guard state.claim?.filling == nil, let source = state.source else { return state }
+        let names = source.isOfOneNodeUnsaid ? [Marks.tree, Marks.sourceNode] : [Marks.tree]
+        let marks = names.filter { source.metadata.annotation($0) != nil }
+        guard !marks.isEmpty else { return state }
         var state = state
-        state.source = try await volumes.annotate(source, [Marks.sourceNode: .null])
+        state.source = try await volumes.annotate(source, Dictionary(uniqueKeysWithValues: marks.map { ($0, .null) }))
         return state
+    }
+}
+
+/// Tells of copies to and from a computer that another run is at.
+struct TreesUnderWay: Sendable {
+    private let client: Client
+
+    init(_ context: Context) { client = context.source }
+
+    /// Returns true where a claim that the workload mounts is being copied, as the cluster says at this moment.
+    func concern(_ workload: Workload) async throws -> Bool {
+        for name in workload.mountedClaims.sorted() {
+            guard let claim = try await client.find(PersistentVolumeClaim.self, name),
+                let volume = claim.spec.volumeName,
+                let found = try await client.find(PersistentVolume.self, ObjectName(volume, in: nil))
+            else { continue }
+            if found.metadata.annotation(Marks.tree) != nil { return true }
+        }
+        return false
     }
 }
