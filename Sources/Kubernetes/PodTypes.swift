@@ -121,6 +121,7 @@ public struct Pod: PodObject, Equatable {
         }
         public var name: String
         public var state: State?
+        public var restartCount: Int?
     }
 
     public struct Status: Decodable, Sendable, Equatable {

@@ -85,6 +85,27 @@ public struct Migrator: Sendable {
         await AccessReviews(context).obstacles(discovery)
     }
 
+    /// Waits until the other namespace has the objects that a transfer waits for.
+    ///
+    /// It does not wait while something is stopped already.
+    ///
+    /// - Returns: The discovery; without the units that nothing was begun with, where the objects are missing and others
+    ///   are stopped.
+    /// - Throws: `WaitTimeout`, `APIError`, or `Refusal` where the API server does not know a kind.
+    public func awaitObjects(_ discovery: Discovery) async throws -> Discovery {
+        guard options.pipeline.makesTargets, options.handover?.awaited.isEmpty == false else { return discovery }
+        let awaited = AwaitedObjects(context)
+        guard discovery.units.contains(where: \.isUnderWay) || !discovery.forgotten.isEmpty else {
+            try await awaited.wait()
+            return try await discover()
+        }
+        guard let missing = try await awaited.missing() else { return discovery }
+        var begun = discovery
+        begun.units.removeAll { !$0.isUnderWay }
+        context.journal.warn(missing, "is not there yet: only what an earlier run has begun with is finished now")
+        return begun
+    }
+
     /// Migrates the discovered units, a few side by side, and always reports the result of each.
     ///
     /// A failing unit is brought back to a safe state and does not keep the others from being migrated.

@@ -50,8 +50,13 @@ public struct Plan: Codable, Sendable, Equatable {
         public var namespace: String
         public var name: String
         public var uid: String
-        public var resourceVersion: String
+        /// The number that grows with its spec; nil for a kind without one, such as Secrets.
+        public var generation: Int64?
+        /// The version; nil where a generation tells more.
+        public var resourceVersion: String?
         public var action: String
+        /// The UID and the version of what is overwritten.
+        public var overwritten: String?
         /// The fields that differ, without their values, or the reason to stay.
         public var details: String?
 
@@ -83,12 +88,14 @@ extension Plan.Claim {
         uid = transfer.sourceUID
         (volume, volumeUID) = (state.source?.metadata.name, state.source?.metadata.uid)
         storageClass = state.sourceClaim?.storageClassName
-        (size, method) = (state.sourceSize?.text, state.method.rawValue)
+        // From the seal on the claim may be the new one, of another size.
+        let isSealed = state.seal != nil
+        (size, method) = (isSealed ? nil : state.sourceSize?.text, state.method.rawValue)
         destination = Destination(
             namespace: transfer.destination.namespace ?? "",
             name: transfer.destination.name,
             storageClass: transfer.storageClass,
-            size: state.size?.text
+            size: isSealed ? nil : state.size?.text
         )
     }
 }
@@ -106,8 +113,11 @@ extension Plan.Object {
     fileprivate init(_ object: PlannedObject) {
         (apiVersion, kind) = (object.resource.apiVersion, object.resource.kind)
         (namespace, name) = (object.source.namespace ?? "", object.source.name)
-        (uid, resourceVersion) = (object.original.uid, object.original.resourceVersion)
+        (uid, generation) = (object.original.uid, object.original.generation)
+        resourceVersion = generation == nil ? object.original.resourceVersion : nil
         (action, details) = (object.action.rawValue, object.details)
+        guard object.action == .overwrite, let existing = object.existing else { return }
+        overwritten = "\(existing.uid) \(existing.generation.map { "\($0)" } ?? existing.resourceVersion)"
     }
 }
 
@@ -207,14 +217,15 @@ extension Plan.Object {
             return [Obstacle(namespace: namespace, resource: title, message: "is not to be found any more")]
         }
         // What an earlier run of the plan has brought is the same by now.
-        var facts = [
+        guard it.action != PlannedObject.Action.leave.rawValue else { return [] }
+        let facts = [
             Fact("UID", planned: uid, now: it.uid),
+            Fact("generation", planned: generation.map { "\($0)" }, now: it.generation.map { "\($0)" }),
             Fact("resourceVersion", planned: resourceVersion, now: it.resourceVersion),
+            Fact("action", planned: action, now: it.action),
+            Fact("details", planned: details ?? "none", now: it.details ?? "none"),
+            Fact("namesake, which is overwritten,", planned: overwritten, now: it.overwritten),
         ]
-        if it.action != PlannedObject.Action.leave.rawValue {
-            facts.append(Fact("action", planned: action, now: it.action))
-            facts.append(Fact("details", planned: details ?? "none", now: it.details ?? "none"))
-        }
         return facts.differences.map { Obstacle(namespace: namespace, resource: title, message: $0) }
     }
 }
@@ -233,6 +244,8 @@ extension [Fact] {
     fileprivate var differences: [String] {
         compactMap { fact in
             guard let planned = fact.planned, let now = fact.now, planned != now else { return nil }
+            // 10240Mi are 10Gi.
+            if let one = Quantity(planned), let other = Quantity(now), one == other { return nil }
             return "its \(fact.what) is \(now), and \(planned) is planned"
         }
     }
@@ -255,8 +268,20 @@ struct PlanCheck: Sendable {
             let name = ObjectName(claim.destination.name, in: claim.destination.namespace)
             let found = try await destination.find(PersistentVolumeClaim.self, name)
             guard let found, found.phase == .bound, found.metadata.uid != claim.uid else { continue }
-            if ClassChoice(name: claim.destination.storageClass).admits(found) { done.insert(claim.source) }
+            guard ClassChoice(name: claim.destination.storageClass).admits(found) else { continue }
+            // In its own place nothing tells afterwards what a claim was made of but its class.
+            let isInPlace = claim.source == name
+            if isInPlace ? claim.destination.storageClass != nil : try await isMade(found, of: claim) {
+                done.insert(claim.source)
+            }
         }
         return plan.differences(from: now, done: done)
+    }
+
+    /// Returns true where a volume says that a transfer made its claim of the planned one.
+    private func isMade(_ found: PersistentVolumeClaim, of claim: Plan.Claim) async throws -> Bool {
+        let name = ObjectName(found.spec.volumeName ?? "", in: nil)
+        let volume = try await destination.find(PersistentVolume.self, name)
+        return volume.flatMap { Origin($0) }?.uid == claim.uid
     }
 }

@@ -44,9 +44,6 @@ struct Run: Sendable {
         let objects = Objects(context)
         report.failures = await objects.carry(discovery.objects, where: \.comesFirst)
         guard report.failures.isEmpty else { return report }
-        if swaps, !discovery.units.contains(where: \.isUnderWay), !(await awaitObjects(interruption, into: &report)) {
-            return report
-        }
         async let leftovers = leftoversOfTrials(interruption)
         if swaps { await restore.startForgotten(discovery, into: &report) }
         if !pipeline.keepsStorage, discovery.units.contains(where: { $0.isRunning && $0.obstacles.isEmpty }) {
@@ -78,22 +75,6 @@ struct Run: Sendable {
         }
         report.failures += await leftovers
         return report
-    }
-
-    /// Waits for the objects of the other namespace that are named.
-    ///
-    /// - Returns: False where they do not come, and nothing must be stopped.
-    private func awaitObjects(_ interruption: Interruption, into report: inout Report) async -> Bool {
-        do {
-            try await interruption.cancelling { try await AwaitedObjects(context).wait() }
-            return true
-        } catch {
-            report.wasInterrupted = interruption.isRequested
-            if !report.wasInterrupted {
-                report.failures.append("\(error); nothing was stopped, and no claim was touched")
-            }
-            return false
-        }
     }
 
     /// Waits until the volumes of preflight's trials are deleted, unless somebody wants to stop.

@@ -299,7 +299,9 @@ struct Command: Sendable {
     /// Migrates what is there now. Preflight takes its time, and until a moment ago another run may have been at work.
     private func exclusively(_ migrator: Migrator) async throws -> (Discovery, Report) {
         try await migrator.exclusively(as: Self.identity, interruption: interruption) { [interruption, log] in
-            let discovery = try await interruption.cancelling { try await migrator.discover() }
+            let discovery = try await interruption.cancelling {
+                try await migrator.awaitObjects(try await migrator.discover())
+            }
             planned(discovery)
             try await checkPlan(migrator, discovery)
             let doing = migrator.options.goalInWords.doing

@@ -6,20 +6,20 @@ struct JobManifest {
     var image: String
     /// The program's arguments.
     var command: [String]
-    /// The manifest of the ServiceAccount and of its rights.
-    var rights: String
+    /// The manifest of a ServiceAccount, and of its rights.
+    var rights: @Sendable (_ account: ObjectName) -> String
     /// How long an interrupted run takes at most to bring everything to a safe state.
     var wayBack: Duration
 
     /// For `kubectl apply`.
     var text: String {
         """
-        \(rights)---
+        \(rights(ObjectName(name, in: Migrator.lockNamespace)))---
         # Its pods go on where the one before was; one that died without a word is waited for until its Lease expires.
         apiVersion: batch/v1
         kind: Job
         metadata:
-          name: pvmigrate-\(identity)
+          name: \(name)
           namespace: \(Migrator.lockNamespace)
           labels:
             \(Follower.podLabel.name): \(Follower.podLabel.value)
@@ -47,7 +47,7 @@ struct JobManifest {
                 linkerd.io/inject: disabled
             spec:
               restartPolicy: Never
-              serviceAccountName: pvmigrate
+              serviceAccountName: \(name)
               # More than the way back takes: whoever is told to end starts workloads again first.
               terminationGracePeriodSeconds: \(wayBack.components.seconds)
               securityContext:
@@ -81,6 +81,9 @@ struct JobManifest {
         ExitCode.hopeless.map { "\($0.rawValue): \($0.meaning)" }.joined(separator: ". ")
     }
 
+    /// The name of the Job and of its ServiceAccount. With the rights of another command it could end half way.
+    private var name: String { "pvmigrate-\(identity)" }
+
     /// What differs from command to command: a Job can't be changed, and the same command is the same Job (FNV-1a).
     private var identity: String {
         let bytes: [UInt8] = ([image] + command).flatMap { word in Array(word.utf8) + [0] }
@@ -89,8 +92,9 @@ struct JobManifest {
         return String(repeating: "0", count: 8 - digits.count) + digits
     }
 
-    /// A string of YAML, which any of JSON is. Kubernetes would put variables in place of `$(NAME)`.
+    /// A string of YAML, which any of JSON is. Kubernetes puts variables in place of `$(NAME)`, and one
+    /// dollar in place of two.
     private static func quoted(_ text: String) -> String {
-        String(JSON.string(text.replacing("$(", with: "$$(")).line.dropLast())
+        String(JSON.string(text.replacing("$", with: "$$")).line.dropLast())
     }
 }

@@ -46,7 +46,8 @@ struct JobTests {
         #expect(rules.map { $0["action"]?.string } == ["Ignore", "FailJob"])
         #expect(rules.last?[path: ["onExitCodes", "values"]] == [2, 64])
         let pod = try #require(spec[path: ["template", "spec"]])
-        #expect(pod["restartPolicy"] == "Never" && pod["serviceAccountName"] == "pvmigrate")
+        #expect(pod["restartPolicy"] == "Never" && pod["serviceAccountName"] == job[path: ["metadata", "name"]])
+        #expect(documents.first?[path: ["metadata", "name"]] == pod["serviceAccountName"])
         #expect(try #require(pod["terminationGracePeriodSeconds"]?.integer) > 1560)
         let container = try #require(pod["containers"]?.array?.first)
         #expect(container["image"] == "example.com/pvmigrate:1" && container["command"] == ["pvmigrate"])
@@ -83,7 +84,9 @@ struct JobTests {
                 interruption: Interruption()
             )
             let rights = console.run(ending: .done).output
-            #expect(job.code == .done && job.output.hasPrefix(rights), "\(command): \(job.errors)")
+            let name = try #require(job.output.firstMatch(of: /pvmigrate-[0-9a-f]{8}/)).0
+            let own = job.output.replacing("name: \(name)\n", with: "name: pvmigrate\n")
+            #expect(job.code == .done && own.hasPrefix(rights), "\(command): \(job.errors)")
         }
     }
 

@@ -119,6 +119,29 @@ struct PlanTests {
         }
     }
 
+    @Test("an apply that died is finished by another one where sizes change, too")
+    func resumesWithOtherSizes() throws {
+        let shop = try Shop()
+        let folder = try TemporaryFolder()
+        let file = try plan(Self.migrate + " --dest-size 150%", of: shop, in: folder)
+        for request in ["persistentvolumeclaims/data", "persistentvolumeclaims/data-pvcmigrate"] {
+            var dead = try shop.died(of: ["--source-sc", "slow", "--dest-sc", "fast", "--dest-size", "150%"]) {
+                $0.method == .delete && $0.target.contains(request)
+            }
+            let run = try dead.run(proposed: "pvmigrate apply \(file)")
+            #expect(run.code == .done && dead.scale == 2, "\(run.output) \(run.errors)")
+        }
+    }
+
+    @Test("a plan names no path that would be another one elsewhere")
+    func paths() throws {
+        var shop = try Shop()
+        for command in ["upload data --pvc shop/data", "--source-sc slow --dest-sc fast --mover-template=mover.yaml"] {
+            let run = try shop.run(proposed: "pvmigrate plan \(command)")
+            #expect(run.code == .usage && run.output.isEmpty, "\(run.errors)")
+        }
+    }
+
     @Test("a transfer's plan tells of a Secret and not what is in it, and a Secret that has changed stops it")
     func secrets() throws {
         var shop = try Shop()

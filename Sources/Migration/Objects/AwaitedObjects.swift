@@ -26,32 +26,50 @@ struct AwaitedObjects: Sendable {
         return obstacles
     }
 
+    /// Returns the title of the first that is missing; nil where all are there.
+    func missing() async throws -> String? {
+        for choice in options.handover?.awaited ?? [] {
+            let object = try await object(of: choice)
+            if try await !isThere(object) { return object.title }
+        }
+        return nil
+    }
+
     /// Waits until all of them are there.
     ///
     /// - Throws: `WaitTimeout`, `APIError`, or `Refusal` where the API server does not know a kind.
     func wait() async throws {
-        guard let handover = options.handover else { return }
         let end = destination.time.now() + limit
-        for choice in handover.awaited {
-            guard let name = choice.name else { continue }
-            let resource = try await resource(of: choice)
-            let title = "\(resource.kind) \(ObjectName(name, in: handover.namespace))"
-            if try await destination.find(MetadataObject.self, of: resource, ObjectName(name, in: handover.namespace))
-                != nil
-            {
-                continue
-            }
-            journal.info(title, "is not there yet: nothing is stopped before it is")
+        for choice in options.handover?.awaited ?? [] {
+            let object = try await object(of: choice)
+            if try await isThere(object) { continue }
+            journal.info(object.title, "is not there yet: nothing is stopped before it is")
             try await destination.wait(
                 for: MetadataObject.self,
-                of: resource,
-                in: handover.namespace,
-                named: name,
+                of: object.resource,
+                in: object.name.namespace,
+                named: object.name.name,
                 limit: max(.milliseconds(1), end - destination.time.now()),
-                what: "\(title) to exist"
-            ) { $0.object(named: name).map { _ in } }
-            journal.info(title, "is there")
+                what: "\(object.title) to exist"
+            ) { $0.object(named: object.name.name).map { _ in } }
+            journal.info(object.title, "is there")
         }
+    }
+
+    /// An object that is waited for.
+    private struct Awaited: Sendable {
+        var resource: APIResource
+        var name: ObjectName
+        var title: String { "\(resource.kind) \(name)" }
+    }
+
+    private func object(of choice: ObjectChoice) async throws -> Awaited {
+        let name = ObjectName(choice.name ?? "", in: options.handover?.namespace)
+        return Awaited(resource: try await resource(of: choice), name: name)
+    }
+
+    private func isThere(_ object: Awaited) async throws -> Bool {
+        try await destination.find(MetadataObject.self, of: object.resource, object.name) != nil
     }
 
     private func resource(of choice: ObjectChoice) async throws -> APIResource {

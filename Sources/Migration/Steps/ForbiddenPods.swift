@@ -92,6 +92,8 @@ extension Pod {
     fileprivate var hasRunNothing: Bool {
         let statuses = (status?.initContainerStatuses ?? []) + (status?.containerStatuses ?? [])
         return phase == .pending && !metadata.isTerminating && (nodeName ?? "") != ""
-            && statuses.allSatisfy { $0.state?.running == nil && $0.state?.terminated == nil }
+            && statuses.allSatisfy {
+                $0.state?.running == nil && $0.state?.terminated == nil && ($0.restartCount ?? 0) == 0
+            }
     }
 }

@@ -56,12 +56,15 @@ struct JobArguments: ParsableCommand {
         return JobManifest(
             image: try Check.image(image, "--image"),
             command: command,
-            rights: Permissions.rbac(
-                for: options,
-                copiesOverNetwork: grants.networkCopy,
-                runsCommands: grants.standingMovers,
-                retypes: options.goal == .retype
-            ),
+            rights: { [networkCopy = grants.networkCopy, standingMovers = grants.standingMovers] account in
+                Permissions.rbac(
+                    for: options,
+                    copiesOverNetwork: networkCopy,
+                    runsCommands: standingMovers,
+                    retypes: options.goal == .retype,
+                    account: account
+                )
+            },
             wayBack: options.wayBack
         )
     }
@@ -76,6 +79,9 @@ struct JobArguments: ParsableCommand {
         let invocation = try run.checked()
         guard invocation.plan == nil else {
             throw UsageError("a plan is a file, and the Job's pod has none of this machine's: give the command itself")
+        }
+        guard invocation.tree?.directory == nil else {
+            throw UsageError("the Job's pod has no directory of this machine's to copy from or to")
         }
         return invocation
     }

@@ -44,8 +44,10 @@ extension Schemas {
             "objects",
             .list([
                 .init("apiVersion", .text), .init("kind", .text), .init("namespace", .text), .init("name", .text),
-                .init("uid", .text), .init("resourceVersion", .text),
+                .init("uid", .text), .init("generation", .optional(.integer)),
+                .init("resourceVersion", .optional(.text)),
                 .init("action", .oneOf(PlannedObject.Action.self)), .init("details", .optional(.text)),
+                .init("overwritten", .optional(.text)),
             ]),
             "what a transfer takes along besides claims; their content is never shown"
         ),

@@ -56,6 +56,8 @@ extension PlanArguments: Subcommand {
         if ["--help", "-h"].contains(command.first) { throw CleanExit.helpRequest(Self.self) }
         var invocation = try PlannedCommand.read(command)
         invocation.mode = .plan
+        let command = try GoSpelling.normalise(command)
+        try Self.checkPaths(command, invocation)
         let files = invocation.files
         guard files.junit == nil, files.report == nil, files.metrics == nil else {
             throw UsageError("--junit, --report and --metrics tell of a run: give them to `pvmigrate apply`")
@@ -84,6 +86,21 @@ extension PlanArguments: Subcommand {
     }
 }
 
+extension PlanArguments {
+    /// - Throws: `UsageError` where the command names a path that would be another one where the plan is applied.
+    private static func checkPaths(_ words: [String], _ invocation: Invocation) throws(UsageError) {
+        if let directory = invocation.tree?.directory, !words.contains(directory) {
+            throw UsageError("a plan may be applied elsewhere, so it names paths from the root on: \(directory)")
+        }
+        for (word, next) in zip(words, words.dropFirst() + [""]) where word.hasPrefix("--mover-template") {
+            let path = word.contains("=") ? String(word.drop { $0 != "=" }.dropFirst()) : next
+            guard path.hasPrefix("/") else {
+                throw UsageError("a plan may be applied elsewhere, so --mover-template needs its path from the root on")
+            }
+        }
+    }
+}
+
 extension ApplyArguments: RunSubcommand {
     static let name = "apply"
     static let flags = "<file> [flags]"
@@ -108,7 +125,8 @@ extension Command {
             kind: .preflightFailed,
             code: .refused,
             message:
-                "the cluster is not as planned: \(deviation.differences.count.of("difference")); nothing was changed",
+                "the cluster is not as planned: \(deviation.differences.count.of("difference")); nothing was changed"
+                + leftStopped(deviation.discovery),
             discovery: deviation.discovery,
             obstacles: deviation.differences
         )
